@@ -1,0 +1,1 @@
+"""Framework autologging over a crash-safe store."""

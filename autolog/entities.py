@@ -1,0 +1,156 @@
+"""What autolog records, as plain data: experiments, runs, metrics, events, models.
+
+Every class here is a `msgspec.Struct` without behaviour. They are what the store answers with,
+what `--json` prints and what crosses floors. Times are milliseconds since the epoch (UTC)
+unless a name says `_us` (microseconds).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Artifact",
+    "DatasetInput",
+    "Event",
+    "Experiment",
+    "Kind",
+    "Model",
+    "Phase",
+    "Run",
+    "RunDetails",
+    "Scalar",
+    "Status",
+]
+
+Scalar = None | bool | int | float | str
+"""A parameter's plain value; lists and dictionaries of these are stored as JSON."""
+
+
+class Status(str, Enum):
+    """The state of a run. Only RUNNING can change."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+    LOST = "LOST"
+
+
+class Kind(str, Enum):
+    """What a run is: the thing whose lifetime it records."""
+
+    RUN = "run"
+    FIT = "fit"
+    SEARCH = "search"
+    CANDIDATE = "candidate"
+    CV = "cv"
+    STUDY = "study"
+    TRIAL = "trial"
+    LOOP = "loop"
+    INNER = "inner"
+    EVAL = "eval"
+
+
+class Phase(str, Enum):
+    """When a point was written: while the model was fitted, or after."""
+
+    FIT = "fit"
+    POST = "post"
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """A named group of runs; `/` in the name makes folders."""
+
+    name: str
+    created: int
+    runs: int = 0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as the store knows it.
+
+    `metrics` holds the last value of each key; `params` typed values; times are milliseconds
+    since the epoch. `dirty` is None until it is known. `logging_errors` are problems of autolog
+    itself met while this run was recorded: they never change `status`.
+    """
+
+    run_id: str
+    name: str
+    kind: str
+    status: str
+    experiment: str
+    user: str | None = None
+    host: str | None = None
+    source: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    depth: int = 0
+    start_time: int
+    end_time: int | None = None
+    params: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    artifact_uri: str | None = None
+    logging_errors: list[str] = []
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a run: a preparation step, a conflict, a notice."""
+
+    kind: str
+    time: int
+    data: dict[str, Any] = {}
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a run. `path` is relative to the run's artifacts, with `/` on every system."""
+
+    path: str
+    size: int
+    sha256: str
+    uri: str
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved model: the format it is stored in, its files, and what it takes and gives."""
+
+    name: str
+    format: str
+    safe: bool
+    size: int
+    files: list[Artifact] = []
+    manifest: dict[str, Any] = {}
+
+
+class DatasetInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Data that a run used: its role (train, validation, test) and what is known of it."""
+
+    name: str
+    role: str
+    profile: dict[str, Any] = {}
+
+
+class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with all that is too long for a listing."""
+
+    run: Run
+    description: str | None = None
+    argv: list[str] = []
+    branch: str | None = None
+    python: str | None = None
+    packages: dict[str, str] = {}
+    exit_code: int | None = None
+    error: str | None = None
+    attempt: int = 0
+    silent_since: int | None = None
+    artifacts: list[Artifact] = []
+    models: list[Model] = []
+    inputs: list[DatasetInput] = []
+    events: list[Event] = []
+    children: list[str] = []

@@ -1,0 +1,340 @@
+"""The contract between autolog and an integration: all that a plugin author imports.
+
+An integration is a package that declares, as plain data, which places of a framework it
+watches. It is found through the entry-point group `autolog.integrations`; those shipped with
+autolog use the same door as everybody else's:
+
+    [project.entry-points."autolog.integrations"]
+    toyfit = "autolog_toyfit:INTEGRATION"
+
+The declaration must import no framework. Hooks are named as `"package.module:name"` and are
+imported when the framework is. The engine alone calls the framework's own function, exactly
+once and with the user's arguments; a hook that raises is counted and shown, and changes nothing
+for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+__all__ = [
+    "API",
+    "Attach",
+    "Call",
+    "Capture",
+    "Detach",
+    "Example",
+    "Format",
+    "Hook",
+    "Integration",
+    "Patch",
+    "Produced",
+    "Role",
+    "RoleOf",
+    "Snapshot",
+    "Span",
+]
+
+API = 1
+"""Version of this contract. An integration that declares a newer one is skipped with a line."""
+
+Role = Literal["watch", "training", "container", "search", "study", "preparation", "evaluation"]
+"""What a call is to the ownership rules.
+
+`watch` observes and opens no span. `training` owns, joins or folds into a run. `container`,
+`search` and `study` are trainings that call other trainings. `preparation` is a lone
+transformer: a step of the next training. `evaluation` scores what was trained before.
+"""
+
+RoleOf = Callable[["Call"], Role]
+"""A role that depends on the call, for instance on the class of `call.instance`."""
+
+Detach = Callable[[], None]
+"""Undoes an attachment; called at most once, in any order relative to others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """What an integration does around one call.
+
+    `enter(call)` runs before the framework's function, then exactly one of `exit(call, result)`
+    and `error(call, exception)`. Whatever one of them raises is counted, never passed on.
+    """
+
+    enter: Callable[[Call], None] | None = None
+    exit: Callable[[Call, Any], None] | None = None
+    error: Callable[[Call, BaseException], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One function or method to watch.
+
+    Args:
+        module: where it lives; importing this module is what triggers the patch.
+        target: the attribute path inside the module, `"Model.fit"` or `"train"`.
+        hook: `"package.module:NAME"` of a `Hook`, or None to take part in ownership only.
+        role: see `Role`.
+        kind: the `kind` of a run that this call opens (`fit`, `search`, ...).
+        when: a PEP 440 specifier on the framework's version; None is always.
+        requires_guard: apply only where the compatibility matrix activates this guard.
+    """
+
+    module: str
+    target: str
+    hook: str | None
+    role: Role = "watch"
+    kind: str = "fit"
+    when: str | None = None
+    requires_guard: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach:
+    """An official extension point of a framework, or anything a fixed `Patch` cannot say.
+
+    `attach` names a function `attach(capture) -> detach`. It is called once the module is
+    imported; what it returns must undo everything it did.
+    """
+
+    module: str
+    attach: str
+    when: str | None = None
+    requires_guard: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A way to store models of one kind: `save(model, directory)` and `load(directory) -> model`.
+
+    `save` and `load` are named as `"package.module:name"`. A format is `safe` if loading it runs
+    no code that the file brings along.
+    """
+
+    name: str
+    save: str
+    load: str
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A tiny training that the contract suite runs: `train()` gives `(model, result)`.
+
+    `result` is compared between runs with and without autolog (`==` on its pickle);
+    `owner` and `method` name the patched method (`"package.module:Class"`, `"fit"`).
+    """
+
+    train: Callable[[], tuple[Any, Any]]
+    owner: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """Everything autolog knows about one framework.
+
+    Args:
+        api: the version of this contract that the integration was written for.
+        name: its key in the compatibility matrix and in `autolog(name={...})`.
+        distributions: the framework's distribution names, the first installed one counts.
+        modules: the modules whose `__version__` decides; guards resolve per module.
+        sites: what to watch, applied while the integration is on.
+        bridges: ownership-only sites, applied whenever any integration is on.
+        formats: how its models are stored.
+        options: a frozen dataclass of the integration's own options, named as
+            `"package.module:Class"`; its fields are the legal keys, its defaults the defaults.
+        aliases: other names a user may write.
+        example: `"package.module:EXAMPLE"`, an `Example` for the contract suite.
+        compat: a compiled matrix of a third party, `"package.module:DATA"`; ours is built in.
+    """
+
+    api: int
+    name: str
+    distributions: tuple[str, ...]
+    modules: tuple[str, ...]
+    sites: tuple[Patch | Attach, ...]
+    bridges: tuple[Patch | Attach, ...] = ()
+    formats: tuple[Format, ...] = ()
+    options: str | None = None
+    aliases: tuple[str, ...] = ()
+    example: str | None = None
+    compat: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A model as it is at this moment, to be stored with its run.
+
+    Args:
+        model: the object itself; it is serialised before `Span.model` returns, never kept.
+        format: name of the safe `Format` that the stored bytes are converted to later.
+        contains_data: the model holds training rows (nearest neighbours, support vectors).
+        signature: what it takes and gives: column names, dtypes, shapes.
+        versions: distributions that must be present to load it, with their versions.
+    """
+
+    model: Any
+    format: str
+    contains_data: bool = False
+    signature: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] | None = None
+
+
+class Call(Protocol):
+    """One call of a watched function, as its hooks see it."""
+
+    @property
+    def instance(self) -> Any:
+        """The object whose method was called; None for a module's function."""
+        ...
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """Positional arguments, without the instance."""
+        ...
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """Keyword arguments as they were given."""
+        ...
+
+    @property
+    def bound(self) -> Mapping[str, Any] | None:
+        """Arguments by parameter name, without defaults; None if the call does not bind."""
+        ...
+
+    @property
+    def span(self) -> Span | None:
+        """The span that this call opened; None for `watch` and for calls passed through."""
+        ...
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A dictionary of this hook's own, from `enter` to `exit` or `error`."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The function's own name, `fit_transform`."""
+        ...
+
+    def replace(self, name: str, value: Any) -> None:
+        """Change one argument of this call where it stands, or add it as a keyword."""
+        ...
+
+    def source_name(self, parameter: str) -> str | None:
+        """The variable that the caller wrote for a parameter, `X_test`; None if it was none."""
+        ...
+
+
+class Span(Protocol):
+    """A training (or search, study, evaluation) in progress, and later: where its run is written.
+
+    What is written after the end goes to the same run, marked as phase `post`.
+    """
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the run this span writes to; None for spans that have none."""
+        ...
+
+    @property
+    def owns_run(self) -> bool:
+        """Whether this span opened or joined a run itself, rather than folding into an owner's."""
+        ...
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A dictionary that calls inside this span may share."""
+        ...
+
+    def child(self, kind: str, name: str) -> Span:
+        """Open a child run (a candidate, a trial); end it with `end`."""
+        ...
+
+    def params(self, values: Mapping[str, Any]) -> None: ...
+
+    def metrics(
+        self, values: Mapping[str, float], *, step: int | None = None, epoch: int | None = None
+    ) -> None: ...
+
+    def evaluation(self, name: str, value: float) -> None:
+        """Record the value of an evaluation, named `<data>/<metric>`."""
+        ...
+
+    def input(self, role: str, name: str | None, profile: Mapping[str, Any]) -> None:
+        """Describe data that was used: shape, dtypes, column names."""
+        ...
+
+    def model(self, snapshot: Snapshot) -> None: ...
+
+    def artifact(self, path: str, content: bytes) -> None: ...
+
+    def tag(self, key: str, value: str) -> None: ...
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> None: ...
+
+    def end(self, status: str = "FINISHED") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What a model gave: the span of the model's training and the name of the data it was given."""
+
+    span: Span
+    data: str | None
+
+
+class Capture(Protocol):
+    """What autolog offers an integration while it is on."""
+
+    @property
+    def options(self) -> Any:
+        """This integration's options: an instance of its declared dataclass, or None."""
+        ...
+
+    def patch(
+        self,
+        owner: Any,
+        attribute: str,
+        hook: Hook | None,
+        *,
+        role: Role | RoleOf = "watch",
+        kind: str = "fit",
+    ) -> Detach:
+        """Watch one attribute of a class or module, found at run time."""
+        ...
+
+    def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
+        """Open a span by the ownership rules; None if the call must pass through."""
+        ...
+
+    def current(self) -> Span | None:
+        """The innermost open span of this context."""
+        ...
+
+    def enclosed(self, span: Span | None) -> Any:
+        """A context manager that makes `span` the innermost one: for worker threads."""
+        ...
+
+    def guard(self, name: str) -> bool:
+        """Whether the compatibility matrix activates this guard for the installed version."""
+        ...
+
+    def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
+        """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
+        ...
+
+    def producer(self, thing: Any) -> Produced | None:
+        """Who produced `thing`, or the array that it is a view of."""
+        ...
+
+    def notice(self, key: str, text: str) -> None:
+        """Tell the user something once: it goes to the run and to `autolog.status()`."""
+        ...
