@@ -237,7 +237,9 @@ class Span(Protocol):
     """
 
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """The `Role` it was opened with."""
+        ...
 
     @property
     def run_id(self) -> str | None:
@@ -258,29 +260,43 @@ class Span(Protocol):
         """Open a child run (a candidate, a trial); end it with `end`."""
         ...
 
-    def params(self, values: Mapping[str, Any]) -> None: ...
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters: scalars keep their type, other objects are described by class."""
+        ...
 
     def metrics(
         self, values: Mapping[str, float], *, step: int | None = None, epoch: int | None = None
-    ) -> None: ...
+    ) -> None:
+        """Record one point for each key."""
+        ...
 
     def evaluation(self, name: str, value: float) -> None:
         """Record the value of an evaluation, named `<data>/<metric>`."""
         ...
 
-    def input(self, role: str, name: str | None, profile: Mapping[str, Any]) -> None:
-        """Describe data that was used: shape, dtypes, column names."""
+    def input(self, role: str, data: Any, *, name: str | None = None) -> None:
+        """Describe data that was used (shape, dtypes, columns), without reading or copying it."""
         ...
 
-    def model(self, snapshot: Snapshot) -> None: ...
+    def model(self, snapshot: Snapshot) -> None:
+        """Store the model as it is now, if it is within the user's limits."""
+        ...
 
-    def artifact(self, path: str, content: bytes) -> None: ...
+    def artifact(self, path: str, content: bytes) -> None:
+        """Store a file under the run's artifacts."""
+        ...
 
-    def tag(self, key: str, value: str) -> None: ...
+    def tag(self, key: str, value: str) -> None:
+        """Set a tag of the run."""
+        ...
 
-    def event(self, kind: str, data: Mapping[str, Any]) -> None: ...
+    def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Record something that happened."""
+        ...
 
-    def end(self, status: str = "FINISHED") -> None: ...
+    def end(self, status: str = "FINISHED") -> None:
+        """Close a span that `Capture.open` or `child` opened; others are closed for you."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,11 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunOpen(msgspec.Struct, frozen=True, kw_only=True):
-    """A run begins. `parent` is a run uid. `user_opened` runs may adopt child processes' roots."""
+    """A run begins. `parent` is a run uid. `user_opened` runs may adopt child processes' roots.
+
+    `resume` is `never`, `allow` or `must`: whether the run may already exist. The fold judges it;
+    a run that exists against `never` becomes a conflict event, and nothing is lost.
+    """
 
     run: int
     name: str
@@ -144,6 +148,7 @@ class RunOpen(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     start_us: int
     user_opened: bool = False
+    resume: str = "never"
     description: str | None = None
 
 
@@ -248,7 +253,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Close(msgspec.Struct, frozen=True, kw_only=True):
-    """Last record of a file that was closed in order. `next` is the segment that follows, if any."""
+    """Last record of a file closed in order. `next` is the segment that follows, if any."""
 
     next: int | None = None
     wall_us: int

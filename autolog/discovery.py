@@ -1,0 +1,94 @@
+"""Finds integrations through the entry-point group `autolog.integrations`, ours and others' alike.
+
+Loading a declaration imports no framework. A plugin that cannot be loaded, or that was written
+for a newer contract, is left out and reported; it never stops the others.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from autolog.errors import IntegrationError
+from autolog.integration import API, Integration
+
+__all__ = ["GROUP", "Discovered", "by_name", "discover", "resolve"]
+
+GROUP: Final = "autolog.integrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """The integrations found, by name, and why others were left out."""
+
+    integrations: dict[str, Integration]
+    problems: dict[str, str] = field(default_factory=lambda: {})
+
+
+@lru_cache(maxsize=1)
+def discover() -> Discovered:
+    """Load every declaration once per process."""
+    found: dict[str, Integration] = {}
+    problems: dict[str, str] = {}
+    for point in sorted(_entry_points(), key=lambda point: (not _ours(point), point.name)):
+        try:
+            declared = point.load()
+        except Exception as exc:  # noqa: BLE001  a broken plugin must not stop the others
+            problems[point.name] = f"{point.value} cannot be loaded: {type(exc).__name__}: {exc}"
+            continue
+        if not isinstance(declared, Integration):
+            problems[point.name] = f"{point.value} is no autolog.integration.Integration"
+        elif declared.api > API:
+            problems[point.name] = (
+                f"{point.value} was written for contract {declared.api}, this autolog knows {API}:"
+                " pip install -U autolog-ml"
+            )
+        elif declared.name in found:
+            problems[point.name] = f"{point.value} is skipped: {declared.name} is already provided"
+        else:
+            found[declared.name] = declared
+    return Discovered(found, problems)
+
+
+def by_name(name: str) -> Integration:
+    """Return the integration that a user calls `name`, aliases included.
+
+    Raises:
+        IntegrationError: there is none; the message names the nearest and lists all.
+    """
+    found = discover()
+    for integration in found.integrations.values():
+        if name == integration.name or name in integration.aliases:
+            return integration
+    if name in found.problems:
+        raise IntegrationError(f"integration {name!r} is not usable: {found.problems[name]}")
+    names = sorted(found.integrations)
+    near = difflib.get_close_matches(name, _spellings(found.integrations.values()), 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise IntegrationError(f"unknown framework {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def resolve(reference: str) -> Any:
+    """Import what `"package.module:name"` names."""
+    module, _, path = reference.partition(":")
+    thing: Any = importlib.import_module(module)
+    for part in path.split("."):
+        thing = getattr(thing, part)
+    return thing
+
+
+def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
+    return importlib.metadata.entry_points(group=GROUP)
+
+
+def _ours(point: importlib.metadata.EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "autolog-ml"
+
+
+def _spellings(integrations: Iterable[Integration]) -> list[str]:
+    return [word for one in integrations for word in (one.name, *one.aliases)]
