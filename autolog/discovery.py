@@ -27,7 +27,7 @@ class Discovered:
     """The integrations found, by name, and why others were left out."""
 
     integrations: dict[str, Integration]
-    problems: dict[str, str] = field(default_factory=lambda: {})
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +38,7 @@ def discover() -> Discovered:
     for point in sorted(_entry_points(), key=lambda point: (not _ours(point), point.name)):
         try:
             declared = point.load()
-        except Exception as exc:  # noqa: BLE001  a broken plugin must not stop the others
+        except Exception as exc:
             problems[point.name] = f"{point.value} cannot be loaded: {type(exc).__name__}: {exc}"
             continue
         if not isinstance(declared, Integration):

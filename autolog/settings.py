@@ -30,7 +30,7 @@ class Setting:
 
 def _text(raw: object) -> str:
     if not isinstance(raw, str):
-        raise ValueError("expected text")
+        raise TypeError("expected text")
     return raw
 
 

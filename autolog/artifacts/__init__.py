@@ -1,0 +1,1 @@
+"""Files of runs: content-addressed blobs, staged models and their manifests."""

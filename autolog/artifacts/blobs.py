@@ -1,0 +1,136 @@
+"""A folder of files named by their sha256: equal contents are stored once.
+
+A blob is written to a temporary file first and renamed when it is whole, so a reader never sees
+half of one and a killed writer leaves only a temporary file behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from autolog.errors import StoreError
+
+__all__ = ["Blob", "BlobFolder", "BlobWriter"]
+
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored file: its digest, its size in bytes and its place relative to the folder."""
+
+    sha256: str
+    size: int
+    uri: str
+
+
+class BlobWriter:
+    """A file-like object that hashes what it writes; `blob` is set once it was kept."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.blob: Blob | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write all of `data`, in as many system calls as it takes."""
+        view = memoryview(data)
+        if view.ndim != 1 or view.format != "B":
+            view = view.cast("B")
+        self._digest.update(view)
+        self.size += len(view)
+        total = len(view)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        return total
+
+    def hexdigest(self) -> str:
+        """Return the sha256 of everything written so far."""
+        return self._digest.hexdigest()
+
+
+class BlobFolder:
+    """Stores and finds blobs below `root`; the folder is made with the first blob."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[BlobWriter]:
+        """Open a new blob for writing; it is kept only if the block ends without an exception.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        temporary = self.root / "tmp" / secrets.token_hex(16)
+        try:
+            descriptor = self._create(temporary)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        writer = BlobWriter(descriptor)
+        try:
+            yield writer
+            digest = writer.hexdigest()
+            uri = f"blobs/{digest[:2]}/{digest}"
+            target = self.root / uri
+            try:
+                os.replace(temporary, target)  # noqa: PTH105
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary, target)  # noqa: PTH105
+            writer.blob = Blob(digest, writer.size, uri)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        finally:
+            os.close(descriptor)
+            if writer.blob is None:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+
+    def put(self, data: bytes) -> Blob:
+        """Store bytes."""
+        with self.writing() as writer:
+            writer.write(data)
+        assert writer.blob is not None
+        return writer.blob
+
+    def put_file(self, path: Path) -> Blob:
+        """Store a copy of a file, a mebibyte at a time."""
+        with open(path, "rb") as source, self.writing() as writer:
+            while piece := source.read(_PIECE):
+                writer.write(piece)
+        assert writer.blob is not None
+        return writer.blob
+
+    def path(self, uri: str) -> Path:
+        """Return where a blob lies.
+
+        Raises:
+            StoreError: the place would be outside of this folder.
+        """
+        path = self.root / uri
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(f"artifact {uri!r} lies outside of {self.root}")
+        return path
+
+    def _create(self, path: Path) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(path, flags, 0o600)
+
+    def _unwritable(self, exc: OSError) -> StoreError:
+        return StoreError(
+            f"an artifact cannot be written to {self.root}: {exc.strerror or exc}."
+            " Free some space there, or name another store with AUTOLOG_STORE."
+        )

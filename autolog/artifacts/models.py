@@ -1,0 +1,197 @@
+"""Models: how they are described when they are stored, and how they are loaded again.
+
+The trainer stages a pickle. Whoever loads it from their own embedded store gets it without a
+flag, since those bytes are as trusted as the program that wrote them; from a store of somebody
+else only a safe format is loaded unless pickles are allowed. The conversion to the integration's
+safe format happens on the first load, not in the trainer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from autolog.artifacts.blobs import BlobFolder
+from autolog.discovery import discover, resolve
+from autolog.entities import Artifact, Model
+from autolog.errors import ModelError
+from autolog.integration import Format, Integration, Snapshot
+
+__all__ = [
+    "STAGED",
+    "STAGED_FILE",
+    "Converted",
+    "convert",
+    "load",
+    "manifest",
+    "owned_by_this_user",
+    "snapshot",
+]
+
+STAGED: Final = "pickle"
+STAGED_FILE: Final = "model.pkl"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A model in a safe format, stored and ready to be recorded."""
+
+    model: Model
+
+
+def snapshot(model: Any) -> Snapshot:
+    """Describe any object for storing; the integration that knows its class gives the format."""
+    owner = _integration_of(type(model))
+    if owner is None:
+        return Snapshot(model=model, format=STAGED)
+    form = next((form.name for form in owner.formats if form.safe), STAGED)
+    return Snapshot(model=model, format=form)
+
+
+def manifest(snapshot: Snapshot, *, by_value: bool) -> dict[str, Any]:
+    """Describe a staged model: what it is, what it takes to load it, and how far to trust it."""
+    kind = type(snapshot.model)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "convert_to": snapshot.format,
+        "python": platform.python_version(),
+        "versions": dict(snapshot.versions or {}),
+        "by_value": by_value,
+        "contains_data": snapshot.contains_data,
+        "signature": dict(snapshot.signature or {}),
+    }
+
+
+def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
+    """Load a stored model.
+
+    Args:
+        model: what the store knows of it.
+        folder: where its blobs lie.
+        trusted: its pickle may be loaded.
+
+    Raises:
+        ModelError: a file is missing or differs from what was stored, a format is unknown, or a
+            pickle would have to be trusted.
+    """
+    if model.format == STAGED:
+        if not trusted:
+            raise ModelError(
+                f"model {model.name!r} is stored as a pickle, which can run any code when it is"
+                " loaded, and this store or file belongs to another user."
+                " If you trust its author: load_model(..., allow_pickle=True)"
+            )
+        data = _verified(model.files[0], folder)
+        try:
+            return pickle.loads(data)  # noqa: S301  own bytes, checked against their digest
+        except Exception as exc:
+            raise ModelError(_load_failure(model, exc)) from exc
+    form = _format(model.format)
+    if not (form.safe or trusted):
+        raise ModelError(f"format {form.name} is not safe to load from somebody else's store")
+    with tempfile.TemporaryDirectory(prefix="autolog-") as place:
+        _lay_out(model, folder, Path(place))
+        return resolve(form.load)(Path(place))
+
+
+def convert(model: Model, instance: Any, folder: BlobFolder) -> Converted | None:
+    """Store a loaded model in its safe format too; None if there is nothing to convert to.
+
+    Raises:
+        ModelError: the conversion failed; the message says why.
+    """
+    target = str(model.manifest.get("convert_to", STAGED))
+    if model.format != STAGED or target == STAGED:
+        return None
+    form = _format(target)
+    with tempfile.TemporaryDirectory(prefix="autolog-") as place:
+        try:
+            resolve(form.save)(instance, Path(place))
+        except Exception as exc:
+            raise ModelError(f"{model.name} cannot be saved as {form.name}: {exc}") from exc
+        files: list[Artifact] = []
+        for path in sorted(Path(place).rglob("*")):
+            if path.is_file():
+                blob = folder.put_file(path)
+                name = f"{model.name}/{path.relative_to(place).as_posix()}"
+                files.append(
+                    Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri)
+                )
+    size = sum(file.size for file in files)
+    details: dict[str, Any] = {**model.manifest, "converted_from": STAGED}
+    return Converted(
+        Model(
+            name=model.name,
+            format=form.name,
+            safe=form.safe,
+            size=size,
+            files=files,
+            manifest=details,
+        )
+    )
+
+
+def owned_by_this_user(*paths: Path) -> bool:
+    """Whether all of these files belong to the user of this process."""
+    if not hasattr(os, "getuid"):
+        return True
+    try:
+        return all(path.stat().st_uid == os.getuid() for path in paths)
+    except OSError:
+        return False
+
+
+def _verified(file: Artifact, folder: BlobFolder) -> bytes:
+    path = folder.path(file.uri)
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise ModelError(f"the file of {file.path} is gone: {path} ({exc.strerror})") from exc
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise ModelError(f"{path} is not what was stored as {file.path}: its sha256 differs")
+    return data
+
+
+def _lay_out(model: Model, folder: BlobFolder, place: Path) -> None:
+    for file in model.files:
+        target = place / file.path.removeprefix(f"{model.name}/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _verified(file, folder)
+        shutil.copyfile(folder.path(file.uri), target)
+
+
+def _load_failure(model: Model, exc: Exception) -> str:
+    versions: Mapping[str, str] = model.manifest.get("versions", {})
+    stored = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"model {model.name!r} ({model.manifest.get('class')}) cannot be loaded:"
+        f" {type(exc).__name__}: {exc}. It was stored by Python {model.manifest.get('python')}"
+        + (f" with {stored}" if stored else "")
+    )
+
+
+def _format(name: str) -> Format:
+    for integration in discover().integrations.values():
+        for form in integration.formats:
+            if form.name == name:
+                return form
+    raise ModelError(
+        f"no installed integration knows the model format {name!r};"
+        " install the one that stored it (`autolog doctor` lists those that are there)"
+    )
+
+
+def _integration_of(kind: type) -> Integration | None:
+    packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    for integration in discover().integrations.values():
+        if packages & {module.partition(".")[0] for module in integration.modules}:
+            return integration
+    return None

@@ -1,0 +1,102 @@
+"""Which run a `log_*` call belongs to.
+
+Runs that are open form a stack in each context (thread, task): an immutable tuple, from which a
+run is removed by identity, so leaving in another order or another task harms nobody. A context
+without a run falls back to the run that the user opened last in this process; after a fit, to
+the run of the last fit of this thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autolog.tracking.run import LiveRun
+
+__all__ = [
+    "current",
+    "inherit",
+    "last",
+    "last_trained",
+    "pop",
+    "push",
+    "remember_last",
+    "remember_trained",
+    "user_opened",
+]
+
+_stack: ContextVar[tuple[LiveRun, ...]] = ContextVar("autolog_runs", default=())
+_opened: list[LiveRun] = []
+_last: LiveRun | None = None
+
+
+class _Thread(threading.local):
+    """A thread stands for a context here: a notebook runs each cell in a context of its own."""
+
+    trained: LiveRun | None = None
+
+
+_thread = _Thread()
+
+
+def push(run: LiveRun) -> None:
+    """Make `run` the innermost one of this context."""
+    _stack.set((*_stack.get(), run))
+    if run.user_opened:
+        _opened.append(run)
+
+
+def pop(run: LiveRun) -> None:
+    """Remove `run` from this context and from the user's open runs, wherever it stands."""
+    _stack.set(tuple(other for other in _stack.get() if other is not run))
+    _opened[:] = [other for other in _opened if other is not run]
+
+
+def current() -> LiveRun | None:
+    """Return the innermost open run of this context, else the user's innermost of the process."""
+    for run in reversed(_stack.get()):
+        if run.active:
+            return run
+    return user_opened()
+
+
+def user_opened() -> LiveRun | None:
+    """Return the run that the user opened last and that is still open."""
+    for run in reversed(_opened):
+        if run.active:
+            return run
+    return None
+
+
+def remember_trained(run: LiveRun) -> None:
+    """Note that the last training of this thread was recorded in `run`."""
+    _thread.trained = run
+
+
+def last_trained() -> LiveRun | None:
+    """Return the run of the last training of this thread."""
+    return _thread.trained
+
+
+def remember_last(run: LiveRun) -> None:
+    """Note the newest run of this process."""
+    global _last
+    _last = run
+
+
+def last() -> LiveRun | None:
+    """Return the newest run of this process, open or ended."""
+    return _last
+
+
+def inherit() -> None:
+    """In a forked child: the user's open runs are the parent's to end, others are not ours."""
+    global _last
+    _opened[:] = [run for run in _opened if run.active]
+    for run in _opened:
+        run.attached = True
+    _stack.set(tuple(run for run in _stack.get() if run.user_opened))
+    _last = None
+    _thread.trained = None

@@ -1,0 +1,108 @@
+"""What happens when runs open and end, and when the process does.
+
+No signal handler and no excepthook is installed: a handler written in Python delays death inside
+C code, and the journal is already written. What is left for the end of the process is to give
+the runs that are still open a true state: from the exit code where it is known (`autolog run`),
+else from the exception that the interpreter reported last.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from autolog import settings
+from autolog.entities import Status
+from autolog.errors import AutologError
+from autolog.tracking import context, printing, recorder
+from autolog.tracking.run import outcome
+
+if TYPE_CHECKING:
+    from autolog.tracking.recorder import Recorder
+    from autolog.tracking.run import LiveRun
+
+__all__ = ["before_exit", "exit_known", "finish", "run_ended", "run_opened"]
+
+_EXIT_PRIORITY: Final = 10
+"""Before multiprocessing joins what the user left running (0 and below)."""
+
+_closers: list[Callable[[], None]] = []
+_registered_in: int | None = None
+_finished_in: int | None = None
+_exit: tuple[int | None, BaseException | None] | None = None
+
+
+def before_exit(callback: Callable[[], None]) -> None:
+    """Call back at the end of the process, before the runs that are open are ended."""
+    _closers.append(callback)
+
+
+def exit_known(code: int | None, exception: BaseException | None) -> None:
+    """Say how the program ended: its exit code, or the exception that left it."""
+    global _exit
+    _exit = (code, exception)
+
+
+def run_opened(run: LiveRun) -> None:
+    """Note that a run of this process has begun."""
+    printing.opened(run)
+
+
+def run_ended(run: LiveRun) -> None:
+    """Note that a run of this process has ended."""
+    printing.ended(run)
+
+
+def finish() -> None:
+    """Close everything as at the end of the process; safe to call more than once."""
+    global _finished_in
+    if _finished_in == os.getpid():
+        return
+    _finished_in = os.getpid()
+    for closer in _closers:
+        closer()
+    timeout = settings.value("finish_timeout")
+    for one in recorder.all_recorders():
+        with contextlib.suppress(AutologError):  # a full disk must not turn into an exit code
+            for run in list(one.open_runs.values()):
+                _end_at_exit(run)
+            one.finish(timeout)
+    printing.closing()
+
+
+def _end_at_exit(run: LiveRun) -> None:
+    if _exit is not None:
+        code, exception = _exit
+        if exception is not None:
+            run.end_by(exception)
+        else:
+            status = Status.FAILED if code else Status.FINISHED
+            run.end(status.value, exit_code=code)
+        return
+    status, code, error = outcome(run.failed_since_start())
+    run.end(status, exit_code=code, error=error)
+
+
+def _on_recorder_start(_: Recorder) -> None:
+    """Arrange for the end, once per process that writes."""
+    global _registered_in
+    if _registered_in == os.getpid():
+        return
+    _registered_in = os.getpid()
+    atexit.register(finish)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        # A child of multiprocessing leaves by os._exit and never runs atexit.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, finish, exitpriority=_EXIT_PRIORITY)
+
+
+recorder.on_start(_on_recorder_start)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=context.inherit)

@@ -1,0 +1,111 @@
+"""How a run comes to be: its name, its experiment, its parent, and its first record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autolog import settings
+from autolog.errors import UsageError
+from autolog.ids import is_run_id, new_id, speaking_name
+from autolog.journal.records import RunOpen
+from autolog.tracking import context, lifecycle
+from autolog.tracking.recorder import Recorder, current_recorder
+from autolog.tracking.run import Fits, LiveRun
+
+__all__ = ["experiment_name", "open_run"]
+
+_process_run_taken = False
+_process_name_taken = False
+
+
+def experiment_name(recorder: Recorder) -> str:
+    """Return the experiment: the setting, else the name of the script or notebook."""
+    given = settings.value("experiment")
+    return str(given) if given else recorder.source.stem
+
+
+def open_run(
+    *,
+    name: str | None = None,
+    base: str | None = None,
+    kind: str = "run",
+    experiment: str | None = None,
+    parent: LiveRun | str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    run_id: str | None = None,
+    resume: str = "never",
+    user_opened: bool = False,
+    fits: Fits = "join",
+) -> LiveRun:
+    """Open a run and write its first records; it is not made the active one.
+
+    Args:
+        name: its whole name; else it is called `<base>-<4 letters>`.
+        base: what it is called after, an estimator's class; else the script's name.
+        parent: the run above it; else `AUTOLOG_PARENT_RUN_ID`, if the run is a root.
+        run_id: a full id to write under; `AUTOLOG_RUN_ID` names it for the first root run.
+        resume: whether that run may (`allow`) or must (`must`) exist; the fold judges it.
+        tags, description, kind, experiment, user_opened, fits: as for `start_run`.
+    """
+    recorder = current_recorder()
+    parent_id = parent.run_id if isinstance(parent, LiveRun) else parent
+    if parent_id is None:
+        given = None if run_id is not None else _process_run_id()
+        if given is not None:  # the fold decides who owns it: only the owner's end counts
+            run_id, resume = given, "allow"
+        parent_id = settings.value("parent_run_id")
+    if run_id is not None and not is_run_id(run_id):
+        raise UsageError(f"run_id {run_id!r} is not a run id: 32 hex digits are expected")
+    run = LiveRun(
+        recorder,
+        run_id=run_id or new_id(),
+        name=name or _process_run_name() or speaking_name(base or recorder.source.stem),
+        kind=kind,
+        experiment=experiment or experiment_name(recorder),
+        parent_id=parent_id,
+        user_opened=user_opened,
+        fits=fits,
+    )
+    writer = recorder.writer
+    writer.append(
+        RunOpen(
+            run=writer.run(run.run_id),
+            name=run.name,
+            kind=kind,
+            experiment=run.experiment,
+            parent=parent_id,
+            start_us=writer.now_us(),
+            user_opened=user_opened,
+            resume=resume,
+            description=description,
+        )
+    )
+    every_tag = {**settings.value("tags"), **(tags or {})}
+    if every_tag:
+        run.set_tags(every_tag)
+    recorder.open_runs[run.run_id] = run
+    context.remember_last(run)
+    lifecycle.run_opened(run)
+    return run
+
+
+def _process_run_id() -> str | None:
+    """AUTOLOG_RUN_ID names the first root run of the process; later ones are runs of their own."""
+    global _process_run_taken
+    if _process_run_taken:
+        return None
+    _process_run_taken = True
+    given = settings.value("run_id")
+    return str(given) if given else None
+
+
+def _process_run_name() -> str | None:
+    """AUTOLOG_RUN_NAME names the first run of the process that has no name of its own."""
+    global _process_name_taken
+    if _process_name_taken:
+        return None
+    _process_name_taken = True
+    given = settings.value("run_name")
+    return str(given) if given else None

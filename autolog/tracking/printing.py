@@ -1,0 +1,124 @@
+"""The two lines on stderr: one when the first run opens, one at the end.
+
+Only on a terminal or in a notebook (setting `print`), never in a worker process, and never on
+stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autolog import settings
+
+if TYPE_CHECKING:
+    from autolog.tracking.run import LiveRun
+
+__all__ = ["closing", "count_notice", "ended", "evaluated", "opened", "silence"]
+
+_LOWER_IS_BETTER: Final = ("loss", "error", "mse", "rmse", "mae", "mape", "deviance", "inertia")
+
+
+class _Tally:
+    """What this process has to say at its end."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.silent = False
+        self.runs = 0
+        self.by_status: dict[str, int] = {}
+        self.best: dict[str, tuple[float, str]] = {}
+        self.notices = 0
+        self.place = ""
+        self.last_name = ""
+
+
+_tally = _Tally()
+
+
+def silence(silent: bool) -> None:
+    """Turn both lines off or on for this process."""
+    _tally.silent = silent
+
+
+def opened(run: LiveRun) -> None:
+    """Say once where the runs of this process go."""
+    _tally.runs += 1
+    _tally.last_name = run.name
+    if _tally.runs > 1:
+        return
+    location = run.recorder.location
+    _tally.place = _short(location.root)
+    if location.notice:
+        _say(location.notice)
+    _say(f"recording run {run.name} of experiment {run.experiment} in {_tally.place}")
+
+
+def ended(run: LiveRun) -> None:
+    """Count an ended run."""
+    _tally.by_status[run.status] = _tally.by_status.get(run.status, 0) + 1
+
+
+def evaluated(run: LiveRun, key: str, value: float) -> None:
+    """Keep the best value of an evaluation for the closing line."""
+    if value != value:  # NaN is never the best
+        return
+    lower = any(word in key.lower() for word in _LOWER_IS_BETTER)
+    known = _tally.best.get(key)
+    if known is None or (value < known[0] if lower else value > known[0]):
+        _tally.best[key] = (value, run.name)
+
+
+def count_notice() -> None:
+    """Count something the user should look at."""
+    _tally.notices += 1
+
+
+def closing() -> None:
+    """Say at the end what was recorded, and what to type to see it."""
+    if not _tally.runs or _tally.pid != os.getpid():
+        return
+    states = ", ".join(f"{count} {state}" for state, count in sorted(_tally.by_status.items()))
+    parts = [f"{_tally.runs} run{'s' if _tally.runs > 1 else ''} ({states})"]
+    parts += [
+        f"best {key} {value:.4g}" + (f" ({name})" if _tally.runs > 1 else "")
+        for key, (value, name) in list(_tally.best.items())[:2]
+    ]
+    if _tally.notices:
+        parts.append(f"{_tally.notices} notice{'s' if _tally.notices > 1 else ''} (see show)")
+    look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
+    _say(f"{', '.join(parts)}: {look}")
+
+
+def _say(line: str) -> None:
+    if _tally.silent or not _wanted():
+        return
+    try:
+        sys.stderr.write(f"autolog: {line}\n")
+    except (OSError, ValueError, AttributeError):  # a closed or missing stderr is the user's affair
+        return
+
+
+def _wanted() -> bool:
+    wish = settings.value("print")
+    if wish in {"never", "0"}:
+        return False
+    if wish in {"always", "1"}:
+        return True
+    try:
+        if sys.stderr.isatty():
+            return True
+    except (ValueError, AttributeError):
+        return False
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    session = shell() if shell else None
+    return getattr(session, "kernel", None) is not None
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

@@ -1,0 +1,160 @@
+"""Where the runs of this process come from: user, host, script, arguments, commit, versions.
+
+Taken once, at the first run, without starting a process or a thread and without importing a
+framework. What takes longer (whether the work tree is dirty, the installed packages) is added
+when the program ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from autolog import settings
+from autolog.journal.records import Process
+from autolog.tracking.git import Checkout, find_checkout, is_dirty
+
+__all__ = ["Source", "at_exit", "at_start", "find_source", "redact", "user_name"]
+
+_SECRET: Final = re.compile(r"(?i)(token|secret|passwd|password|api[-_]?key|credential)")
+_USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is running: a `script`, `module`, `notebook` or `interactive` session.
+
+    `name` is what a reader knows it by (a path, a dotted name), `stem` what an experiment is
+    called after it, `path` the file if there is one.
+    """
+
+    kind: str
+    name: str
+    stem: str
+    path: Path | None
+
+
+def find_source() -> Source:
+    """Find out what this process runs."""
+    notebook = _notebook()
+    if notebook is not None:
+        return notebook
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    file = getattr(main, "__file__", None)
+    path = Path(file).absolute() if isinstance(file, str) else None
+    if spec is not None and getattr(spec, "name", None):
+        name = str(spec.name).removesuffix(".__main__")
+        return Source("module", name, name.rpartition(".")[2], path)
+    if path is not None:
+        return Source("script", str(path), path.stem, path)
+    return Source("interactive", "interactive", "interactive", None)
+
+
+def user_name() -> str | None:
+    """Return the user that runs belong to: AUTOLOG_USER, else the login name."""
+    given = settings.value("user")
+    if given:
+        return str(given)
+    for variable in ("LOGNAME", "USER", "USERNAME"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no such database, or no entry for this uid (containers)
+        return None
+
+
+def redact(arguments: Iterable[str]) -> list[str]:
+    """Replace values that look like secrets: `--api-key X`, `TOKEN=X`, `https://user:X@host`."""
+    cleaned: list[str] = []
+    hide_next = False
+    for argument in arguments:
+        name, sign, _ = argument.partition("=")
+        if hide_next and not argument.startswith("-"):
+            cleaned.append("***")
+            hide_next = False
+            continue
+        hide_next = False
+        if sign and _SECRET.search(name):
+            cleaned.append(f"{name}=***")
+            continue
+        hide_next = argument.startswith("-") and bool(_SECRET.search(argument))
+        cleaned.append(_USERINFO.sub("***", argument))
+    return cleaned
+
+
+def at_start(source: Source, versions: dict[str, str], details: dict[str, Any]) -> Process:
+    """Describe this process. `versions` are those of the frameworks that are loaded."""
+    checkout = _checkout(source)
+    return Process(
+        user=user_name(),
+        source=source.name,
+        source_type=source.kind,
+        argv=redact(sys.argv),
+        cwd=_working_directory(),
+        commit=checkout.commit if checkout else None,
+        branch=checkout.branch if checkout else None,
+        python=sys.version.split()[0],
+        packages=versions,
+        details=details,
+    )
+
+
+def at_exit(source: Source, versions: dict[str, str], timeout: float) -> Process:
+    """Describe what only the end of the program has time for; other fields stay None."""
+    checkout = _checkout(source)
+    dirty = is_dirty(checkout.root, timeout) if checkout and checkout.commit else None
+    return Process(dirty=dirty, packages={**_installed(), **versions})
+
+
+def _checkout(source: Source) -> Checkout | None:
+    start = source.path.parent if source.path else None
+    if start is None:
+        working = _working_directory()
+        start = Path(working) if working else None
+    return find_checkout(start) if start else None
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return None
+
+
+def _notebook() -> Source | None:
+    shell = sys.modules.get("IPython")
+    get = getattr(shell, "get_ipython", None)
+    session = get() if get else None
+    if session is None:
+        return None
+    given = os.environ.get("JPY_SESSION_NAME") or session.user_ns.get("__vsc_ipynb_file__")
+    if given:
+        path = Path(str(given))
+        return Source("notebook", str(given), path.stem, path if path.is_absolute() else None)
+    kind = "notebook" if getattr(session, "kernel", None) is not None else "interactive"
+    return Source(kind, kind, kind, None)
+
+
+def _installed() -> dict[str, str]:
+    """List installed distributions by the names of their metadata folders, which is one listing."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")  # noqa: PTH208
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                distribution, _, version = name.removesuffix(".dist-info").rpartition("-")
+                if distribution:
+                    found.setdefault(distribution.lower().replace("_", "-"), version)
+    return dict(sorted(found.items()))

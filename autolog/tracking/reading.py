@@ -1,0 +1,167 @@
+"""Reading what was recorded, from the training process or any other.
+
+These calls read the store of the settings after folding every journal into it, this process's
+own included, so that they see all that was logged before. They are the only ones that import a
+database into the program that calls them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from autolog import settings
+from autolog.artifacts import models
+from autolog.artifacts.blobs import BlobFolder
+from autolog.entities import Experiment, Model, Run
+from autolog.errors import AutologError, NotFoundError, UsageError
+from autolog.tracking.run import LiveRun
+
+if TYPE_CHECKING:
+    from autolog.store import History, Store
+
+__all__ = [
+    "get_run",
+    "load_model",
+    "metric_history",
+    "open_store",
+    "search_experiments",
+    "search_runs",
+]
+
+
+def open_store(uri: str | None = None) -> Store:
+    """Open a store with everything in it that was acknowledged until now.
+
+    Args:
+        uri: a path or a store URI; None takes the setting `store`, else the default place.
+
+    Raises:
+        StoreError: it cannot be opened; the message says what to do.
+        NewerStoreError: it was written by a newer autolog.
+    """
+    from autolog.store import open_store as open_plain
+    from autolog.store.fold import fold
+
+    store = open_plain(uri if uri is not None else settings.value("store"))
+    fold(store)
+    return store
+
+
+def get_run(run: str | LiveRun) -> Run:
+    """Find a run by its id, the beginning of its id, or its name.
+
+    Raises:
+        NotFoundError: there is none, or several fit; the message lists the nearest.
+    """
+    with _reading() as store:
+        return store.run(_reference(run))
+
+
+def search_runs(
+    filter: str | None = None,  # noqa: A002  the field's standard name
+    *,
+    experiment: str | None = None,
+    limit: int = 100,
+) -> list[Run]:
+    """Return runs, newest first.
+
+    Args:
+        filter: expressions are read by a later version; None is the only value now.
+        experiment: only runs of this experiment.
+        limit: at most this many.
+    """
+    if filter is not None:
+        raise UsageError(
+            "search_runs(filter=...) is not built yet: filter the returned runs in Python"
+        )
+    with _reading() as store:
+        return list(store.runs(experiment=experiment, limit=limit).runs)
+
+
+def search_experiments() -> list[Experiment]:
+    """Return all experiments with their numbers of runs."""
+    with _reading() as store:
+        return store.experiments()
+
+
+def metric_history(
+    run: str | LiveRun, key: str, *, context: str | None = None, attempt: int | None = None
+) -> History:
+    """Return every point of a metric, ordered by step.
+
+    Returns:
+        NumPy arrays `.step` (int64), `.value` (float64), `.timestamp` (int64, microseconds since
+        the epoch), `.epoch` and `.context`.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such metric.
+    """
+    with _reading() as store:
+        return store.history(_reference(run), key, context=context, attempt=attempt)
+
+
+def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: bool = False) -> Any:
+    """Load the model of a run.
+
+    From an embedded store whose files belong to this user a pickle is loaded as it is, and is
+    stored in the framework's safe format as well; from any other store only safe formats are
+    loaded unless `allow_pickle` is true.
+
+    Args:
+        run: a run, its id or its name.
+        name: which of its models, if it has several.
+        allow_pickle: trust a pickle of another user.
+
+    Raises:
+        NotFoundError: there is no such run or model.
+        ModelError: it cannot be loaded or would have to be trusted.
+    """
+    reference = _reference(run)
+    with _reading() as store:
+        saved = store.details(reference).models
+        chosen = _choose(saved, name, reference)
+        folder = BlobFolder(store.location.artifacts)
+        files = [folder.path(file.uri) for file in chosen.files]
+        database = store.location.database
+        own = database is not None and models.owned_by_this_user(database, *files)
+        instance = models.load(chosen, folder, trusted=own or allow_pickle)
+        known = {(model.name, model.format) for model in saved}
+        if (chosen.name, chosen.manifest.get("convert_to")) not in known:
+            with contextlib.suppress(AutologError):  # the model itself has been loaded
+                converted = models.convert(chosen, instance, folder)
+                if converted is not None and store.writable:
+                    store.record_model(reference, converted.model)
+        return instance
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[Store]:
+    store = open_store()
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _reference(run: str | LiveRun) -> str:
+    if isinstance(run, LiveRun):
+        return run.run_id
+    return run.run_id if isinstance(run, Run) else run
+
+
+def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
+    names = sorted({model.name for model in saved})
+    wanted = name if name is not None else names[0] if len(names) == 1 else None
+    if name is None and not names:
+        raise NotFoundError(f"run {reference} has no model")
+    fitting = [model for model in saved if model.name == wanted]
+    if not fitting:
+        raise NotFoundError(
+            f"run {reference} has no model {name!r}; it has: {', '.join(names) or 'none'}"
+            if name is not None
+            else f"run {reference} has several models, name one: {', '.join(names)}"
+        )
+    staged = [model for model in fitting if model.format == models.STAGED]
+    return (staged or fitting)[0]

@@ -1,0 +1,147 @@
+"""The journal and the blobs of one store, as this process writes to them.
+
+There is one recorder for each store that the process writes to, and it is made with the first
+run. A forked child gets a journal of its own: it is a different writer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from autolog import settings
+from autolog.artifacts.blobs import BlobFolder
+from autolog.errors import StoreError
+from autolog.journal.writer import Writer
+from autolog.store.location import Location, locate
+from autolog.tracking import provenance
+
+if TYPE_CHECKING:
+    from autolog.tracking.run import LiveRun
+
+__all__ = ["Recorder", "all_recorders", "current_recorder", "report_versions"]
+
+_SCRIPT_LIMIT: Final = 1 << 20
+_SYNC_INTERVAL_US: Final = 1_000_000
+
+_recorders: dict[str, Recorder] = {}
+_located: dict[str | None, Location] = {}
+_started: list[Callable[[Recorder], None]] = []
+_versions: Callable[[], dict[str, str]] = dict
+
+
+class Recorder:
+    """Writes the runs of this process to one store."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.blobs = BlobFolder(location.artifacts)
+        self.open_runs: dict[str, LiveRun] = {}
+        self._writer: Writer | None = None
+        self._source: provenance.Source | None = None
+        self._synced_us = 0
+
+    @property
+    def writer(self) -> Writer:
+        """The journal of this process; a new one after a fork."""
+        writer = self._writer
+        if writer is None or not writer.alive:
+            writer = self._start()
+        return writer
+
+    @property
+    def started(self) -> bool:
+        """Whether this very process has written anything."""
+        return self._writer is not None and self._writer.alive
+
+    @property
+    def source(self) -> provenance.Source:
+        """What this process runs."""
+        if self._source is None:
+            self._source = provenance.find_source()
+        return self._source
+
+    def sync(self) -> None:
+        """Bring the journal to the disk, at most once a second.
+
+        A killed process loses nothing without it; it bounds what a power failure can take, at a
+        price that a thousand small fits would feel.
+        """
+        now = self.writer.now_us()
+        if now - self._synced_us >= _SYNC_INTERVAL_US:
+            self._synced_us = now
+            self.writer.sync()
+
+    def finish(self, timeout: float) -> None:
+        """Add what only the end has time for, and close the journal."""
+        if not self.started:
+            return
+        self.writer.append(provenance.at_exit(self.source, _versions(), timeout))
+        self.writer.close()
+
+    def forget_parent(self) -> None:
+        """In a forked child: the parent's runs are the parent's to end."""
+        self.open_runs.clear()
+        self._writer = None
+
+    def _start(self) -> Writer:
+        writer = Writer(
+            self.location.journal, self.location.uri, durability=settings.value("durability")
+        )
+        self.location.prepare()
+        writer.append(provenance.at_start(self.source, _versions(), self._details()))
+        self._writer = writer
+        self._synced_us = writer.now_us()
+        for callback in _started:
+            callback(self)
+        return writer
+
+    def _details(self) -> dict[str, Any]:
+        """Keep the bytes of the entry script: the one file that every reproduction needs."""
+        path = self.source.path
+        try:
+            if path is None or not path.is_file() or path.stat().st_size > _SCRIPT_LIMIT:
+                return {}
+            blob = self.blobs.put_file(path)
+        except (OSError, StoreError):
+            return {}
+        return {"entry": {"path": str(path), "sha256": blob.sha256, "uri": blob.uri}}
+
+
+def current_recorder() -> Recorder:
+    """Return the recorder of the store that the settings name now."""
+    given: str | None = settings.value("store")
+    location = _located.get(given)
+    if location is None:  # decided once: a later chdir must not move the store
+        location = _located[given] = locate(given)
+    recorder = _recorders.get(location.uri)
+    if recorder is None:
+        recorder = _recorders[location.uri] = Recorder(location)
+    return recorder
+
+
+def all_recorders() -> list[Recorder]:
+    """Return every recorder of this process."""
+    return list(_recorders.values())
+
+
+def on_start(callback: Callable[[Recorder], None]) -> None:
+    """Call back whenever a recorder begins to write in this process."""
+    _started.append(callback)
+
+
+def report_versions(source: Callable[[], dict[str, str]]) -> None:
+    """Say how to find the versions of the frameworks that are loaded."""
+    global _versions
+    _versions = source
+
+
+def _after_fork() -> None:
+    for recorder in _recorders.values():
+        recorder.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+

@@ -1,0 +1,422 @@
+"""A run of this process: everything that is logged goes through it into the journal.
+
+A call that returned has been written: it survives the death of the process. What is written
+after the end of a run is kept too, marked as phase `post`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from autolog.artifacts import models
+from autolog.artifacts.blobs import Blob
+from autolog.artifacts.staging import TooLarge, stage
+from autolog.entities import Kind, Phase, Status
+from autolog.errors import UsageError
+from autolog.journal.records import (
+    ArtifactFile,
+    Event,
+    Input,
+    ModelSaved,
+    Params,
+    RunEnd,
+    RunUpdate,
+    Tags,
+)
+from autolog.tracking import context, datasets
+from autolog.tracking.values import as_float, as_floats, plain_mapping
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from autolog.integration import Snapshot
+    from autolog.journal.writer import Writer
+    from autolog.tracking.recorder import Recorder
+
+__all__ = ["Fits", "LiveRun", "last_exception"]
+
+Fits = Literal["join", "children"]
+
+_LONG_PARAM: Final = 8192
+"""A longer text is stored as an artifact; the parameter keeps its beginning and says so."""
+
+
+def last_exception() -> BaseException | None:
+    """Return the exception that this process reported last, if any."""
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+
+
+class LiveRun:
+    """A run that this process writes to; `start_run` returns it.
+
+    As a context manager it ends the run when the block ends: FINISHED, KILLED after a
+    KeyboardInterrupt, FAILED after any other exception or a non-zero exit code.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        run_id: str,
+        name: str,
+        kind: str,
+        experiment: str,
+        parent_id: str | None = None,
+        user_opened: bool = False,
+        attached: bool = False,
+        fits: Fits = "join",
+        attempt: int = 0,
+    ) -> None:
+        self.run_id = run_id
+        self.name = name
+        self.kind = kind
+        self.experiment = experiment
+        self.parent_id = parent_id
+        self.user_opened = user_opened
+        self.attached = attached
+        self.fits: Fits = fits
+        self.status: str = Status.RUNNING.value
+        self.joined = 0
+        self.opened_at: tuple[str, int] | None = None
+        self._recorder = recorder
+        self._attempt = attempt
+        self._error_before = last_exception()
+        self._counters: dict[str, Iterator[int]] = {}
+        self._counting: Writer | None = None
+
+    def __repr__(self) -> str:
+        return f"<autolog run {self.name} {self.run_id} {self.status}>"
+
+    @property
+    def active(self) -> bool:
+        """Whether the run has not ended yet."""
+        return self.status == Status.RUNNING.value
+
+    @property
+    def recorder(self) -> Recorder:
+        """The journal and blobs it writes to."""
+        return self._recorder
+
+    # -- parameters, tags and events ---------------------------------------------------------
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Record one parameter; the first value of a key stands."""
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record parameters: scalars keep their type, other objects are described."""
+        if not isinstance(params, Mapping):  # type: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"log_params takes a dictionary, not a {type(params).__name__}")
+        values = plain_mapping(params)
+        for key, value in values.items():
+            text = value if isinstance(value, str) else None
+            if isinstance(value, (list, dict)):
+                text = json.dumps(value)
+            if text is not None and len(text) > _LONG_PARAM:
+                values[key] = self._store_long_param(key, text)
+        self._append(Params(run=self._number(), values=values))
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set one tag; the last value of a key stands."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; values are stored as text."""
+        values = {str(key): str(value) for key, value in tags.items()}
+        self._append(Tags(run=self._number(), values=values))
+
+    def log_event(self, kind: str, data: Mapping[str, Any] | None = None) -> None:
+        """Record that something happened."""
+        event = Event(
+            kind=kind,
+            run=self._number(),
+            wall_us=self._writer.now_us(),
+            data=plain_mapping(data or {}),
+        )
+        self._append(event)
+
+    # -- metrics -----------------------------------------------------------------------------
+
+    def log_metric(
+        self, key: str, value: Any, step: int | None = None, *, epoch: int | None = None
+    ) -> None:
+        """Record one point. Without `step` the points of a key are numbered from 0."""
+        self.log_metrics({key: value}, step, epoch=epoch)
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, Any],
+        step: int | None = None,
+        *,
+        epoch: int | None = None,
+        dataset: str | None = None,
+    ) -> None:
+        """Record one point of each key at the same step and time.
+
+        Args:
+            metrics: numbers, or arrays and tensors of one element.
+            step: any 64-bit integer; None numbers each key's points from 0.
+            epoch: the epoch it belongs to, beside the step.
+            dataset: the data it was measured on.
+
+        Raises:
+            UsageError: a value is no number, or a key no text.
+            JournalError: the journal cannot be written.
+        """
+        writer = self._recorder.writer
+        if type(metrics) is not dict or any(
+            type(value) is not float or type(key) is not str for key, value in metrics.items()
+        ):
+            metrics = as_floats(metrics)
+        if not metrics:
+            return
+        ctx = 0
+        if dataset is not None or not self.active:
+            phase = Phase.FIT if self.active else Phase.POST
+            ctx = writer.context(phase=phase.value, dataset=dataset)
+        number = writer.run(self.run_id)
+        if step is None:
+            for at, values in self._numbered(writer, metrics):
+                writer.metrics(number, values, at, epoch, ctx, self._attempt)
+        else:
+            writer.metrics(number, metrics, step, epoch, ctx, self._attempt)
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Record a dictionary of numbers; nested dictionaries become `outer/inner`."""
+        self.log_metrics(dict(_flatten(values)), step)
+
+    # -- files -------------------------------------------------------------------------------
+
+    def log_artifact(self, path: str | Path, artifact_path: str | None = None) -> None:
+        """Store a copy of a file (or of a folder's files) below `artifact_path`."""
+        source = Path(path)
+        if source.is_dir():
+            self.log_artifacts(source, _join(artifact_path, source.name))
+        elif source.is_file():
+            self._store(_join(artifact_path, source.name), self._recorder.blobs.put_file(source))
+        else:
+            raise UsageError(f"log_artifact: there is no file {str(source)!r}")
+
+    def log_artifacts(self, folder: str | Path, artifact_path: str | None = None) -> None:
+        """Store copies of all files of a folder, with their relative paths."""
+        root = Path(folder)
+        if not root.is_dir():
+            raise UsageError(f"log_artifacts: there is no folder {str(root)!r}")
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                name = _join(artifact_path, path.relative_to(root).as_posix())
+                self._store(name, self._recorder.blobs.put_file(path))
+
+    def log_text(self, text: str, artifact_file: str) -> None:
+        """Store text as a file (UTF-8)."""
+        self.log_bytes(text.encode("utf-8", "surrogatepass"), artifact_file)
+
+    def log_dict(self, dictionary: Mapping[str, Any] | list[Any], artifact_file: str) -> None:
+        """Store a dictionary or a list as a JSON file."""
+        self.log_text(json.dumps(dictionary, indent=2, default=str), artifact_file)
+
+    def log_figure(self, figure: Any, artifact_file: str) -> None:
+        """Store a figure of matplotlib (any suffix it can save), plotly (`.html`) or a picture.
+
+        Raises:
+            UsageError: the object can do none of these.
+        """
+        suffix = PurePosixPath(artifact_file).suffix.lstrip(".") or "png"
+        target = BytesIO()
+        if hasattr(figure, "savefig"):
+            figure.savefig(target, format=suffix)
+        elif hasattr(figure, "to_html"):
+            target.write(str(figure.to_html(include_plotlyjs="cdn")).encode())
+        elif hasattr(figure, "save"):
+            figure.save(target, format=suffix)
+        else:
+            raise UsageError(
+                f"log_figure cannot save a {type(figure).__name__}: expected a matplotlib or plotly"
+                " figure or a PIL image; other files are stored with log_artifact"
+            )
+        self.log_bytes(target.getvalue(), artifact_file)
+
+    def log_bytes(self, content: bytes, artifact_file: str) -> None:
+        """Store bytes as a file."""
+        self._store(_join(None, artifact_file), self._recorder.blobs.put(content))
+
+    def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
+        """Record which data the run used: shape, dtypes and columns, not the data."""
+        profile = datasets.describe(data)
+        number = self._number()
+        self._append(Input(run=number, role=role, name=name or role, profile=profile))
+
+    def log_model(self, model: Any, name: str = "model") -> None:
+        """Store a model, whatever its size, so that `load_model` can give it back.
+
+        Raises:
+            ModelError: it cannot be pickled.
+        """
+        self.save_model(models.snapshot(model), name)
+
+    def save_model(
+        self, snapshot: Snapshot, name: str = "model", *, limit: int = sys.maxsize
+    ) -> TooLarge | None:
+        """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
+        staged = stage(snapshot.model, self._recorder.blobs, limit=limit)
+        if isinstance(staged, TooLarge):
+            return staged
+        path = f"{name}/{models.STAGED_FILE}"
+        self._store(path, staged.blob)
+        self._append(
+            ModelSaved(
+                run=self._number(),
+                name=name,
+                format=models.STAGED,
+                safe=False,
+                size=staged.blob.size,
+                paths=[path],
+                manifest=models.manifest(snapshot, by_value=staged.by_value),
+                wall_us=self._writer.now_us(),
+            )
+        )
+        return None
+
+    # -- the tree and the end ----------------------------------------------------------------
+
+    def child(self, name: str | None = None, *, kind: str = Kind.RUN.value) -> LiveRun:
+        """Open a run below this one; end it with `end`, or use it as a context manager."""
+        from autolog.tracking import opening
+
+        return opening.open_run(name=name, kind=kind, parent=self, experiment=self.experiment)
+
+    def rename(self, name: str) -> None:
+        """Give the run another name."""
+        self.name = name
+        self._append(RunUpdate(run=self._number(), name=name))
+
+    def end(
+        self,
+        status: str = Status.FINISHED.value,
+        *,
+        exit_code: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """End the run; a run that has ended keeps its status.
+
+        Raises:
+            UsageError: no such status.
+        """
+        if status not in Status.__members__:
+            raise UsageError(f"unknown status {status!r}: {', '.join(Status.__members__)}")
+        if not self.active:
+            return
+        context.pop(self)
+        self._recorder.open_runs.pop(self.run_id, None)
+        if not self.attached:  # whoever opened the run ends it
+            writer = self._writer
+            writer.append(
+                RunEnd(
+                    run=writer.run(self.run_id),
+                    status=status,
+                    end_us=writer.now_us(),
+                    exit_code=exit_code,
+                    error=error,
+                )
+            )
+        self.status = status
+        self._recorder.sync()
+        from autolog.tracking import lifecycle
+
+        lifecycle.run_ended(self)
+
+    def end_by(self, exception: BaseException | None) -> None:
+        """End the run with the status that an exception means; None is success."""
+        status, code, error = outcome(exception)
+        self.end(status, exit_code=code, error=error)
+
+    def failed_since_start(self) -> BaseException | None:
+        """Return the exception that this process has reported since the run began."""
+        reported = last_exception()
+        return reported if reported is not self._error_before else None
+
+    def __enter__(self) -> LiveRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end_by(exception)
+
+    # -- the journal -------------------------------------------------------------------------
+
+    @property
+    def _writer(self) -> Writer:
+        return self._recorder.writer
+
+    def _number(self) -> int:
+        return self._recorder.writer.run(self.run_id)
+
+    def _append(self, record: Any) -> None:
+        self._recorder.writer.append(record)
+
+    def _store(self, path: str, blob: Blob) -> None:
+        number = self._number()
+        self._append(
+            ArtifactFile(run=number, path=path, size=blob.size, sha256=blob.sha256, uri=blob.uri)
+        )
+
+    def _store_long_param(self, key: str, text: str) -> str:
+        path = f"params/{key.replace('/', '_')}.txt"
+        self.log_text(text, path)
+        self.log_event("long_param", {"key": key, "characters": len(text), "artifact": path})
+        return f"{text[:200]}… ({len(text)} characters, whole in artifact {path})"
+
+    def _numbered(
+        self, writer: Writer, metrics: Mapping[str, float]
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Group keys by their next number; a new writer counts from 0."""
+        if self._counting is not writer:
+            self._counting, self._counters = writer, {}
+        groups: dict[int, dict[str, float]] = {}
+        for key, value in metrics.items():
+            counter = self._counters.get(key)
+            if counter is None:
+                counter = self._counters.setdefault(key, itertools.count())
+            groups.setdefault(next(counter), {})[key] = value
+        return iter(groups.items())
+
+
+def outcome(exception: BaseException | None) -> tuple[str, int | None, str | None]:
+    """Return status, exit code and message for the exception that ended a run."""
+    if exception is None:
+        return Status.FINISHED.value, None, None
+    if isinstance(exception, KeyboardInterrupt):
+        return Status.KILLED.value, None, "KeyboardInterrupt"
+    if isinstance(exception, SystemExit):
+        code = exception.code
+        number = 0 if code is None else code if isinstance(code, int) else 1
+        status = Status.FINISHED if number == 0 else Status.FAILED
+        return status.value, number, None if number == 0 else f"SystemExit: {code}"
+    text = f"{type(exception).__name__}: {exception}"
+    return Status.FAILED.value, None, text[:2000]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}/")  # type: ignore[reportUnknownArgumentType]
+        else:
+            yield f"{prefix}{key}", as_float(f"{prefix}{key}", value)
+
+
+def _join(folder: str | None, name: str) -> str:
+    """Make a relative artifact path; parts that would leave the run's folder are refused."""
+    path = PurePosixPath(folder or "", name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\\" in str(path):
+        raise UsageError(f"artifact path {str(path)!r} must be relative and stay inside the run")
+    return str(path)

@@ -1,0 +1,107 @@
+"""Turns what users log into what the journal takes: floats and typed plain values.
+
+Nothing here calls a user object's `__repr__`, `__len__`, `__iter__` or `__getitem__`: unknown
+objects are described by their class.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from autolog.errors import UsageError
+
+__all__ = ["as_float", "as_floats", "plain", "plain_mapping"]
+
+_MAX_INT: Final = 2**63
+_DEPTH: Final = 6
+
+
+def as_float(key: str, value: Any) -> float:
+    """Convert a number, or an array or tensor that holds exactly one, to a float.
+
+    Raises:
+        UsageError: it is no number; the message names the key.
+    """
+    if isinstance(value, (int, float)):
+        return float(value)
+    item = getattr(value, "item", None)  # NumPy, torch, JAX; a tensor of one element is a number
+    if item is None and hasattr(value, "numpy"):  # TensorFlow's EagerTensor
+        item = getattr(value.numpy(), "item", None)
+    try:
+        return float(value if item is None else item())
+    except (TypeError, ValueError, RuntimeError, OverflowError) as exc:
+        raise UsageError(
+            f"metric {key!r} is a {type(value).__name__}, not a number ({exc})."
+            " Log text with set_tag or log_text, and structures with log_dict."
+        ) from None
+
+
+def as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Convert every value; see `as_float`."""
+    if not isinstance(metrics, Mapping):  # type: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(
+            f"log_metrics takes a dictionary of numbers, not a {type(metrics).__name__};"
+            " one number is logged with log_metric(key, value)"
+        )
+    converted: dict[str, float] = {}
+    for key, value in metrics.items():
+        if not isinstance(key, str):  # type: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"metric key {key!r} is a {type(key).__name__}, not text")
+        converted[key] = value if type(value) is float else as_float(key, value)
+    return converted
+
+
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """Return a value of plain types that describes `value`, and is equal to it where it can be.
+
+    Scalars (NumPy's too) keep their type. Lists, tuples and dictionaries are converted with their
+    elements. Classes and functions become their qualified names, anything else its class name.
+    """
+    if value is None or type(value) in (bool, float, str):
+        return value
+    if type(value) is int:
+        return value if -_MAX_INT <= value < _MAX_INT else str(value)
+    if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
+        return f"{value.__module__}.{value.__qualname__}"
+    if type(value) in (list, tuple, set, frozenset) and depth:
+        items = [plain(item, depth - 1) for item in cast("list[Any]", value)]
+        return sorted(items, key=str) if isinstance(value, (set, frozenset)) else items
+    if type(value) is dict and depth:
+        mapping = cast("dict[Any, Any]", value)
+        return {str(plain(key, 0)): plain(item, depth - 1) for key, item in mapping.items()}
+    return _numeric(value)
+
+
+def plain_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert every value; keys become text."""
+    return {str(key): plain(value) for key, value in values.items()}
+
+
+def _numeric(value: Any) -> Any:
+    """Describe a subclass of a scalar, a NumPy scalar or array, or any other object."""
+    kind = type(value)
+    root = kind.__module__.partition(".")[0]
+    if isinstance(value, (bool, int)):
+        return plain(int(value))
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if root == "numpy":
+        if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape == ():
+            return plain(value.item())
+        if hasattr(value, "shape") and hasattr(value, "dtype"):
+            return f"{kind.__name__}(shape={tuple(value.shape)}, dtype={value.dtype})"
+    if root == "pathlib":
+        return str(value)
+    if hasattr(kind, "__name__"):
+        return kind.__qualname__
+    return str(kind)  # pragma: no cover
+
+
+def finite(value: float) -> bool:
+    """Whether a metric value can be compared and ranked."""
+    return math.isfinite(value)
