@@ -1,0 +1,21 @@
+"""The command line: `autolog COMMAND ...`, also as `python -m autolog COMMAND ...`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names.
+
+    `run` starts a user's program in this very process, so it goes its own way first: nothing of
+    the other commands (click, rich, a database) is imported into that program.
+    """
+    if sys.argv[1:2] == ["run"]:
+        from autolog.cli import launch
+
+        launch.main(sys.argv[2:])
+        return
+    from autolog.cli.commands import cli
+
+    cli()
