@@ -1,0 +1,184 @@
+"""The store: what autolog keeps, and how it is opened.
+
+Importing this package costs nothing: the database is imported by `open_store` alone, which the
+training process never calls on its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from autolog.entities import Event, Experiment, Model, Run, RunDetails
+    from autolog.journal.reader import Cursor
+    from autolog.store.answers import History, RunPage
+    from autolog.store.batch import Batch, WriterRow
+    from autolog.store.location import Location
+
+__all__ = ["Store", "open_store"]
+
+
+class Store(Protocol):
+    """What every store can do. One that may not be written answers from a copy in memory."""
+
+    @property
+    def uri(self) -> str:
+        """The store's normalised URI."""
+        ...
+
+    @property
+    def location(self) -> Location:
+        """Where its parts lie."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is applied outlives this object."""
+        ...
+
+    def cursor(self, writer: str) -> Cursor | None:
+        """Return how far the journal of `writer` was applied; None if nothing was."""
+        ...
+
+    def writers(self) -> dict[str, WriterRow]:
+        """Return cursor and state of every known writer, by uid."""
+        ...
+
+    def apply(self, batch: Batch) -> bool:
+        """Apply a stretch of a journal in one transaction, exactly once.
+
+        Returns:
+            False if the store's cursor is no longer where the batch was read from; nothing was
+            done then.
+        """
+        ...
+
+    def bury(self, writer: str) -> int:
+        """Note that the process of `writer` is gone: its running runs become KILLED.
+
+        Returns:
+            How many runs that were.
+        """
+        ...
+
+    def silence(self, writer: str) -> None:
+        """Note that nobody here can tell whether the process of `writer` still lives."""
+        ...
+
+    def link_parents(self) -> int:
+        """Make root runs children of the run that an ancestor process had open at their start.
+
+        Returns:
+            How many runs got a parent.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make all that was applied safe against a loss of power."""
+        ...
+
+    def run(self, ref: str) -> Run:
+        """Find a run by id, by an id prefix of four or more digits, or by name.
+
+        Raises:
+            NotFoundError: no such run (near names are listed), or several (they are listed).
+        """
+        ...
+
+    def details(self, ref: str) -> RunDetails:
+        """Find a run with its events, artifacts, models, inputs and children; see `run`."""
+        ...
+
+    def runs(
+        self,
+        *,
+        experiment: str | None = None,
+        parent: str | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+        roots_only: bool = False,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> RunPage:
+        """List runs, newest first.
+
+        Args:
+            experiment: only runs of the experiment of this name.
+            parent: only children of this run (see `run` for how it is named).
+            status: only runs in this state.
+            kind: only runs of this kind.
+            roots_only: only runs without a parent.
+            limit: how many runs a page has at most.
+            after: the `next` of the page before.
+        """
+        ...
+
+    def experiments(self) -> list[Experiment]:
+        """List the experiments by name, each with its number of runs."""
+        ...
+
+    def metric_keys(self, ref: str) -> list[str]:
+        """List the names of the metrics of a run, sorted."""
+        ...
+
+    def history(
+        self,
+        ref: str,
+        key: str,
+        *,
+        context: str | Mapping[str, Any] | None = None,
+        attempt: int | None = None,
+    ) -> History:
+        """Read every point of a metric, none merged or left out.
+
+        Args:
+            ref: the run; see `run`.
+            key: the metric's name.
+            context: only points of this phase, or whose context has all these entries.
+            attempt: only points of this attempt of the run.
+
+        Raises:
+            NotFoundError: no such run, or it has no such metric (near names are listed).
+        """
+        ...
+
+    def record_model(self, ref: str, model: Model) -> None:
+        """Add a model to a run, or another format of one that it has, with its files."""
+        ...
+
+    def record_event(self, ref: str, event: Event) -> None:
+        """Add an event to a run."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+def open_store(
+    uri: str | os.PathLike[str] | Location | None = None,
+    *,
+    write: bool = True,
+    create: bool = False,
+) -> Store:
+    """Open a store.
+
+    Where the database may not be written, or `write` is False, the answer is a copy in memory
+    (`writable` is False). Opening creates no folder: a store that is not there reads as empty.
+
+    Args:
+        uri: what `autolog.store.location.locate` takes, or its answer.
+        write: open the database for writing where that is permitted.
+        create: make the folder and the database if they are not there.
+
+    Raises:
+        StoreError: the database cannot be read; the message names the file and what to do.
+        NewerStoreError: a newer autolog wrote it.
+        UsageError: the URI makes no sense.
+    """
+    from autolog.store.location import Location, locate
+    from autolog.store.sql.opening import open_sql
+
+    return open_sql(uri if isinstance(uri, Location) else locate(uri), write=write, create=create)

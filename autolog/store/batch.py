@@ -1,0 +1,36 @@
+"""What a store takes in: one stretch of one writer's journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autolog.journal.reader import Chunk, Cursor
+from autolog.journal.records import Header
+
+__all__ = ["Batch", "WriterRow", "WriterState"]
+
+WriterState = Literal["open", "closed", "silent", "dead"]
+"""What the store knows of a writer. closed: it wrote its last record; silent: whether its process
+lives cannot be known from here; dead: its process is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A chunk of a journal, with the cursor that it was read from.
+
+    The store applies it only while its own cursor of this writer is still `since`: whoever lost
+    a race reads on from the winner's cursor.
+    """
+
+    header: Header
+    since: Cursor | None
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class WriterRow:
+    """How far a writer's journal was folded, and what is known of the writer."""
+
+    cursor: Cursor
+    state: WriterState

@@ -1,0 +1,1 @@
+"""The store in an SQL database, by SQLAlchemy Core. SQLite now; nothing here rules out Postgres."""

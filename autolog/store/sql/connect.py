@@ -1,0 +1,171 @@
+"""Connections to an SQLite database: pragmas, transactions, and errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from autolog.errors import StoreError
+from autolog.store.sql.filesystem import is_network
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["Database", "create_file", "explained", "open_file", "open_memory"]
+
+_log = logging.getLogger("autolog")
+
+_BUSY_SECONDS: Final = 30
+_PAGE_SIZE: Final = 8192
+
+
+class Database:
+    """An engine with the two kinds of transaction that this store knows.
+
+    A write transaction takes SQLite's write lock at its start: one that began with a read could
+    not wait for another writer, it would fail at once.
+    """
+
+    def __init__(self, engine: Engine, path: Path | None, lock: BaseFileLock | None = None) -> None:
+        self.engine = engine
+        self.path = path
+        self._lock = lock
+        self._pid = os.getpid()
+
+    @contextlib.contextmanager
+    def read(self) -> Generator[Connection]:
+        """Open a transaction that sees one state of the database."""
+        with self._begin(write=False) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Generator[Connection]:
+        """Open a transaction that may write; committed at the end, undone by an exception."""
+        with self._lock or contextlib.nullcontext(), self._begin(write=True) as connection:
+            yield connection
+
+    def sync(self) -> None:
+        """Make committed transactions safe against a loss of power.
+
+        In WAL mode with synchronous=NORMAL a commit is written but not synced. The log is synced
+        before the database: a frame that is no longer in the log was synced by its checkpoint.
+        """
+        if self.path is None:
+            return
+        for path in (self.path.with_name(f"{self.path.name}-wal"), self.path):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose(close=self._pid == os.getpid())
+
+    @contextlib.contextmanager
+    def _begin(self, *, write: bool) -> Generator[Connection]:
+        if self._pid != os.getpid():
+            # A connection carried across a fork corrupts the database; the parent's stay its own.
+            if self.path is not None:
+                self.engine.dispose(close=False)
+            self._pid = os.getpid()
+        with explained(self.path), self.engine.connect() as raw:
+            connection = raw.execution_options(autolog_write=write)
+            with connection.begin():
+                yield connection
+
+
+def open_file(path: Path) -> Database:
+    """Connect to the database at `path`, which must exist."""
+    network = is_network(path)
+    lock = None
+    if network:
+        from filelock import FileLock
+
+        _log.warning(
+            "%s lies on a network file system: writers take turns, without WAL."
+            " A store on a local disk is faster (--store or AUTOLOG_STORE).",
+            path,
+        )
+        lock = FileLock(path.with_name(f"{path.name}.write-lock"), timeout=2 * _BUSY_SECONDS)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        # On a network file system a rollback journal is all there is against a torn page.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    return Database(_with_transactions(engine), path, lock)
+
+
+def open_memory(connection: sqlite3.Connection) -> Database:
+    """Use a database in memory that `connection` (isolation level None) holds."""
+    connection.execute("PRAGMA foreign_keys = ON")
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    return Database(_with_transactions(engine), None)
+
+
+def create_file(path: Path, *, wal: bool) -> None:
+    """Create an empty database. The caller holds the upgrade lock.
+
+    The journal mode is a property of the file, and switching it waits for nobody: it is done
+    once, here, and not per connection.
+    """
+    with explained(path), contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as made:
+        made.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        made.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+
+
+@contextlib.contextmanager
+def explained(path: Path | None) -> Generator[None]:
+    """Turn errors of the database into StoreErrors that name the file and what to do."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as exc:
+        cause = exc.orig if isinstance(exc, DBAPIError) else exc
+        raise StoreError(f"{path or 'the store'}: {_advice(str(cause), path)}") from exc
+
+
+def _advice(message: str, path: Path | None) -> str:
+    lowered = message.lower()
+    if "not a database" in lowered or "malformed" in lowered:
+        return (
+            f"the file is damaged or no SQLite database ({message}). Move it aside"
+            f" (mv {path} {path}.damaged) and restore a copy, or go on with a new, empty store;"
+            " journals that were not folded yet are kept and read into it."
+        )
+    if "locked" in lowered:
+        return f"another process kept it locked for {_BUSY_SECONDS} s; try again ({message})"
+    if "full" in lowered:
+        return f"the disk is full ({message}). Nothing is lost: free space and try again."
+    if "unable to open" in lowered or "readonly" in lowered:
+        return f"{message}. Check its permissions, or open the store with write=False."
+    return message
+
+
+def _with_transactions(engine: Engine) -> Engine:
+    def begin(connection: Connection) -> None:
+        write: Any = connection.get_execution_options().get("autolog_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    event.listen(engine, "begin", begin)
+    return engine

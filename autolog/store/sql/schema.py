@@ -1,0 +1,395 @@
+"""The tables, as they are after the newest migration.
+
+Points are appended as one columnar blob per run and batch (`tail`) and summarised later
+(`series`): keeping summaries and value indexes up to date inside the write transaction cost as
+much as a row per point. Every table of a run's data has the run's id in its key, so that a large
+Postgres can be partitioned by run. NaN is stored as NULL: neither database compares it usefully.
+Times are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+
+__all__ = ["metadata"]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Big = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite gives a key of its own only to a column of type INTEGER, which holds 64 bits there."""
+
+
+def _id() -> Column[Any]:
+    return Column("id", Big, Identity(), primary_key=True)
+
+
+def _run_id() -> Column[Any]:
+    return Column("run_id", Big, ForeignKey("run.id"), primary_key=True)
+
+
+def _key_id() -> Column[Any]:
+    return Column("key_id", Big, primary_key=True)
+
+
+def _text(name: str, default: str | None = None) -> Column[Any]:
+    return Column(name, Text, nullable=default is None, server_default=default)
+
+
+experiment = Table(
+    "experiment",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_us", Big, nullable=False),
+    _text("lifecycle", "active"),
+)
+
+key = Table(
+    "key",
+    metadata,
+    _id(),
+    Column("kind", Text, nullable=False),  # metric, param, tag, context
+    Column("name", Text, nullable=False),
+    UniqueConstraint("kind", "name"),
+)
+
+writer = Table(
+    "writer",
+    metadata,
+    _id(),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("last_seq", Big, nullable=False, server_default="0"),
+    Column("segment", Big, nullable=False, server_default="0"),
+    Column("byte_offset", Big, nullable=False, server_default="0"),
+    Column("cursor_seq", Big, nullable=False, server_default="0"),
+    Column("dictionary", LargeBinary),
+    Column("started", Boolean, nullable=False, server_default=text("false")),
+    _text("state", "open"),  # open, closed, silent, dead
+    Column("start_us", Big, nullable=False),
+    Column("last_us", Big, nullable=False),
+    _text("host"),
+    _text("machine"),
+    _text("boot"),
+    _text("pid_namespace"),
+    Column("pid", Big),
+    Column("pid_start", Big),
+    _text("ancestors"),  # JSON [[pid, start], ...], nearest first
+    _text("group_key"),
+    Column("group_rank", Big),
+    Column("group_size", Big),
+    Index("ix_writer_process", "pid", "pid_start"),
+)
+
+process = Table(
+    "process",
+    metadata,
+    Column("writer_id", Big, ForeignKey("writer.id"), primary_key=True),
+    Column("seq", Big, primary_key=True, autoincrement=False),
+    Column("data", Text, nullable=False),  # JSON of records.Process
+)
+
+span = Table(
+    "span",
+    metadata,
+    Column("writer_id", Big, ForeignKey("writer.id"), primary_key=True),
+    Column("span", Big, primary_key=True, autoincrement=False),
+    Column("run_id", Big),
+    _text("role"),
+    _text("kind"),
+    _text("name"),
+    Column("open_us", Big),
+    Column("close_us", Big),
+)
+
+run = Table(
+    "run",
+    metadata,
+    _id(),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("experiment_id", Big, ForeignKey("experiment.id")),
+    Column("name", Text, nullable=False),
+    _text("kind", "run"),
+    _text("status", "RUNNING"),
+    _text("ended_by"),  # record, lease
+    Column("opened", Boolean, nullable=False, server_default=text("false")),
+    Column("attempt", Big, nullable=False, server_default="0"),
+    _text("parent_uid"),
+    Column("root_uid", Text, nullable=False),
+    Column("depth", Big, nullable=False, server_default="0"),
+    Column("user_opened", Boolean, nullable=False, server_default=text("false")),
+    Column("adopt", Boolean, nullable=False, server_default=text("false")),
+    Column("start_us", Big, nullable=False),
+    Column("end_us", Big),
+    Column("last_us", Big, nullable=False),
+    Column("origin_id", Big),  # the writer of its RunOpen
+    Column("process_seq", Big),
+    Column("owner_id", Big),  # the writer that ends it
+    _text("user_name"),
+    _text("host"),
+    _text("source"),
+    _text("source_type"),
+    _text("commit_id"),
+    _text("branch"),
+    Column("dirty", Boolean),
+    _text("recipe"),
+    _text("description"),
+    Column("exit_code", Big),
+    _text("error"),
+    _text("lifecycle", "active"),
+    Column("deleted_us", Big),
+    Column("tail_no", Big, nullable=False, server_default="0"),
+    Column("clean_no", Big, nullable=False, server_default="0"),
+    Column("ver", Big, nullable=False, server_default="0"),
+)
+Index("ix_run_list", run.c.lifecycle, run.c.start_us, run.c.uid)
+Index("ix_run_experiment", run.c.experiment_id, run.c.lifecycle, run.c.start_us, run.c.uid)
+Index("ix_run_parent", run.c.parent_uid, run.c.start_us)
+Index("ix_run_root", run.c.root_uid, run.c.start_us)
+Index("ix_run_name", run.c.name)
+Index("ix_run_owner", run.c.owner_id, run.c.status)
+Index("ix_run_origin", run.c.origin_id)
+_dirty = run.c.tail_no > run.c.clean_no
+Index("ix_run_dirty", run.c.experiment_id, sqlite_where=_dirty, postgresql_where=_dirty)
+Index("ix_run_adopt", run.c.id, sqlite_where=run.c.adopt, postgresql_where=run.c.adopt)
+_known = run.c.recipe.is_not(None)
+Index("ix_run_recipe", run.c.recipe, sqlite_where=_known, postgresql_where=_known)
+
+tail = Table(
+    "tail",
+    metadata,
+    _run_id(),
+    Column("no", Big, primary_key=True, autoincrement=False),  # counts the blobs of a run
+    Column("writer_id", Big, nullable=False),
+    Column("seq", Big, nullable=False),  # of the first point
+    Column("n", Big, nullable=False),  # values, not records
+    Column("data", LargeBinary, nullable=False),
+)
+
+series = Table(
+    "series",
+    metadata,
+    _run_id(),
+    _key_id(),
+    Column("context_id", Big, primary_key=True, autoincrement=False),
+    Column("attempt", Big, primary_key=True, autoincrement=False),
+    Column("experiment_id", Big),
+    Column("shown", Boolean, nullable=False, server_default=text("false")),
+    Column("n", Big, nullable=False),
+    Column("nan_count", Big, nullable=False),
+    Column("first_step", Big, nullable=False),
+    Column("first_us", Big, nullable=False),
+    Column("first_seq", Big, nullable=False),
+    Column("first_value", Double),
+    Column("last_step", Big, nullable=False),
+    Column("last_us", Big, nullable=False),
+    Column("last_seq", Big, nullable=False),
+    Column("last_value", Double),
+    Column("min_value", Double),
+    Column("max_value", Double),
+    Column("sum_value", Double),
+    sqlite_with_rowid=False,
+)
+# One series of each key of a run is `shown`: the one that listings and searches speak of.
+Index(
+    "ix_series_last",
+    series.c.experiment_id,
+    series.c.key_id,
+    series.c.last_value,
+    sqlite_where=series.c.shown,
+    postgresql_where=series.c.shown,
+)
+
+chunk = Table(
+    "chunk",
+    metadata,
+    _run_id(),
+    _key_id(),
+    Column("context_id", Big, primary_key=True, autoincrement=False),
+    Column("attempt", Big, primary_key=True, autoincrement=False),
+    Column("idx", Big, primary_key=True, autoincrement=False),
+    Column("n", Big, nullable=False),
+    Column("step_min", Big, nullable=False),
+    Column("step_max", Big, nullable=False),
+    Column("us_min", Big, nullable=False),
+    Column("us_max", Big, nullable=False),
+    Column("min_value", Double),
+    Column("max_value", Double),
+    Column("codec", Big, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+param = Table(
+    "param",
+    metadata,
+    _run_id(),
+    _key_id(),
+    Column("type", Text, nullable=False),
+    Column("json", Text),  # NULL for text, which stands in `text` as it is
+    Column("num", Double),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+# An index entry of Postgres holds at most 2,704 bytes: only the head of a text is indexed.
+Index("ix_param_text", param.c.key_id, func.substr(param.c.text, text("1"), text("128")))
+_numeric = param.c.num.is_not(None)
+Index(
+    "ix_param_num",
+    param.c.key_id,
+    param.c.num,
+    sqlite_where=_numeric,
+    postgresql_where=_numeric,
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    _run_id(),
+    _key_id(),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_tag_text", tag.c.key_id, func.substr(tag.c.text, text("1"), text("128")))
+
+run_doc = Table(
+    "run_doc",
+    metadata,
+    _run_id(),
+    Column("ver", Big, nullable=False),  # of the run that the document shows
+    Column("form", Big, nullable=False),  # a document of another form is made anew
+    Column("data", LargeBinary, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    _id(),
+    Column("run_id", Big, ForeignKey("run.id")),
+    Column("writer_id", Big),
+    Column("kind", Text, nullable=False),
+    Column("wall_us", Big, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("mark", Text, unique=True),  # an event with a mark is recorded once
+    Index("ix_event_run", "run_id", "wall_us"),
+    Index("ix_event_writer", "writer_id"),
+)
+
+artifact = Table(
+    "artifact",
+    metadata,
+    _run_id(),
+    Column("path", Text, primary_key=True),
+    Column("size", Big, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    Index("ix_artifact_sha256", "sha256"),
+)
+
+model = Table(
+    "model",
+    metadata,
+    _run_id(),
+    Column("name", Text, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("safe", Boolean, nullable=False),
+    Column("size", Big, nullable=False),
+    Column("paths", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("wall_us", Big, nullable=False),
+)
+
+dataset = Table(
+    "dataset",
+    metadata,
+    _id(),
+    Column("digest", Text, nullable=False, unique=True),  # of name and profile
+    Column("name", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+)
+
+run_input = Table(
+    "run_input",
+    metadata,
+    _run_id(),
+    Column("dataset_id", Big, ForeignKey("dataset.id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Index("ix_run_input_dataset", "dataset_id"),
+)
+
+registered_model = Table(
+    "registered_model",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _text("description"),
+    Column("created_us", Big, nullable=False),
+    Column("last_version", Big, nullable=False, server_default="0"),
+)
+
+
+def _model_id() -> Column[Any]:
+    return Column("model_id", Big, ForeignKey("registered_model.id"), primary_key=True)
+
+
+model_version = Table(
+    "model_version",
+    metadata,
+    _model_id(),
+    Column("version", Big, primary_key=True, autoincrement=False),
+    Column("run_id", Big),
+    _text("model_name"),
+    _text("format"),
+    _text("source"),
+    _text("sha256"),
+    _text("description"),
+    _text("lifecycle", "active"),
+    Column("created_us", Big, nullable=False),
+    Index("ix_model_version_run", "run_id"),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    _model_id(),
+    Column("name", Text, primary_key=True),
+    Column("version", Big, nullable=False),
+)
+
+promotion = Table(
+    "promotion",
+    metadata,
+    _id(),
+    Column("model_id", Big, ForeignKey("registered_model.id"), nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("from_version", Big),
+    Column("to_version", Big),
+    Column("outcome", Text, nullable=False),
+    _text("actor"),
+    Column("wall_us", Big, nullable=False),
+    _text("gates"),
+    Index("ix_promotion_model", "model_id", "wall_us"),
+)

@@ -1,0 +1,124 @@
+"""Creates the schema of a database or brings it to the newest revision.
+
+Alembic is imported only when there is something to do: it costs a third of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autolog.errors import NewerStoreError, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["HEAD", "REVISIONS", "check_revision", "migrate", "read_revision", "upgrade_file"]
+
+REVISIONS: Final = ("0001",)
+"""Every schema revision that this version knows, oldest first."""
+
+HEAD: Final = REVISIONS[-1]
+
+_LOCK_SECONDS: Final = 120
+_BUSY_SECONDS: Final = 30
+
+
+def upgrade_file(path: Path, *, wal: bool) -> None:
+    """Make sure that `path` is a database of revision `HEAD`; safe in many processes at once.
+
+    A database of an older revision is copied to `<name>.before-<revision>` first.
+
+    Raises:
+        NewerStoreError: the database has a revision that this version does not know.
+        StoreError: another process held the lock for two minutes.
+    """
+    if path.exists() and _file_revision(path) == HEAD:
+        return
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS):
+            _upgrade_locked(path, wal)
+    except Timeout:
+        raise StoreError(
+            f"another process has been upgrading {path} for {_LOCK_SECONDS} s;"
+            f" if none does, remove {path}.lock and try again"
+        ) from None
+
+
+def _upgrade_locked(path: Path, wal: bool) -> None:
+    revision = _file_revision(path) if path.exists() else None
+    if revision == HEAD:
+        return
+    if revision is not None:
+        _copy(path, path.with_name(f"{path.name}.before-{HEAD}"))
+    from autolog.store.sql.connect import create_file, open_file
+
+    if revision is None:
+        create_file(path, wal=wal)
+    database = open_file(path)
+    try:
+        with database.write() as connection:
+            migrate(connection)
+    finally:
+        database.close()
+
+
+def migrate(connection: Connection) -> None:
+    """Run every missing migration inside the open transaction of `connection`."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "autolog.store.sql:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def read_revision(connection: sqlite3.Connection) -> str | None:
+    """Read the schema revision by plain SQL; None if there is no schema."""
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    ).fetchone()
+    row = found and connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def check_revision(revision: str | None, name: object) -> None:
+    """Refuse a database of a newer autolog.
+
+    Raises:
+        NewerStoreError: `revision` is unknown here.
+    """
+    if revision is not None and revision not in REVISIONS:
+        raise NewerStoreError(
+            f"{name} has schema revision {revision}, written by a newer autolog; this one knows"
+            f" up to {HEAD}. Run: pip install -U autolog-ml"
+        )
+
+
+def _file_revision(path: Path) -> str | None:
+    from autolog.store.sql.connect import explained
+
+    with explained(path), contextlib.closing(_open(path)) as connection:
+        revision = read_revision(connection)
+    check_revision(revision, path)
+    return revision
+
+
+def _copy(path: Path, target: Path) -> None:
+    from autolog.store.sql.connect import explained
+
+    with (
+        explained(path),
+        contextlib.closing(_open(path)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
