@@ -1,0 +1,149 @@
+"""Proves that `compat_matrix.yaml`, the guards, the tests and the project agree.
+
+Each rule returns findings, one line each that says what to change. The project is read from the
+source tree: nothing of an integration is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from autolog.compat import compiler
+from autolog.compat.matrix import Framework, Matrix, load
+from autolog.compat.view import ENGINE, matches
+
+__all__ = ["findings"]
+
+
+def findings(root: Path, *, collect: bool = True) -> list[str]:
+    """Apply every rule; `collect=False` leaves out those that run pytest.
+
+    Raises:
+        MatrixError: the matrix cannot be read.
+    """
+    matrix = load(root / compiler.SOURCE)
+    found = [*_ids(matrix), *_versions(matrix), *_projects(root, matrix), *_generated(root)]
+    for name, one in matrix.frameworks.items():
+        found += _guards(root, name, one)
+    return found + (list(_tests(root, matrix)) if collect else [])
+
+
+def _ids(matrix: Matrix) -> Iterator[str]:
+    """Quirks have ids of their own, prefixed by the framework, and name a real exception."""
+    count = Counter(quirk.id for one in matrix.frameworks.values() for quirk in one.quirks)
+    yield from (f"quirk {id_}: the id is used {n} times" for id_, n in count.items() if n > 1)
+    for name, one in matrix.frameworks.items():
+        for quirk in one.quirks:
+            if not quirk.id.startswith(f"{name.replace('_', '-')}-"):
+                yield f"quirk {quirk.id}: an id of {name} starts with {name.replace('_', '-')}-"
+            if "." not in quirk.fails_with and not hasattr(builtins, quirk.fails_with):
+                yield f"quirk {quirk.id}: fails_with {quirk.fails_with} is no builtin exception"
+
+
+def _versions(matrix: Matrix) -> Iterator[str]:
+    """What is tested is supported and known, and every quirk affects a tested version."""
+    for name, one in matrix.frameworks.items():
+        supported = SpecifierSet(one.supported)
+        rows = Counter((row.version, row.python, row.with_) for row in one.tested)
+        yield from (f"{name}: tested row {row} is there twice" for row, n in rows.items() if n > 1)
+        for row in one.tested:
+            if Version(row.version) not in supported:
+                yield f"{name}: tested {row.version} is outside supported {one.supported}"
+        newest = max(Version(row.version) for row in one.tested)
+        if Version(one.latest_known) < newest:
+            yield f"{name}: latest_known {one.latest_known} is older than tested {newest}"
+        for quirk in one.quirks:
+            if not any(matches(row.version, quirk.when) for row in one.tested):
+                yield f"quirk {quirk.id}: no tested version is {quirk.when}; nothing proves it"
+
+
+def _guards(root: Path, name: str, one: Framework) -> Iterator[str]:
+    """Every guard and strategy is registered in the integration, and every registered one used."""
+    path = root / "integrations" / one.integration / "guards.py"
+    registered = _registered(path)
+    if registered is None:
+        yield f"{name}: {path.relative_to(root)} must hold GUARDS, a literal dict of names"
+        return
+    used = {quirk.guard: f"quirk {quirk.id}" for quirk in one.quirks if quirk.guard != ENGINE}
+    used |= {case.use: f"strategy {s}" for s, cases in one.strategies.items() for case in cases}
+    for guard in used.keys() - registered:
+        yield f"{used[guard]}: {guard} is not registered in {path.relative_to(root)}"
+    for guard in registered - used.keys():
+        yield f"{name}: guard {guard} of {path.relative_to(root)} is used by no quirk or strategy"
+
+
+def _registered(path: Path) -> set[str] | None:
+    if not path.exists():
+        return None
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+        if isinstance(target, ast.Name) and target.id == "GUARDS":
+            assert isinstance(node, (ast.Assign, ast.AnnAssign))
+            assert node.value is not None
+            value: Any = ast.literal_eval(node.value)
+            return set(value)
+    return None
+
+
+def _projects(root: Path, matrix: Matrix) -> Iterator[str]:
+    """Entry points, frameworks of the file, and folders under integrations/ are the same."""
+    toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project: Any = toml.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    points: dict[str, str] = project["project"]["entry-points"]["autolog.integrations"]
+    packages = {name: target.partition(":")[0] for name, target in points.items()}
+    declared = {name: one.integration for name, one in matrix.frameworks.items()}
+    for name in sorted(packages.keys() | declared.keys()):
+        if packages.get(name) != declared.get(name):
+            yield (
+                f"{name}: the entry point is {packages.get(name)}, "
+                f"compat_matrix.yaml says {declared.get(name)}"
+            )
+    folders = {path.parent.name for path in root.glob("integrations/*/__init__.py")}
+    for folder in sorted(folders ^ set(packages.values())):
+        yield f"integrations/{folder} and the entry points of pyproject.toml do not agree"
+
+
+def _generated(root: Path) -> Iterator[str]:
+    """The generated files are those of this matrix."""
+    expected = compiler.generated(root)
+    for path in compiler.stale(root):
+        yield f"{path.relative_to(root)} is out of date: run python -m autolog.compat compile"
+    if root / compiler.README not in expected:
+        yield f"{compiler.README} has no table: write {compiler.BEGIN} and {compiler.END} into it"
+
+
+def _tests(root: Path, matrix: Matrix) -> Iterator[str]:
+    """Every quirk's test exists and carries its mark, and every mark is in the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "quirks.json"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "quirk"]
+        options = ["-p", "no:cacheprovider", f"--quirks-report={report}"]
+        done = subprocess.run(  # noqa: S603
+            [*command, *options], cwd=root, capture_output=True, text=True, check=False
+        )
+        if not report.exists() or done.returncode not in (0, 5):
+            last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+            yield f"pytest could not collect the tests of the quirks:\n{last}"
+            return
+        marked: list[list[str]] = json.loads(report.read_text())
+    pairs = {(id_, test) for id_, test in marked}
+    declared = {(q.id, q.test) for one in matrix.frameworks.values() for q in one.quirks}
+    for id_, test in sorted(declared - pairs):
+        yield f'quirk {id_}: there is no test {test} with @pytest.mark.quirk("{id_}")'
+    for id_, test in sorted(pairs - declared):
+        yield f'{test}: @pytest.mark.quirk("{id_}") is not what compat_matrix.yaml says of it'

@@ -1,0 +1,46 @@
+"""The shape of a compiled matrix: plain dictionaries and tuples, cheap to import.
+
+`autolog/_compat_data.py` holds one as `DATA`; a third-party integration may ship its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+__all__ = ["FrameworkData", "MatrixData", "QuirkData", "TestedData"]
+
+
+class QuirkData(TypedDict):
+    """A behaviour of some framework versions that a guard answers."""
+
+    id: str
+    when: str
+    symptom: str
+    guard: str
+    fails_with: str
+    test: str
+
+
+class TestedData(TypedDict):
+    """One environment in which the suite runs."""
+
+    version: str
+    python: str
+    tier: Literal["commit", "full"]
+
+
+class FrameworkData(TypedDict):
+    """What is known of one framework."""
+
+    distributions: tuple[str, ...]
+    modules: tuple[str, ...]
+    supported: str
+    on_unsupported: Literal["warn", "skip"]
+    latest_known: str
+    tested: tuple[TestedData, ...]
+    strategies: dict[str, tuple[tuple[str, str], ...]]
+    quirks: tuple[QuirkData, ...]
+
+
+MatrixData = dict[str, FrameworkData]
+"""Framework name to what is known of it."""

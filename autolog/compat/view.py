@@ -1,0 +1,183 @@
+"""What the matrix says of the framework version at hand: supported or not, and which guards.
+
+Imported once a framework is (its own import dwarfs this one), never by `import autolog`.
+Versions are compared by their base version without the local part, so that `2.13.0+cpu` is
+2.13.0 and `2.15.0rc1` counts as 2.15.0: PEP 440 specifiers alone let pre-releases fall through
+`>=2.15` and `<2.15` alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from autolog import settings
+from autolog.compat.data import FrameworkData, MatrixData
+
+__all__ = ["CompatView", "installed_version", "matches", "matrix_data", "resolve"]
+
+ENGINE = "engine"
+"""The guard of quirks that the engine's own structure answers; never switched."""
+
+UNGUARD = "AUTOLOG_UNGUARD"
+"""Names quirks, comma-separated, whose guards are off: for the proof that each is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompatView:
+    """What the matrix says of one framework as it is installed here.
+
+    Args:
+        framework: its key in the matrix.
+        version: as the framework spells it; None if it has none.
+        supported: inside the supported range, or no range is known.
+        known: not newer than the newest release that was looked at.
+        on_unsupported: what to do outside the range: `warn` and go on, or `skip`.
+        guards: names of the guards that are on, without the engine's own.
+        quirks: ids of the quirks that affect this version.
+        strategies: for each named choice, the code path of this version.
+        note: one line for the user, or None: newer than known, outside the range, unreadable.
+    """
+
+    framework: str
+    version: str | None
+    supported: bool = True
+    known: bool = True
+    on_unsupported: Literal["warn", "skip"] = "warn"
+    guards: frozenset[str] = frozenset()
+    quirks: tuple[str, ...] = ()
+    strategies: Mapping[str, str] = field(default_factory=dict[str, str])
+    note: str | None = None
+
+    def matches(self, when: str | None) -> bool:
+        """Whether a site declared `when` (a PEP 440 specifier, None is always) applies here."""
+        return when is None or self.version is None or matches(self.version, when)
+
+
+def resolve(
+    framework: str,
+    module: Any = None,
+    *,
+    data: MatrixData | None = None,
+    distributions: Iterable[str] = (),
+) -> CompatView:
+    """Judge the version of a framework.
+
+    Args:
+        framework: its key in the matrix; one that is not in it is supported, without guards.
+        module: the imported module whose `__version__` counts first; None if not imported.
+        data: a third party's compiled matrix instead of ours.
+        distributions: where the version is read from when the matrix does not say.
+
+    Raises:
+        SettingsError: `AUTOLOG_COMPAT_MATRIX` names a file that cannot be used.
+    """
+    found = matrix_data(data).get(framework)
+    names = tuple(distributions) if found is None else found["distributions"]
+    version = installed_version(module, names)
+    if found is None:
+        return CompatView(framework, version)
+    return _judge(framework, found, version)
+
+
+def installed_version(module: Any, distributions: Iterable[str] = ()) -> str | None:
+    """Return `module.__version__` as text, else the first installed distribution's version.
+
+    Distribution names alone mislead: the module `xgboost` may come from `xgboost-cpu`.
+    """
+    version = getattr(module, "__version__", None)
+    if version is not None:
+        return str(version)
+    for name in distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def matches(version: str, specifier: str) -> bool:
+    """Whether a version's base is inside a PEP 440 specifier; unreadable ones count as newest."""
+    base = _base(version)
+    return base is None or base in SpecifierSet(specifier)
+
+
+def matrix_data(data: MatrixData | None = None) -> MatrixData:
+    """Return the matrix in force: `AUTOLOG_COMPAT_MATRIX`, else `data`, else the built-in one.
+
+    The override replaces whole frameworks, and leaves those it does not name.
+    """
+    if data is None:
+        from autolog._compat_data import DATA
+
+        data = DATA
+    path = settings.value("compat_matrix")
+    return {**data, **_override(path)} if path else data
+
+
+@lru_cache(maxsize=4)
+def _override(path: str) -> MatrixData:
+    from autolog.compat import matrix
+
+    return matrix.to_data(matrix.load(Path(path)))
+
+
+def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatView:
+    latest = Version(found["latest_known"])
+    base = latest if version is None else _base(version)
+    note = None
+    if base is None:
+        base = latest
+        note = f"{framework} version {version!r} cannot be read; it is treated as {latest}"
+    supported = base in SpecifierSet(found["supported"])
+    known = base <= latest
+    if not supported:
+        note = (
+            f"{framework} {version} is outside the supported range {found['supported']}: "
+            f"what is logged may be incomplete; leave it alone with exclude={framework!r}"
+        )
+        if found["on_unsupported"] == "skip":
+            note = f"{framework} {version} is outside the supported range {found['supported']}"
+    elif not known:
+        note = f"{framework} {version} is newer than {latest}, the newest that autolog has seen"
+    affecting = [quirk for quirk in found["quirks"] if base in SpecifierSet(quirk["when"])]
+    off = set(os.environ.get(UNGUARD, "").split(","))
+    unguarded = {quirk["guard"] for quirk in affecting if quirk["id"] in off}
+    return CompatView(
+        framework=framework,
+        version=version,
+        supported=supported,
+        known=known,
+        on_unsupported=found["on_unsupported"],
+        guards=frozenset(quirk["guard"] for quirk in affecting) - unguarded - {ENGINE},
+        quirks=tuple(quirk["id"] for quirk in affecting),
+        strategies=_strategies(found, base),
+        note=note,
+    )
+
+
+def _strategies(found: FrameworkData, base: Version) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for name, cases in found["strategies"].items():
+        for when, use in cases:
+            if base in SpecifierSet(when):
+                chosen[name] = use
+                break
+    return chosen
+
+
+@lru_cache(maxsize=64)
+def _base(version: str) -> Version | None:
+    """Return the release that a version belongs to, or None if PEP 440 cannot read it."""
+    try:
+        return Version(Version(version).base_version)
+    except InvalidVersion:
+        return None

@@ -1,0 +1,1 @@
+"""What tests of integrations need, ours and third parties' alike."""

@@ -1,0 +1,108 @@
+"""A pytest plugin that proves quirks of the compatibility matrix, guarded and unguarded.
+
+A test marked `@pytest.mark.quirk("sklearn-some-quirk")` takes the fixture `guarded` and runs
+twice. With the guard it must pass. Without it, where the installed version is affected, it must
+fail with the exception that the matrix names (a strict xfail): a guard that nobody needs, or that
+an upstream fix made superfluous, turns the build red. On versions that are not affected it must
+simply pass.
+
+For `guard: engine` no switch exists: the test itself applies the naive technique where
+`guarded` is false. Every other guard is switched off through `AUTOLOG_UNGUARD`, which child
+processes see as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autolog.compat.data import FrameworkData, QuirkData
+from autolog.compat.view import ENGINE, UNGUARD, installed_version, matches, matrix_data
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the report that `python -m autolog.compat check` reads."""
+    parser.addoption("--quirks-report", metavar="PATH", help="write (quirk, test) pairs as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, so that plugins of third parties need no configuration of their own."""
+    config.addinivalue_line("markers", "quirk(id): proves a quirk, guarded and unguarded")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Turn a marked test into its guarded and its unguarded leg."""
+    mark = metafunc.definition.get_closest_marker("quirk")
+    if mark is None:
+        return
+    if len(mark.args) != 1 or "guarded" not in metafunc.fixturenames:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid}: a quirk's test has one id and takes `guarded`"
+        )
+    unguarded = _marks(_find(mark.args[0], metafunc.definition.nodeid))
+    legs = [pytest.param(True, id="guarded"), pytest.param(False, id="unguarded", marks=unguarded)]
+    metafunc.parametrize("guarded", legs, indirect=True)
+
+
+@pytest.fixture
+def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether this leg has the guard; the unguarded one has it switched off."""
+    mark: Any = request.node.get_closest_marker("quirk")
+    leg: bool = request.param
+    framework, quirk = _find(mark.args[0], request.node.nodeid)
+    if _installed(framework) is None:
+        pytest.skip(f"none of {', '.join(framework['modules'])} is installed")
+    if not leg and quirk["guard"] != ENGINE:
+        monkeypatch.setenv(UNGUARD, quirk["id"])
+    return leg
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the report, if it was asked for."""
+    path: str | None = session.config.getoption("--quirks-report")
+    if path is None:
+        return
+    pairs: set[tuple[str, str]] = set()
+    for item in session.items:
+        mark = item.get_closest_marker("quirk")
+        if mark is not None:
+            pairs.add((mark.args[0], item.nodeid.partition("[")[0]))
+    Path(path).write_text(json.dumps(sorted(pairs)))
+
+
+def _find(identifier: str, nodeid: str) -> tuple[FrameworkData, QuirkData]:
+    for framework in matrix_data().values():
+        for quirk in framework["quirks"]:
+            if quirk["id"] == identifier:
+                return framework, quirk
+    raise pytest.UsageError(f"{nodeid}: quirk {identifier!r} is not in compat_matrix.yaml")
+
+
+def _marks(found: tuple[FrameworkData, QuirkData]) -> list[pytest.MarkDecorator]:
+    framework, quirk = found
+    version = _installed(framework)
+    if version is None or not matches(version, quirk["when"]):
+        return []
+    reason = f"{quirk['id']} must fail without its guard on {version}"
+    raises = _exception(quirk["fails_with"])
+    return [pytest.mark.xfail(strict=True, reason=reason, raises=raises)]
+
+
+def _installed(framework: FrameworkData) -> str | None:
+    """Return the version of the framework as at run time, or None if it cannot be imported."""
+    for name in framework["modules"]:
+        try:
+            return installed_version(importlib.import_module(name), framework["distributions"])
+        except ModuleNotFoundError:
+            continue
+    return None
+
+
+def _exception(name: str) -> type[BaseException]:
+    module, _, last = name.rpartition(".")
+    found: Any = getattr(importlib.import_module(module or "builtins"), last)
+    return found
