@@ -40,12 +40,22 @@ __all__ = [
 API = 1
 """Version of this contract. An integration that declares a newer one is skipped with a line."""
 
-Role = Literal["watch", "training", "container", "search", "study", "preparation", "evaluation"]
+Role = Literal[
+    "watch",
+    "training",
+    "continuation",
+    "container",
+    "search",
+    "study",
+    "preparation",
+    "evaluation",
+]
 """What a call is to the ownership rules.
 
-`watch` observes and opens no span. `training` owns, joins or folds into a run. `container`,
-`search` and `study` are trainings that call other trainings. `preparation` is a lone
-transformer: a step of the next training. `evaluation` scores what was trained before.
+`watch` observes and opens no span. `training` owns, joins or folds into a run; `continuation` is
+one that goes on from the weights that its object has. `container`, `search` and `study` are
+trainings that call other trainings. `preparation` is a lone transformer: a step of the next
+training. `evaluation` scores what was trained before.
 """
 
 RoleOf = Callable[["Call"], Role]

@@ -16,7 +16,17 @@ from typing import Any, Final
 
 from autolog.errors import SettingsError
 
-__all__ = ["KNOWN", "Setting", "assign", "every", "lookup", "parse_tags", "value", "withdraw"]
+__all__ = [
+    "KNOWN",
+    "Setting",
+    "assign",
+    "assigned",
+    "every",
+    "lookup",
+    "parse_tags",
+    "reassign",
+    "value",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +117,15 @@ def assign(name: str, given: Any) -> None:
     _assigned[name] = _parse(name, given, "argument")
 
 
-def withdraw(name: str) -> None:
-    """Forget what was set by argument."""
-    _assigned.pop(name, None)
+def assigned() -> dict[str, Any]:
+    """Return a copy of what is set by argument, for `reassign`."""
+    return dict(_assigned)
+
+
+def reassign(before: dict[str, Any]) -> None:
+    """Set by argument exactly what `assigned` returned."""
+    _assigned.clear()
+    _assigned.update(before)
 
 
 def lookup(name: str) -> Setting:

@@ -122,9 +122,7 @@ def convert(model: Model, instance: Any, folder: BlobFolder) -> Converted | None
             if path.is_file():
                 blob = folder.put_file(path)
                 name = f"{model.name}/{path.relative_to(place).as_posix()}"
-                files.append(
-                    Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri)
-                )
+                files.append(Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri))
     size = sum(file.size for file in files)
     details: dict[str, Any] = {**model.manifest, "converted_from": STAGED}
     return Converted(

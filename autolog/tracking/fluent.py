@@ -144,9 +144,7 @@ def log_params(params: Mapping[str, Any]) -> None:
     _target().log_params(params)
 
 
-def log_metric(
-    key: str, value: Any, step: int | None = None, *, epoch: int | None = None
-) -> None:
+def log_metric(key: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
     """Record one point of a metric; without `step` they are numbered from 0."""
     _target().log_metrics({key: value}, step, epoch=epoch)
 

@@ -14,13 +14,20 @@ from autolog import settings
 from autolog.artifacts.blobs import BlobFolder
 from autolog.errors import StoreError
 from autolog.journal.writer import Writer
-from autolog.store.location import Location, locate
+from autolog.store.location import Location, locate, prepare
 from autolog.tracking import provenance
 
 if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
-__all__ = ["Recorder", "all_recorders", "current_recorder", "report_versions"]
+__all__ = [
+    "Recorder",
+    "all_recorders",
+    "check_store",
+    "current_recorder",
+    "on_start",
+    "report_versions",
+]
 
 _SCRIPT_LIMIT: Final = 1 << 20
 _SYNC_INTERVAL_US: Final = 1_000_000
@@ -86,10 +93,10 @@ class Recorder:
         self._writer = None
 
     def _start(self) -> Writer:
+        prepare(self.location)
         writer = Writer(
             self.location.journal, self.location.uri, durability=settings.value("durability")
         )
-        self.location.prepare()
         writer.append(provenance.at_start(self.source, _versions(), self._details()))
         self._writer = writer
         self._synced_us = writer.now_us()
@@ -121,6 +128,16 @@ def current_recorder() -> Recorder:
     return recorder
 
 
+def check_store() -> None:
+    """Find the store that the settings name, so that a mistake in it is reported at once.
+
+    Raises:
+        UsageError: the store's name makes no sense.
+        StoreError: this version has no such store.
+    """
+    current_recorder()
+
+
 def all_recorders() -> list[Recorder]:
     """Return every recorder of this process."""
     return list(_recorders.values())
@@ -144,4 +161,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-

@@ -82,7 +82,8 @@ class LiveRun:
         self.attached = attached
         self.fits: Fits = fits
         self.status: str = Status.RUNNING.value
-        self.joined = 0
+        self._claims = itertools.count()
+        self._continuations = itertools.count(2)
         self.opened_at: tuple[str, int] | None = None
         self._recorder = recorder
         self._attempt = attempt
@@ -97,6 +98,14 @@ class LiveRun:
     def active(self) -> bool:
         """Whether the run has not ended yet."""
         return self.status == Status.RUNNING.value
+
+    def claim_first_training(self) -> bool:
+        """Whether the caller is the first training of this run; true only once."""
+        return next(self._claims) == 0
+
+    def next_training_number(self) -> int:
+        """Return 2 for the first training that continues the one of this run, then 3."""
+        return next(self._continuations)
 
     @property
     def recorder(self) -> Recorder:

@@ -1,0 +1,1 @@
+"""Ties what the engine sees to runs: who owns a training, and which integrations are on."""

@@ -1,0 +1,319 @@
+"""Which integrations are on, with which options: the one piece of state that `autolog()` changes.
+
+`autolog("a")` then `autolog("b")` is the union, the newest options win. Leaving a
+`with autolog(...)` restores what was before it, exactly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Literal
+
+from autolog import settings
+from autolog.capture import notices
+from autolog.capture.attachment import Attachment, require_supported
+from autolog.capture.attribution import Attribution
+from autolog.discovery import by_name, discover, resolve
+from autolog.errors import IntegrationError, UsageError
+from autolog.integration import Integration
+from autolog.patching import Engine, ModuleWatch, SiteStatus
+from autolog.tracking import printing, recorder
+
+__all__ = ["Activation", "Options", "activate", "attachments", "disable", "engine", "site_statuses"]
+
+_MEGABYTE: Final = 1_000_000
+
+_ELSEWHERE: Final = {
+    "disable": "use autolog.disable(), or autolog(exclude=(...)) for some frameworks",
+    "exclusive": 'use start_run(fits="children") to keep trainings out of your own run',
+    "extra_tags": "use tags={...}",
+    "max_tuning_runs": "use the framework's own option, for example sklearn={...}",
+    "log_input_examples": "examples of the data are not stored; log_datasets describes it",
+    "log_model_signatures": "signatures are always stored with the model",
+}
+"""Keywords of MLflow's autolog, and what to write here."""
+
+LogModels = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options that hold for every integration."""
+
+    log_models: str = "auto"
+    max_model_bytes: int = 100 * _MEGABYTE
+    log_datasets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is on: the integrations with their own options, and the common ones."""
+
+    chosen: dict[str, Any] = field(default_factory=dict[str, Any])
+    options: Options = field(default_factory=Options)
+
+
+_lock = threading.RLock()
+_state: _State | None = None
+_attachments: dict[str, Attachment] = {}
+_attribution = Attribution()
+
+
+def _on_fault(status: SiteStatus, phase: str, exception: BaseException) -> None:
+    notices.fault(f"autolog's {status.integration} hook ({phase} of {status.place})", exception)
+
+
+engine = Engine(on_fault=_on_fault)
+_watch = ModuleWatch(
+    on_fault=lambda module, exc: notices.fault(f"watching the import of {module}", exc)
+)
+
+
+class Activation:
+    """What `autolog()` returns: a handle, and a context manager that restores what was before."""
+
+    def __init__(self, before: _State | None, settings_before: dict[str, Any]) -> None:
+        self._before = before
+        self._settings_before = settings_before
+        self._open = True
+
+    def __repr__(self) -> str:
+        return f"<autolog on for {', '.join(self.frameworks) or 'nothing'}>"
+
+    @property
+    def frameworks(self) -> tuple[str, ...]:
+        """Names of the integrations that are on now."""
+        return tuple(sorted(_state.chosen)) if _state is not None else ()
+
+    def restore(self) -> None:
+        """Go back to what was on before this activation; only the first call does anything."""
+        if self._open:
+            self._open = False
+            with _lock:
+                settings.reassign(self._settings_before)
+                _switch(self._before)
+
+    def __enter__(self) -> Activation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.restore()
+
+
+def activate(
+    *frameworks: str,
+    exclude: Iterable[str] = (),
+    log_models: str = "auto",
+    max_model_mb: float = 100,
+    log_datasets: bool = True,
+    store: str | None = None,
+    experiment: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    silent: bool = False,
+    strict: bool = False,
+    **by_framework: Any,
+) -> Activation:
+    """Switch integrations on; see `autolog.autolog`."""
+    options = _common(log_models, max_model_mb, log_datasets)
+    named = [by_name(name) for name in frameworks]
+    own = _own_options(by_framework)
+    left_out = {by_name(name).name for name in _names(exclude, "exclude")}
+    left_out |= {by_name(name).name for name in settings.value("disabled")}
+    chosen = named or list(discover().integrations.values())
+    with _lock:
+        before = _state
+        settings_before = settings.assigned()
+        try:
+            _assign(store, experiment, tags, strict)
+            wanted = dict(before.chosen) if before is not None else {}
+            for integration in chosen:
+                if integration.name in left_out:
+                    continue
+                wanted[integration.name] = own.get(integration.name) or _defaults(integration)
+            for name in left_out:
+                wanted.pop(name, None)
+            for integration in named:
+                _require_installed(integration)
+            _switch(_State(wanted, options))
+            for integration in named:
+                if integration.name in _attachments:
+                    require_supported(integration, _attachments[integration.name])
+        except BaseException:
+            settings.reassign(settings_before)
+            _switch(before)
+            raise
+        printing.silence(silent)
+        return Activation(before, settings_before)
+
+
+def disable() -> None:
+    """Switch everything off: no attribute stays patched, no import is watched."""
+    with _lock:
+        settings.reassign({})
+        _switch(None)
+
+
+def attachments() -> tuple[Attachment, ...]:
+    """Return the integrations that are on, bridges of others included."""
+    with _lock:
+        return tuple(_attachments.values())
+
+
+def site_statuses() -> tuple[SiteStatus, ...]:
+    """Return every site with its state, after looking whether each is still in place."""
+    _watch.flush()
+    with _lock:
+        engine.recheck()
+        waiting = [status for one in _attachments.values() for status in one.statuses()]
+        return (*engine.sites(), *waiting)
+
+
+def _switch(target: _State | None) -> None:
+    """Make `target` the state: stop what it leaves out, start what it adds."""
+    global _state
+    before = _state
+    _state = target
+    engine.strict = bool(settings.value("strict"))
+    chosen = target.chosen if target is not None else {}
+    known = discover().integrations if target is not None else {}
+    for name in list(_attachments)[::-1]:
+        attachment = _attachments[name]
+        stays = chosen and (name in chosen) != attachment.bridges_only
+        same = before is not None and before.chosen.get(name) == chosen.get(name)
+        if not (stays and same):
+            attachment.stop()
+            del _attachments[name]
+    for name, integration in known.items():
+        if chosen and name not in _attachments:
+            attachment = Attachment(
+                integration,
+                engine,
+                _watch,
+                _attribution,
+                own_options=chosen.get(name),
+                options=_current_options,
+                bridges_only=name not in chosen,
+            )
+            _attachments[name] = attachment
+            attachment.start()
+
+
+def _current_options() -> Options:
+    return _state.options if _state is not None else Options()
+
+
+def _common(log_models: Any, max_model_mb: Any, log_datasets: Any) -> Options:
+    words = {True: "always", False: "never"}
+    mode = words[log_models] if isinstance(log_models, bool) else log_models
+    if mode not in ("auto", "always", "never"):
+        raise UsageError(f'log_models={log_models!r}: expected "auto", "always" or "never"')
+    if not isinstance(max_model_mb, (int, float)) or not max_model_mb >= 0:
+        raise UsageError(f"max_model_mb={max_model_mb!r}: expected megabytes, 0 or more")
+    return Options(mode, int(min(max_model_mb, 1e12) * _MEGABYTE), bool(log_datasets))
+
+
+def _assign(
+    store: str | None, experiment: str | None, tags: Mapping[str, Any] | None, strict: bool
+) -> None:
+    if store is not None:
+        settings.assign("store", str(store))
+        recorder.check_store()
+    if experiment is not None:
+        settings.assign("experiment", experiment)
+    if tags is not None:
+        settings.assign("tags", dict(tags))
+    if strict:
+        settings.assign("strict", True)
+
+
+def _own_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate `<framework>={...}`; other keywords are mistakes that the message explains."""
+    found = discover().integrations
+    validated: dict[str, Any] = {}
+    for key, values in given.items():
+        if key in _ELSEWHERE:
+            raise UsageError(f"autolog() has no option {key!r}: {_ELSEWHERE[key]}")
+        integration = next(
+            (one for one in found.values() if key == one.name or key in one.aliases), None
+        )
+        if integration is None:
+            legal = [*activate.__kwdefaults__, *found]
+            near = difflib.get_close_matches(key, legal, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(legal)}."
+            raise UsageError(f"autolog() has no option {key!r}.{hint}")
+        if not isinstance(values, Mapping):
+            raise UsageError(f"{key}={values!r}: expected a dictionary of options")
+        validated[integration.name] = _build(integration, dict(values))  # type: ignore[reportUnknownArgumentType]
+    return validated
+
+
+def _build(integration: Integration, values: dict[str, Any]) -> Any:
+    if integration.options is None:
+        if values:
+            raise UsageError(f"{integration.name} has no options, got {', '.join(values)}")
+        return None
+    kind = resolve(integration.options)
+    legal = [one.name for one in dataclasses.fields(kind)]
+    for name in values:
+        if name not in legal:
+            near = difflib.get_close_matches(name, legal, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"{integration.name} has no option {name!r}.{hint} Known: {', '.join(legal)}."
+            )
+    return kind(**values)
+
+
+def _defaults(integration: Integration) -> Any:
+    if _state is not None and integration.name in _state.chosen:
+        return _state.chosen[integration.name]
+    return resolve(integration.options)() if integration.options is not None else None
+
+
+def _require_installed(integration: Integration) -> None:
+    top = integration.modules[0].partition(".")[0]
+    if top in sys.modules:
+        return
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise IntegrationError(
+            f"{integration.name} was asked for, but its framework is not installed:"
+            f" pip install {integration.distributions[0]}"
+        )
+
+
+def _names(given: Iterable[str], what: str) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(name, str) for name in names):  # type: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"{what}={given!r}: expected names of frameworks")
+    return names
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the frameworks that are loaded."""
+    found: dict[str, str] = {}
+    for integration in discover().integrations.values():
+        for name in integration.modules:
+            module = sys.modules.get(name)
+            if module is not None and hasattr(module, "__version__"):
+                found[integration.distributions[0]] = str(module.__version__)
+                break
+    return found
+
+
+recorder.report_versions(_versions)

@@ -1,0 +1,55 @@
+"""Remembers which training made a model or an array, by weak reference.
+
+An entry dies with its object, so a recycled `id()` is never taken for the old one, and nothing is
+kept alive. Views are recognised by the array that they look into.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Final
+
+from autolog.integration import Produced
+
+__all__ = ["Attribution"]
+
+_DEPTH: Final = 8
+
+
+class Attribution:
+    """A table from objects to the spans that produced them."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Any], Produced]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def remember(self, thing: Any, produced: Produced) -> None:
+        """Note who produced `thing`; objects without weak references (lists) are passed over."""
+        key = id(thing)
+        entries = self._entries
+
+        def forget(reference: weakref.ref[Any]) -> None:
+            entry = entries.get(key)
+            if entry is not None and entry[0] is reference:
+                del entries[key]
+
+        try:
+            reference = weakref.ref(thing, forget)
+        except TypeError:
+            return
+        entries[key] = (reference, produced)
+
+    def find(self, thing: Any) -> Produced | None:
+        """Return who produced `thing`, or the array that it is a view of."""
+        for _ in range(_DEPTH):
+            if thing is None:
+                return None
+            entry = self._entries.get(id(thing))
+            if entry is not None and entry[0]() is thing:
+                return entry[1]
+            if type(thing).__module__.partition(".")[0] != "numpy":
+                return None
+            thing = getattr(thing, "base", None)
+        return None

@@ -1,0 +1,68 @@
+"""Things the user should know, said once: on the run, in `status()`, and counted at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass
+
+from autolog.errors import AutologError
+from autolog.tracking import printing
+from autolog.tracking.run import LiveRun
+
+__all__ = ["Notice", "every", "fault", "keep_with", "tell"]
+
+_logger = logging.getLogger("autolog")
+
+
+@dataclass(slots=True)
+class Notice:
+    """Something said once: `key` names the kind, `count` how often it came up."""
+
+    key: str
+    text: str
+    count: int = 1
+
+
+_notices: dict[tuple[str, str], Notice] = {}
+_lock = threading.Lock()
+
+
+def tell(key: str, text: str, run: LiveRun | None = None) -> None:
+    """Note something; each text is written to the log once, and once to each run it concerns."""
+    with _lock:
+        known = _notices.get((key, text))
+        if known is not None:
+            known.count += 1
+        else:
+            _notices[key, text] = Notice(key, text)
+    if known is None:
+        printing.count_notice()
+        _logger.warning("%s", text)
+    if run is not None:
+        run.log_event("notice", {"key": key, "text": text})
+
+
+def fault(where: str, exception: BaseException) -> None:
+    """Note an error of our own; it changes nothing for the user."""
+    tell(
+        "logging_error",
+        f"{where} failed ({type(exception).__name__}: {exception}); the training is not affected."
+        " Details: autolog.status(); to switch an integration off: autolog(exclude=(...))",
+    )
+
+
+def keep_with(run: LiveRun | None, where: str, exception: BaseException) -> None:
+    """Keep an error of our own with the run that it was met in."""
+    if run is None:
+        return
+    with contextlib.suppress(AutologError):  # it may be the journal itself that fails
+        error = f"{type(exception).__name__}: {exception}"
+        run.log_event("logging_error", {"where": where, "error": error})
+
+
+def every() -> tuple[Notice, ...]:
+    """Return all notices of this process."""
+    with _lock:
+        return tuple(_notices.values())

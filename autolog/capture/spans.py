@@ -1,0 +1,271 @@
+"""Spans: trainings, preparations and evaluations in progress, and the stack they form.
+
+The stack is an immutable tuple in a context variable. A span is removed by identity, so leaving
+in another order, or in another task than it was entered in, neither raises nor harms others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from autolog.artifacts.staging import TooLarge
+from autolog.capture import notices
+from autolog.entities import Status
+from autolog.errors import AutologError
+from autolog.integration import Snapshot
+from autolog.journal.records import SpanClose, SpanOpen
+from autolog.tracking import context, opening, printing
+from autolog.tracking.run import LiveRun, outcome
+
+if TYPE_CHECKING:
+    from autolog.capture.activation import Options
+
+__all__ = ["CaptureSpan", "close", "current", "enclosed", "enter", "open_anywhere", "stack"]
+
+_MEGABYTE: Final = 1_000_000
+_DATA_LIMIT: Final = 16 * _MEGABYTE
+
+_stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
+_numbers = itertools.count(1)
+_open_count = 0
+_count_lock = threading.Lock()
+
+
+class CaptureSpan:
+    """A call in progress; afterwards the handle through which its run is written.
+
+    A span without a run takes everything and keeps nothing, except the step that a preparation
+    hands to the next training.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        owner: object,
+        name: str,
+        kind: str,
+        integration: str,
+        options: Options,
+        run: LiveRun | None = None,
+        owns_run: bool = False,
+        ends_run: bool = False,
+        prefix: str = "",
+    ) -> None:
+        self.role = role
+        self.name = name
+        self.kind = kind
+        self.integration = integration
+        self.run = run
+        self.owns_run = owns_run
+        self.state: dict[str, Any] = {}
+        self.step: dict[str, Any] | None = None
+        self._owner: object | None = owner
+        self._options = options
+        self._ends_run = ends_run
+        self._prefix = prefix
+        self._number = next(_numbers)
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the run this span writes to; None if it has none."""
+        return self.run.run_id if self.run is not None else None
+
+    def is_of(self, owner: object) -> bool:
+        """Whether this is a call on that very object; the object is forgotten at the end."""
+        return owner is not None and self._owner is owner
+
+    # -- the contract ------------------------------------------------------------------------
+
+    def child(self, kind: str, name: str) -> CaptureSpan:
+        """Open a child run; end it with `end`."""
+        run = None
+        if self.run is not None:
+            run = opening.open_run(
+                base=name, kind=kind, parent=self.run, experiment=self.run.experiment
+            )
+        return CaptureSpan(
+            role="training",
+            owner=object(),
+            name=name,
+            kind=kind,
+            integration=self.integration,
+            options=self._options,
+            run=run,
+            owns_run=run is not None,
+            ends_run=True,
+        )
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters; those of a continued training as `fit.2.*`."""
+        if self.run is not None and self.owns_run:
+            if self._prefix:
+                values = {f"{self._prefix}{key}": value for key, value in values.items()}
+            self.run.log_params(values)
+
+    def metrics(
+        self, values: Mapping[str, float], *, step: int | None = None, epoch: int | None = None
+    ) -> None:
+        """Record one point for each key."""
+        if self.run is not None:
+            self.run.log_metrics(values, step, epoch=epoch)
+
+    def evaluation(self, name: str, value: float) -> None:
+        """Record the value of an evaluation, named `<data>/<metric>`."""
+        if self.run is not None:
+            self.run.log_metrics({name: value}, dataset=name.rpartition("/")[0] or None)
+            printing.evaluated(self.run, name, value)
+
+    def input(self, role: str, data: Any, *, name: str | None = None) -> None:
+        """Describe data that was used, if the user wants data described."""
+        if self.run is not None and self._options.log_datasets:
+            self.run.log_input(data, name, role=role)
+
+    def model(self, snapshot: Snapshot) -> None:
+        """Store the model within the user's limits; a notice says what was left out and why."""
+        if self.run is None or self._options.log_models == "never":
+            return
+        name = type(snapshot.model).__name__
+        limit = self._options.max_model_bytes
+        capped = snapshot.contains_data and self._options.log_models == "auto"
+        if capped:
+            limit = min(limit, _DATA_LIMIT)
+        refused = self.run.save_model(snapshot, limit=limit)
+        if isinstance(refused, TooLarge):
+            option = 'log_models="always"' if capped else f"max_model_mb={_next_limit(limit)}"
+            reason = "holds training rows and " if capped else ""
+            notices.tell(
+                "model_not_stored",
+                f"the model {name} {reason}takes more than {limit // _MEGABYTE} MB and was not"
+                f" stored; autolog({option}) stores it",
+                self.run,
+            )
+
+    def artifact(self, path: str, content: bytes) -> None:
+        """Store a file under the run's artifacts."""
+        if self.run is not None:
+            self.run.log_bytes(content, path)
+
+    def tag(self, key: str, value: str) -> None:
+        """Set a tag of the run; a continued training does not rename what it continues."""
+        if self.run is not None and self.owns_run and not self._prefix:
+            self.run.set_tag(key, value)
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Record something that happened; what a preparation reports waits for its training."""
+        if self.role == "preparation":
+            self.step = dict(data)
+        elif self.run is not None:
+            self.run.log_event(kind, data)
+
+    def end(self, status: str = Status.FINISHED.value) -> None:
+        """Close a span that `Capture.open` or `child` opened."""
+        _leave(self)
+        if self.run is not None and self._ends_run:
+            self.run.end(status)
+
+    # -- the engine's side -------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Write the beginning of a training: processes born before its end are its workers."""
+        if self.run is None:
+            return
+        writer = self.run.recorder.writer
+        writer.append(
+            SpanOpen(
+                span=self._number,
+                run=writer.run(self.run.run_id),
+                role=self.role,
+                kind=self.kind,
+                name=self.name,
+                wall_us=writer.now_us(),
+            )
+        )
+
+    def finish(self, exception: BaseException | None) -> None:
+        """Leave the stack, and end the run if it is this span's to end."""
+        _leave(self)
+        self._owner = None
+        if self.run is None or not self.owns_run:
+            return
+        with contextlib.suppress(AutologError):  # the run's end is worth the try without it
+            writer = self.run.recorder.writer
+            writer.append(SpanClose(span=self._number, wall_us=writer.now_us()))
+        if self.role != "evaluation":
+            context.remember_trained(self.run)
+        if self._ends_run:
+            context.pop(self.run)
+            self.run.end_by(exception)
+        elif exception is not None:
+            status, _, error = outcome(exception)
+            self.run.log_event("training_failed", {"status": status, "error": error})
+
+
+def stack() -> tuple[CaptureSpan, ...]:
+    """Return the open spans of this context, outermost first."""
+    return _stack.get()
+
+
+def current() -> CaptureSpan | None:
+    """Return the innermost open span of this context."""
+    spans = _stack.get()
+    return spans[-1] if spans else None
+
+
+def enter(span: CaptureSpan) -> None:
+    """Make `span` the innermost one, and its run the active one."""
+    global _open_count
+    _stack.set((*_stack.get(), span))
+    with _count_lock:
+        _open_count += 1
+    if span.run is not None and span.owns_run and span._ends_run:  # noqa: SLF001
+        context.push(span.run)
+
+
+def close(span: CaptureSpan, exception: BaseException | None = None) -> None:
+    """End a span with the exception that left its call, if one did."""
+    span.finish(exception)
+
+
+def open_anywhere() -> bool:
+    """Whether a span is open in any thread of this process."""
+    return _open_count > 0
+
+
+@contextlib.contextmanager
+def enclosed(span: CaptureSpan | None) -> Iterator[None]:
+    """Make `span` the innermost one inside the block: for a thread that works for it."""
+    if span is None:
+        yield
+        return
+    before = _stack.get()
+    _stack.set((*before, span))
+    try:
+        yield
+    finally:
+        _stack.set(before)
+
+
+def after_fork() -> None:
+    """In a forked child: the parent's spans are not ours."""
+    global _open_count
+    _stack.set(())
+    _open_count = 0
+
+
+def _leave(span: CaptureSpan) -> None:
+    global _open_count
+    spans = _stack.get()
+    if span in spans:
+        _stack.set(tuple(other for other in spans if other is not span))
+        with _count_lock:
+            _open_count -= 1
+
+
+def _next_limit(limit: int) -> int:
+    return max(2 * limit // _MEGABYTE, 1)

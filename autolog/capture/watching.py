@@ -1,0 +1,192 @@
+"""What happens around one watched call: the ownership table is asked, spans open and close.
+
+The engine calls `enter`, then the framework's own function, then `exit` or `error`. An error of
+the integration's hook is kept with the run and then given to the engine, which counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from autolog.capture import notices, ownership, preparation, spans, suspension, workers
+from autolog.capture.attribution import Attribution
+from autolog.capture.ownership import Decision
+from autolog.capture.spans import CaptureSpan
+from autolog.integration import Hook, Role, RoleOf
+from autolog.tracking import context, opening
+from autolog.tracking.run import LiveRun
+
+if TYPE_CHECKING:
+    from autolog.capture.activation import Options
+    from autolog.patching.call import EngineCall
+
+__all__ = ["WatchedCall", "open_span"]
+
+_WATCHED = "autolog.watched"
+"""Key in the call's state: the call is looked at."""
+
+
+class WatchedCall:
+    """The engine's hook for one site: opens and closes spans around the integration's hook."""
+
+    def __init__(
+        self,
+        integration: str,
+        hook: Hook | None,
+        *,
+        role: Role | RoleOf,
+        kind: str,
+        options: Callable[[], Options],
+        attribution: Attribution,
+    ) -> None:
+        self._integration = integration
+        self._hook = hook or Hook()
+        self._role = role
+        self._kind = kind
+        self._options = options
+        self._attribution = attribution
+
+    def enter(self, call: EngineCall) -> None:
+        """Decide what the call is, open its span and tell the integration."""
+        if suspension.suspended():
+            return
+        role = self._role if isinstance(self._role, str) else self._role(call)
+        if role != "watch":
+            decision = _decide(role, call)
+            if decision is Decision.PASS:
+                return
+            if decision is not Decision.WATCH:
+                self._open(call, role, decision)
+                if decision is Decision.FOLD and _folds_into_own(call.span, self._integration):
+                    return
+        call.state[_WATCHED] = True
+        if self._hook.enter is not None:
+            self._guarded(call, "enter", self._hook.enter, call)
+
+    def exit(self, call: EngineCall, result: Any) -> None:
+        """Tell the integration, and close the span."""
+        span = cast("CaptureSpan | None", call.span)
+        try:
+            if _WATCHED in call.state and self._hook.exit is not None:
+                self._guarded(call, "exit", self._hook.exit, call, result)
+        finally:
+            if span is not None:
+                if span.step is not None:
+                    self._keep_step(call, span, result)
+                spans.close(span)
+
+    def error(self, call: EngineCall, exception: BaseException) -> None:
+        """Tell the integration, and close the span with the exception."""
+        span = cast("CaptureSpan | None", call.span)
+        try:
+            if _WATCHED in call.state and self._hook.error is not None:
+                self._guarded(call, "error", self._hook.error, call, exception)
+        finally:
+            if span is not None:
+                spans.close(span, exception)
+
+    def _open(self, call: EngineCall, role: Role, decision: Decision) -> None:
+        name = type(call.instance).__name__ if call.instance is not None else call.name
+        owner = call.instance if call.instance is not None else call
+        span = open_span(
+            decision,
+            role=role,
+            kind=self._kind,
+            owner=owner,
+            name=name,
+            integration=self._integration,
+            options=self._options(),
+        )
+        call.span = span
+        spans.enter(span)
+        if span.owns_run and span.run is not None:
+            span.announce()
+            for report in preparation.take(self._sources(call)):
+                span.run.log_event("preparation", report)
+
+    def _keep_step(self, call: EngineCall, span: CaptureSpan, result: Any) -> None:
+        from autolog.integration import Produced
+
+        if span.step is None:
+            return
+        preparation.add(preparation.Step(span.step, span, tuple(self._sources(call))))
+        if result is not call.instance:
+            self._attribution.remember(result, Produced(span, None))
+
+    def _sources(self, call: EngineCall) -> Iterable[object]:
+        """Find the spans whose results are among the arguments."""
+        for argument in (*call.args, *call.kwargs.values()):
+            produced = self._attribution.find(argument)
+            if produced is not None:
+                yield produced.span
+
+    def _guarded(
+        self, call: EngineCall, phase: str, function: Callable[..., None], *arguments: Any
+    ) -> None:
+        try:
+            function(*arguments)
+        except Exception as exc:
+            span = cast("CaptureSpan | None", call.span)
+            where = f"{self._integration}, {phase} of {call.name}"
+            notices.keep_with(span.run if span is not None else None, where, exc)
+            raise
+
+
+def open_span(
+    decision: Decision,
+    *,
+    role: Role,
+    kind: str,
+    owner: object,
+    name: str,
+    integration: str,
+    options: Options,
+) -> CaptureSpan:
+    """Make the span that a decision asks for, with the run it writes to."""
+    around = spans.current()
+    user_run = context.current()
+    run: LiveRun | None = None
+    owns = decision not in (Decision.FOLD, Decision.EVALUATE)
+    ends = False
+    prefix = ""
+    if decision in (Decision.OWN, Decision.CHILD):
+        above = around.run if around is not None else user_run
+        parent = above if decision is Decision.CHILD else None
+        run = opening.open_run(base=name, kind=kind, parent=parent, experiment=_experiment(parent))
+        ends = True
+    elif decision in (Decision.JOIN, Decision.CONTINUE):
+        run = user_run
+        if decision is Decision.CONTINUE and run is not None:
+            prefix = f"fit.{run.next_training_number()}."
+    elif decision is Decision.FOLD and around is not None:
+        run = around.run
+    return CaptureSpan(
+        role=role,
+        owner=owner,
+        name=name,
+        kind=kind,
+        integration=integration,
+        options=options,
+        run=run,
+        owns_run=owns,
+        ends_run=ends,
+        prefix=prefix,
+    )
+
+
+def _experiment(parent: LiveRun | None) -> str | None:
+    return parent.experiment if parent is not None else None
+
+
+def _decide(role: Role, call: EngineCall) -> Decision:
+    stack = spans.stack()
+    user_run = context.current() if not stack else None
+    owner = call.instance if call.instance is not None else call
+    return ownership.decide(role, owner, stack, user_run, worker=workers.is_framework_worker())
+
+
+def _folds_into_own(span: Any, integration: str) -> bool:
+    """Whether the training around is of the same integration, which speaks for all inside it."""
+    stack = spans.stack()
+    return len(stack) > 1 and stack[-2].integration == integration and span is stack[-1]

@@ -1,0 +1,201 @@
+"""Watches every estimator: scikit-learn's own, third parties' and those of the user's script.
+
+`BaseEstimator.__subclasses__()` finds the classes that are loaded, `__init_subclass__` those to
+come; listing all of scikit-learn would import it. Only methods that a class defines itself are
+patched, so an inherited `fit` is one site. `predict` and `score` are patched when the first
+model of a class was fitted: before that there is nothing that an evaluation could belong to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
+from autolog_sklearn import extract, naming
+
+__all__ = ["attach", "role_of"]
+
+_FITS: Final = ("fit", "fit_transform", "fit_predict")
+_PREDICTIONS: Final = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score_samples",
+)
+_MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
+
+
+def attach(capture: Capture) -> Detach:
+    """Watch all estimators that are, or will be, defined."""
+    return _Estimators(capture).attach()
+
+
+def role_of(call: Call) -> Role:
+    """Return what fitting this estimator is: a preparation step, a search or a training."""
+    instance = call.instance
+    if extract.is_lone_transformer(instance):
+        return "preparation"
+    if extract.is_search(type(instance)):
+        return "search"
+    return "continuation" if extract.goes_on(instance) else "training"
+
+
+class _Estimators:
+    """The sites of one activation."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._seen: set[type] = set()
+        self._ready: set[type] = set()
+        self._sites: set[tuple[type, str]] = set()
+        self._detaches: list[Detach] = []
+        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit)
+        self._predict_hook = Hook(exit=self._predicted)
+        self._score_hook = Hook(exit=self._scored)
+
+    def attach(self) -> Detach:
+        import sklearn.base
+
+        base: Any = sklearn.base.BaseEstimator
+        for name in _MIXINS:
+            self._watch_fits(getattr(sklearn.base, name))
+        for cls in [base, *_subclasses(base)]:
+            self._watch_fits(cls)
+        on_subclass = Hook(exit=lambda call, _: self._watch_fits(call.instance))
+        self._detaches.append(self._capture.patch(base, "__init_subclass__", on_subclass))
+        return self._detach
+
+    def _detach(self) -> None:
+        while self._detaches:
+            self._detaches.pop()()
+
+    def _watch_fits(self, cls: type) -> None:
+        if cls in self._seen:
+            return
+        self._seen.add(cls)
+        kind = "search" if extract.is_search(cls) else "fit"
+        for name in _FITS:
+            if callable(vars(cls).get(name)):
+                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of, kind=kind)
+                self._detaches.append(detach)
+
+    def _watch_results(self, cls: type) -> None:
+        """Patch what a fitted class gives, where it is defined."""
+        if cls in self._ready:
+            return
+        self._ready.add(cls)
+        for name in (*_PREDICTIONS, "transform", "score"):
+            owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+            if owner is None or (owner, name) in self._sites:
+                continue
+            self._sites.add((owner, name))
+            if name == "score":
+                detach = self._capture.patch(owner, name, self._score_hook, role="evaluation")
+            else:
+                detach = self._capture.patch(owner, name, self._predict_hook)
+            self._detaches.append(detach)
+
+    # -- training ----------------------------------------------------------------------------
+
+    def _fit_enter(self, call: Call) -> None:
+        span = call.span
+        if span is None or not span.owns_run:
+            return
+        call.state["started"] = time.perf_counter()
+        estimator = call.instance
+        if span.role == "preparation":
+            return
+        span.tag("estimator", extract.class_name(type(estimator)))
+        span.params(extract.params(estimator))
+        bound = call.bound or {}
+        for parameter, role in (("X", "train"), ("y", "train_target")):
+            data = bound.get(parameter)
+            if data is not None:
+                span.input(role, data, name=call.source_name(parameter))
+
+    def _fit_exit(self, call: Call, result: Any) -> None:
+        span = call.span
+        if span is None or not span.owns_run or "started" not in call.state:
+            return
+        seconds = time.perf_counter() - call.state["started"]
+        estimator = call.instance
+        bound = call.bound or {}
+        if span.role == "preparation":
+            span.event("preparation", self._step(call, seconds))
+            self._capture.produced(estimator, span)
+            self._watch_results(type(estimator))
+            return
+        span.metrics({"fit_seconds": seconds})
+        for facts in extract.learned(estimator):
+            span.metrics(facts.values, step=facts.step)
+        best = extract.best_params(estimator)
+        if best:
+            span.params(best)
+        self._remember(span, estimator, bound, result)
+        model = extract.model_to_store(estimator)
+        if model is not None:
+            span.model(
+                Snapshot(
+                    model=model,
+                    format="skops",
+                    contains_data=extract.contains_data(model),
+                    signature=extract.signature(model, bound.get("X"), bound.get("y")),
+                    versions=extract.versions(),
+                )
+            )
+
+    def _step(self, call: Call, seconds: float) -> dict[str, Any]:
+        """Describe a preparation step of the training that follows."""
+        bound = call.bound or {}
+        return {
+            "class": extract.class_name(type(call.instance)),
+            "method": call.name,
+            "params": extract.params(call.instance),
+            "seconds": seconds,
+            "data": call.source_name("X"),
+            "shape": extract.shape(bound.get("X")),
+        }
+
+    def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
+        """Let evaluations of this model find its run."""
+        span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
+        self._capture.produced(estimator, span)
+        best = extract.model_to_store(estimator)
+        if best is not None and best is not estimator:
+            self._capture.produced(best, span)
+            self._watch_results(type(best))
+        if result is not None and result is not estimator:  # fit_predict gives labels
+            self._capture.produced(result, span, data="train")
+        self._watch_results(type(estimator))
+
+    # -- after the training ------------------------------------------------------------------
+
+    def _predicted(self, call: Call, result: Any) -> None:
+        if self._capture.current() is not None:
+            return
+        trained = self._capture.producer(call.instance)
+        if trained is None:
+            return
+        data = (call.bound or {}).get("X")
+        name = naming.data_name(trained.span, data, call.source_name("X"))
+        self._capture.produced(result, trained.span, data=name)
+
+    def _scored(self, call: Call, result: Any) -> None:
+        trained = self._capture.producer(call.instance)
+        if call.span is None or trained is None:
+            return
+        bound = call.bound or {}
+        name = naming.first_name(
+            naming.data_name(trained.span, bound.get("y"), call.source_name("y")),
+            naming.data_name(trained.span, bound.get("X"), call.source_name("X")),
+        )
+        trained.span.evaluation(f"{name}/score", float(result))
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for child in type.__subclasses__(cls):
+        yield child
+        yield from _subclasses(child)

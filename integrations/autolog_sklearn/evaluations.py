@@ -1,0 +1,131 @@
+"""Watches `sklearn.metrics`: a metric of a model's predictions belongs to the model's run.
+
+Predictions are recognised by the array that the model returned, or by views of it
+(`proba[:, 1]`). The functions are patched by code, so names that were imported earlier, scorers
+made of them and pickles stay what they are.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from autolog.integration import Call, Capture, Detach, Hook, Produced
+from autolog_sklearn import naming
+
+__all__ = ["attach"]
+
+_PREDICTED: Final = ("y_pred", "y_score", "y_proba", "y_prob", "pred_decision", "labels_pred")
+_TRUE: Final = ("y_true", "labels_true")
+_SUPPORT: Final = "precision_recall_fscore_support"
+_AVERAGES: Final = ("micro", "macro", "weighted", "samples")
+
+
+def attach(capture: Capture) -> Detach:
+    """Watch the functions of `sklearn.metrics` that compare predictions with the truth."""
+    evaluations = _Evaluations(capture)
+    hook = Hook(exit=evaluations.computed)
+    detaches = [
+        capture.patch(module, name, hook, role="evaluation") for module, name in _metric_functions()
+    ]
+
+    def detach() -> None:
+        for one in reversed(detaches):
+            one()
+
+    return detach
+
+
+class _Evaluations:
+    """Turns the results of metric functions into evaluations of runs."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+
+    def computed(self, call: Call, result: Any) -> None:
+        if call.span is None:
+            self._inside(call, result)
+            return
+        bound = call.bound or {}
+        produced, truth = self._who(bound)
+        if produced is None:
+            return
+        truth_name = call.source_name(truth) if truth else None
+        data = bound.get(truth) if truth else None
+        name = naming.first_name(naming.data_name(produced.span, data, truth_name), produced.data)
+        for metric, value in _values(call.name, bound, result, call.span.state):
+            produced.span.evaluation(f"{name}/{metric}", value)
+
+    def _inside(self, call: Call, result: Any) -> None:
+        """Give the parts that a report computes anyway to the report."""
+        outer = self._capture.current()
+        if outer is None or call.name != _SUPPORT:
+            return
+        average = (call.bound or {}).get("average")
+        if isinstance(average, str):
+            outer.state.setdefault("averages", {})[average] = result
+
+    def _who(self, bound: Mapping[str, Any]) -> tuple[Produced | None, str | None]:
+        truth = next((name for name in _TRUE if name in bound), None)
+        for name in _PREDICTED:
+            produced = self._capture.producer(bound.get(name))
+            if produced is not None:
+                return produced, truth
+        if any(name in bound for name in _PREDICTED):
+            self._capture.notice(
+                "unattributed_evaluation",
+                "a metric was computed on predictions that no recorded model returned as they are"
+                " (a threshold or an argmax makes a new array): record it with"
+                ' log_metric("test/f1", value)',
+            )
+        return None, truth
+
+
+def _values(
+    function: str, bound: Mapping[str, Any], result: Any, state: Mapping[str, Any]
+) -> Iterator[tuple[str, float]]:
+    """Name the numbers in a result; shapes that are no scalars are left to the user."""
+    if function == "classification_report":
+        for average, parts in state.get("averages", {}).items():
+            yield from _support(average, parts)
+        return
+    average = bound.get("average")
+    suffix = f"_{average}" if average in _AVERAGES else ""
+    if function == _SUPPORT:
+        if suffix:
+            yield from _support(str(average), result)
+        elif average == "binary":
+            yield from _support("", result)
+        return
+    if isinstance(result, (int, float)) and not isinstance(result, bool):
+        yield f"{function.removesuffix('_score')}{suffix}", float(result)
+
+
+def _support(average: str, parts: Any) -> Iterator[tuple[str, float]]:
+    suffix = f"_{average}" if average else ""
+    for name, value in zip(("precision", "recall", "f1"), parts):
+        if isinstance(value, (int, float)):
+            yield f"{name}{suffix}", float(value)
+
+
+def _metric_functions() -> Iterator[tuple[Any, str]]:
+    """Find the functions by the names of their parameters, where they are defined."""
+    import importlib
+
+    import sklearn.metrics as public
+
+    for exported in public.__all__:
+        function: Any = getattr(public, exported, None)
+        if not isinstance(function, types.FunctionType):
+            continue
+        inner: Any = function
+        while hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
+        parameters = inner.__code__.co_varnames[: inner.__code__.co_argcount]
+        if any(name in parameters for name in _TRUE) and any(
+            name in parameters for name in _PREDICTED
+        ):
+            home = importlib.import_module(function.__module__)
+            owner = home if getattr(home, exported, None) is function else public
+            yield owner, exported

@@ -1,0 +1,234 @@
+"""What an estimator says of itself: its kind, its parameters, what it learned.
+
+Facts are read from the instance's own dictionary, never through properties, which may compute
+(`feature_importances_` of a forest walks every tree).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, Final
+
+__all__ = [
+    "Facts",
+    "best_params",
+    "class_name",
+    "contains_data",
+    "goes_on",
+    "is_lone_transformer",
+    "is_search",
+    "learned",
+    "model_to_store",
+    "params",
+    "shape",
+    "signature",
+    "versions",
+]
+
+_SCALARS: Final = (
+    "best_loss_",
+    "best_score_",
+    "inertia_",
+    "loss_",
+    "lower_bound_",
+    "n_features_in_",
+    "n_iter_",
+    "n_leaves_",
+    "n_support_total_",
+    "oob_score_",
+    "reconstruction_err_",
+    "refit_time_",
+    "score_",
+)
+"""Attributes of fitted estimators that are one number."""
+
+_SERIES: Final = ("loss_curve_", "train_score_", "validation_score_", "validation_scores_")
+"""Attributes of fitted estimators with one number per iteration."""
+
+_KEEPS_ROWS: Final = frozenset(
+    {
+        "BaseLabelPropagation",
+        "BaseLibSVM",
+        "GaussianProcessClassifier",
+        "GaussianProcessRegressor",
+        "KernelDensity",
+        "KernelRidge",
+        "LocalOutlierFactor",
+        "NeighborsBase",
+    }
+)
+"""Base classes whose fitted objects hold training rows."""
+
+_MAX_COLUMNS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Numbers that a fitted estimator knows, at one step of its training."""
+
+    values: dict[str, float]
+    step: int | None = None
+
+
+def class_name(cls: type) -> str:
+    """Return a class's public name: `sklearn.svm.SVC`, without private modules."""
+    public = [part for part in cls.__module__.split(".") if not part.startswith("_")]
+    return ".".join([*public, cls.__qualname__]) if cls.__module__ != "__main__" else cls.__name__
+
+
+def is_search(cls: type) -> bool:
+    """Whether it fits candidates and keeps `cv_results_`."""
+    return any(base.__name__ == "BaseSearchCV" for base in cls.__mro__)
+
+
+def is_lone_transformer(estimator: Any) -> bool:
+    """Whether fitting it trains no model of its own but prepares data for one.
+
+    It has no `predict` and no `fit_predict`, and if it has `score_samples` it also transforms:
+    PCA is one, KernelDensity is not; a Pipeline is what its last step is.
+    """
+    if _has(estimator, "predict") or _has(estimator, "fit_predict"):
+        return False
+    return _has(estimator, "transform") or not _has(estimator, "score_samples")
+
+
+def goes_on(estimator: Any) -> bool:
+    """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
+    known = vars(estimator)
+    return known.get("warm_start") is True and any(
+        name.endswith("_") and not name.startswith("_") for name in known
+    )
+
+
+def params(estimator: Any) -> dict[str, Any]:
+    """Return all parameters, nested ones under `outer__inner`; estimators by class name."""
+    return {key: _described(value) for key, value in estimator.get_params(deep=True).items()}
+
+
+def best_params(estimator: Any) -> dict[str, Any]:
+    """Return what a search has chosen, under `best.`."""
+    chosen = vars(estimator).get("best_params_")
+    if not isinstance(chosen, Mapping):
+        return {}
+    return {f"best.{key}": _described(value) for key, value in chosen.items()}
+
+
+def learned(estimator: Any) -> Iterator[Facts]:
+    """Yield what a fitted estimator already knows; a pipeline speaks for its last step."""
+    last = _last_step(estimator)
+    known = {**vars(last), **vars(estimator)} if last is not estimator else vars(estimator)
+    scalars: dict[str, float] = {}
+    for name in _SCALARS:
+        number = _number(known.get(name))
+        if number is not None:
+            scalars[name.rstrip("_")] = number
+    if scalars:
+        yield Facts(scalars)
+    for name in _SERIES:
+        for step, value in enumerate(_numbers(known.get(name))):
+            yield Facts({name.rstrip("_"): value}, step)
+
+
+def model_to_store(estimator: Any) -> Any:
+    """Return what `load_model` should give back: of a refitted search the best estimator."""
+    if not is_search(type(estimator)):
+        return estimator
+    return vars(estimator).get("best_estimator_", estimator)
+
+
+def contains_data(model: Any) -> bool:
+    """Whether the fitted model holds rows of its training data."""
+    model = _last_step(model)
+    return any(base.__name__ in _KEEPS_ROWS for base in type(model).__mro__)
+
+
+def signature(model: Any, data: Any, target: Any) -> dict[str, Any]:
+    """Describe what the model takes and gives: columns, dtypes and shapes of the training data."""
+    inputs: dict[str, Any] = {"shape": shape(data)}
+    names = vars(model).get("feature_names_in_")
+    if names is not None and len(names) <= _MAX_COLUMNS:
+        inputs["columns"] = [str(name) for name in names]
+    inputs.update(_dtypes(data))
+    outputs: dict[str, Any] = {"shape": shape(target), **_dtypes(target)}
+    classes = vars(_last_step(model)).get("classes_")
+    if hasattr(classes, "tolist") and len(classes) <= _MAX_COLUMNS:
+        outputs["classes"] = classes.tolist()
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def shape(data: Any) -> list[int] | None:
+    """Return the shape that a container states, or the length of a plain list."""
+    if type(data) in (list, tuple):
+        return [len(data)]
+    found = getattr(data, "shape", None)
+    return [int(size) for size in found] if isinstance(found, tuple) else None
+
+
+def versions() -> dict[str, str]:
+    """Return what must be installed to load a model."""
+    found: dict[str, str] = {}
+    for module, name in (("sklearn", "scikit-learn"), ("numpy", "numpy"), ("scipy", "scipy")):
+        if module in sys.modules:
+            found[name] = str(getattr(sys.modules[module], "__version__", ""))
+    return found
+
+
+def _has(estimator: Any, name: str) -> bool:
+    """Whether a method is there; conditional ones (`available_if`) are asked on the instance."""
+    attribute = next(
+        (vars(base)[name] for base in type(estimator).__mro__ if name in vars(base)), None
+    )
+    if attribute is None or isinstance(attribute, FunctionType):
+        return attribute is not None
+    try:
+        return hasattr(estimator, name)
+    except Exception:  # an unfitted delegate may refuse in its own way
+        return True
+
+
+def _described(value: Any) -> Any:
+    """Replace estimators by their class names; everything else is described by the core."""
+    if hasattr(type(value), "get_params"):
+        return class_name(type(value))
+    if isinstance(value, list) and value and all(isinstance(item, tuple) for item in value):
+        return [[_described(part) for part in item] for item in value]  # steps of a pipeline
+    return value
+
+
+def _last_step(model: Any) -> Any:
+    steps = vars(model).get("steps") if hasattr(model, "__dict__") else None
+    if isinstance(steps, list) and steps and isinstance(steps[-1], tuple):
+        last = steps[-1][1]
+        return last if hasattr(last, "__dict__") else model
+    return model
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hasattr(value, "dtype") and hasattr(value, "item"):
+        if value.dtype.kind not in "iuf" or value.size == 0:
+            return None
+        return float(value.item()) if value.size == 1 else float(value.max())
+    return None
+
+
+def _numbers(values: Any) -> Iterator[float]:
+    if type(values) is list or (hasattr(values, "dtype") and getattr(values, "ndim", 0) == 1):
+        for value in values:
+            number = _number(value)
+            if number is None:
+                return
+            yield number
+
+
+def _dtypes(data: Any) -> dict[str, Any]:
+    if type(data).__module__.partition(".")[0] in {"pandas", "polars"}:
+        columns, dtypes = getattr(data, "columns", None), getattr(data, "dtypes", None)
+        if columns is not None and dtypes is not None and len(columns) <= _MAX_COLUMNS:
+            return {"dtypes": [str(dtype) for dtype in dtypes]}
+    dtype = getattr(data, "dtype", None)
+    return {"dtype": str(dtype)} if dtype is not None else {}

@@ -1,0 +1,58 @@
+"""What the data of an evaluation is called: `train`, or the variable's name without `X_`, `y_`.
+
+`train` is the very object that was given to `fit`, recognised by a weak reference; for other data
+the name in the caller's source stands (`X_test` gives `test`), and `eval` where there is none.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from dataclasses import dataclass
+from typing import Any, Final
+
+from autolog.integration import Span
+
+__all__ = ["References", "data_name", "first_name"]
+
+_DECORATION: Final = re.compile(r"^[Xxy]_(?=.)|(?<=.)_[Xy]$")
+_NAMELESS: Final = frozenset({"X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Weak references to the data that a model was fitted on."""
+
+    references: tuple[weakref.ref[Any], ...]
+
+    @classmethod
+    def of(cls, *data: Any) -> References:
+        """Refer to what can be referred to; lists cannot."""
+        found: list[weakref.ref[Any]] = []
+        for one in data:
+            try:
+                found.append(weakref.ref(one))
+            except TypeError:
+                continue
+        return cls(tuple(found))
+
+    def holds(self, data: Any) -> bool:
+        """Whether `data` is one of the objects, which are still alive."""
+        return data is not None and any(reference() is data for reference in self.references)
+
+
+def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
+    """Return `train`, the cleaned name in the source, or None if neither is known."""
+    fitted_on = span.state.get("fitted_on")
+    if isinstance(fitted_on, References) and fitted_on.holds(data):
+        return "train"
+    if source_name is None or source_name in _NAMELESS:
+        return None
+    return _DECORATION.sub("", source_name)
+
+
+def first_name(*names: str | None) -> str:
+    """Return `train` if any of the names is, else the first that is known, else `eval`."""
+    if "train" in names:
+        return "train"
+    return next((name for name in names if name), "eval")
