@@ -1,0 +1,194 @@
+"""`python -m autolog.compat check` on small projects that are wrong in one place each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autolog.compat import check, compiler
+
+MATRIX = """\
+schema: 1
+frameworks:
+  toy:
+    integration: autolog_toy
+    distributions: [packaging]
+    modules: [packaging]
+    supported: ">=1"
+    latest_known: "99"
+    tested:
+      - {version: "22", python: "3.11", tier: commit}
+    strategies:
+      loop: [{when: ">=2", use: callbacks}]
+    quirks:
+      - id: toy-forgets
+        when: ">=1"
+        symptom: it forgets
+        guard: reminder
+        fails_with: AssertionError
+        test: tests/test_toy.py::test_it_remembers
+        upstream: null
+        since: 0.1.0
+"""
+GUARDS = 'GUARDS: dict[str, str] = {"reminder": "Reminds.", "callbacks": "Uses callbacks."}\n'
+PROJECT = """\
+[project]
+name = "toy"
+[project.entry-points."autolog.integrations"]
+toy = "autolog_toy:INTEGRATION"
+[tool.pytest.ini_options]
+addopts = "-p autolog.testing.quirks --strict-markers"
+"""
+TEST = """\
+import pytest
+from autolog.compat.view import resolve
+
+@pytest.mark.quirk("toy-forgets")
+def test_it_remembers(guarded):
+    import packaging
+    assert "reminder" in resolve("toy", packaging).guards
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which everything agrees."""
+    for name, text in {
+        "compat_matrix.yaml": MATRIX,
+        "pyproject.toml": PROJECT,
+        "README.md": f"{compiler.BEGIN}\n{compiler.END}\n",
+        "autolog/placeholder.txt": "",
+        "integrations/autolog_toy/__init__.py": "",
+        "integrations/autolog_toy/guards.py": GUARDS,
+        "tests/test_toy.py": TEST,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    compiler.write(tmp_path)
+    monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", str(tmp_path / "compat_matrix.yaml"))
+    return tmp_path
+
+
+def change(project: Path, name: str, old: str, new: str) -> None:
+    path = project / name
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    if name == "compat_matrix.yaml":
+        compiler.write(project)
+
+
+def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
+    assert check.findings(project) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "finding"),
+    [
+        ("compat_matrix.yaml", "id: toy-forgets", "id: forgets", "starts with toy-"),
+        ("compat_matrix.yaml", "fails_with: AssertionError", "fails_with: Oops", "Oops"),
+        ("compat_matrix.yaml", 'supported: ">=1"', 'supported: ">=23"', "tested 22 is outside"),
+        ("compat_matrix.yaml", 'latest_known: "99"', 'latest_known: "21"', "older than tested 22"),
+        ("compat_matrix.yaml", 'when: ">=1"', 'when: "<1.1"', "nothing proves it"),
+        ("compat_matrix.yaml", "guard: reminder", "guard: bell", "bell is not registered"),
+        ("compat_matrix.yaml", "use: callbacks", "use: hooks", "hooks is not registered"),
+        ("compat_matrix.yaml", "use: callbacks", "use: reminder", "guard callbacks"),
+        ("compat_matrix.yaml", "integration: autolog_toy", "integration: toy", "entry point"),
+        ("integrations/autolog_toy/guards.py", "GUARDS:", "OTHERS:", "must hold GUARDS"),
+        ("pyproject.toml", 'toy = "autolog_toy', 'game = "autolog_toy', "game: the entry point"),
+        ("README.md", "framework", "rahmenwerk", "README.md is out of date"),
+        ("README.md", compiler.END, "", "README.md has no table"),
+        ("autolog/_compat_data.py", "SHA256", "SHA1", "_compat_data.py is out of date"),
+    ],
+)
+def test_each_disagreement_is_found(
+    project: Path, name: str, old: str, new: str, finding: str
+) -> None:
+    change(project, name, old, new)
+    found = check.findings(project, collect=False)
+    assert any(finding in line for line in found), found
+
+
+def test_a_quirk_id_used_twice_is_found(project: Path) -> None:
+    path = project / "compat_matrix.yaml"
+    quirk = MATRIX[MATRIX.index("      - id") :]
+    path.write_text(MATRIX + quirk)
+    assert "quirk toy-forgets: the id is used 2 times" in check.findings(project, collect=False)
+
+
+def test_a_folder_without_an_entry_point_is_found(project: Path) -> None:
+    (project / "integrations/autolog_extra").mkdir()
+    (project / "integrations/autolog_extra/__init__.py").touch()
+    assert any("autolog_extra" in line for line in check.findings(project, collect=False))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "finding"),
+    [
+        (
+            "def test_it_remembers",
+            "def test_renamed",
+            "there is no test tests/test_toy",
+        ),
+        ('@pytest.mark.quirk("toy-forgets")\n', "", "there is no test"),
+        ('"toy-forgets"', '"toy-unknown"', "'toy-unknown' is not in compat_matrix.yaml"),
+        ("import pytest\n", "import pytest, nowhere\n", "could not collect"),
+    ],
+)
+def test_tests_and_quirks_that_do_not_agree_are_found(
+    project: Path, old: str, new: str, finding: str
+) -> None:
+    change(project, "tests/test_toy.py", old, new)
+    found = check.findings(project)
+    assert any(finding in line for line in found), found
+
+
+def test_a_second_test_of_a_quirk_is_found(project: Path) -> None:
+    path = project / "tests/test_toy.py"
+    path.write_text(TEST + TEST.replace("test_it_remembers", "test_again"))
+    (finding,) = check.findings(project)
+    assert finding.startswith("tests/test_toy.py::test_again")
+
+
+def run_tests(project: Path) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-rxX", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def test_a_needed_guard_passes_with_it_and_fails_without(project: Path) -> None:
+    code, out = run_tests(project)
+    assert (code, "1 passed, 1 xfailed" in out) == (0, True), out
+
+
+def test_a_guard_that_nobody_needs_turns_the_build_red(project: Path) -> None:
+    (project / "tests/test_toy.py").write_text(
+        TEST.replace('"reminder" in resolve("toy", packaging).guards', "True")
+    )
+    code, out = run_tests(project)
+    assert code == 1
+    assert "XPASS(strict)" in out
+
+
+def test_a_failure_of_another_kind_is_no_proof(project: Path) -> None:
+    (project / "tests/test_toy.py").write_text(TEST + "    1 / guarded\n")
+    change(project, "tests/test_toy.py", "assert", "x =")
+    code, out = run_tests(project)
+    assert code == 1
+    assert "ZeroDivisionError" in out
+
+
+def test_where_no_version_is_affected_both_legs_must_pass(project: Path) -> None:
+    change(project, "compat_matrix.yaml", 'when: ">=1"', 'when: "<1.1"')
+    code, out = run_tests(project)
+    assert (code, "2 failed" in out) == (1, True), out
+
+
+def test_a_framework_that_is_not_installed_skips_its_quirks(project: Path) -> None:
+    change(project, "compat_matrix.yaml", "modules: [packaging]", "modules: [no_such_module]")
+    code, out = run_tests(project)
+    assert (code, "2 skipped" in out) == (0, True), out

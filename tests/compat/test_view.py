@@ -1,0 +1,158 @@
+"""What the run time makes of a version: supported, guards, strategies, one line for the user."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autolog.compat.data import MatrixData
+from autolog.compat.view import installed_version, matches, resolve
+from autolog.errors import SettingsError
+
+
+def quirk(id_: str, when: str, guard: str) -> dict[str, str]:
+    return {
+        "id": id_,
+        "when": when,
+        "guard": guard,
+        "symptom": "s",
+        "fails_with": "AssertionError",
+        "test": "t",
+    }
+
+
+DATA: MatrixData = {
+    "toy": {
+        "distributions": ("no-such-distribution", "packaging"),
+        "modules": ("toy",),
+        "supported": ">=1.2,<3",
+        "on_unsupported": "warn",
+        "latest_known": "2.5",
+        "tested": (),
+        "strategies": {"loop": ((">=2", "callbacks"), (">=1", "patches"))},
+        "quirks": (
+            quirk("toy-old", "<2", "old_guard"),
+            quirk("toy-new", ">=2", "new_guard"),
+            quirk("toy-new-too", ">=2.4", "new_guard"),
+            quirk("toy-structure", ">=1", "engine"),
+        ),
+    }
+}
+
+
+def view(version: object):
+    return resolve("toy", SimpleNamespace(__version__=version), data=DATA)
+
+
+def test_a_tested_version_has_its_guards_and_strategies_and_no_note() -> None:
+    seen = view("1.9")
+    assert (seen.supported, seen.known, seen.note) == (True, True, None)
+    assert seen.guards == {"old_guard"}
+    assert seen.quirks == ("toy-old", "toy-structure")
+    assert seen.strategies == {"loop": "patches"}
+
+
+@pytest.mark.parametrize("version", ["2.0rc1", "2.0.dev3+git.abc", "2.0+cpu", "2.0.post1", "2.0a1"])
+def test_pre_releases_and_local_parts_count_as_their_release(version: str) -> None:
+    seen = view(version)
+    assert (seen.supported, seen.known, seen.guards) == (True, True, {"new_guard"})
+    assert seen.version == version
+
+
+def test_a_version_object_is_read_by_its_text() -> None:
+    class TorchVersion(str):
+        __slots__ = ()
+
+    assert view(TorchVersion("1.5")).guards == {"old_guard"}
+
+
+def test_newer_than_known_is_supported_with_a_note() -> None:
+    seen = view("2.6")
+    assert (seen.supported, seen.known) == (True, False)
+    assert seen.note is not None
+    assert "newer than 2.5" in seen.note
+
+
+@pytest.mark.parametrize("version", ["1.1", "3.0", "3.0rc1"])
+def test_outside_the_range_the_note_names_range_and_off_switch(version: str) -> None:
+    seen = view(version)
+    assert not seen.supported
+    assert seen.note is not None
+    assert ">=1.2,<3" in seen.note
+    assert "exclude='toy'" in seen.note
+
+
+def test_an_unreadable_version_is_the_newest_known_with_a_note() -> None:
+    seen = view("main-abc123")
+    assert (seen.supported, seen.known, seen.guards) == (True, True, {"new_guard"})
+    assert seen.note is not None
+    assert "'main-abc123' cannot be read" in seen.note
+
+
+def test_without_a_version_attribute_the_first_installed_distribution_counts() -> None:
+    seen = resolve("toy", SimpleNamespace(), data=DATA)
+    assert seen.version == metadata.version("packaging")
+    assert installed_version(None, ("no-such-distribution",)) is None
+
+
+def test_a_framework_without_a_matrix_is_supported_without_guards() -> None:
+    seen = resolve("unheard_of", SimpleNamespace(__version__="7"))
+    assert (seen.supported, seen.known, seen.guards, seen.note) == (True, True, frozenset(), None)
+    assert resolve("unheard_of", None, distributions=("packaging",)).version
+
+
+def test_a_site_declared_for_some_versions_asks_the_base_version() -> None:
+    assert view("2.0rc1").matches(">=2")
+    assert not view("1.9").matches(">=2")
+    assert view("1.9").matches(None)
+    assert matches("not a version", ">=2")
+
+
+def test_unguard_switches_off_the_guard_of_the_named_quirk_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUTOLOG_UNGUARD", "toy-new,other-quirk")
+    assert view("2.4").guards == frozenset()
+    assert view("1.9").guards == {"old_guard"}
+
+
+def test_an_override_replaces_the_built_in_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("""
+schema: 1
+frameworks:
+  toy:
+    integration: autolog_toy
+    distributions: [toy]
+    modules: [toy]
+    supported: ">=9"
+    latest_known: "9"
+    tested: [{version: "9", python: "3.12", tier: full}]
+""")
+    monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", str(path))
+    assert not view("2.0").supported
+    assert resolve("sklearn", None).supported
+
+
+def test_an_override_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", "/nowhere/matrix.yaml")
+    with pytest.raises(SettingsError, match=r"/nowhere/matrix\.yaml cannot be read"):
+        view("2.0")
+
+
+def test_the_built_in_matrix_needs_no_yaml_and_no_msgspec() -> None:
+    program = """
+import sys
+from autolog.compat.view import resolve
+seen = resolve("sklearn")
+assert seen.supported, seen
+assert not {"yaml", "msgspec", "sklearn"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
