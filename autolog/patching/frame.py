@@ -1,0 +1,125 @@
+"""The one frame of ours that stands between a caller and the function it calls.
+
+The engine alone calls the original, here, exactly once and with the user's own arguments. The
+text below is compiled under a file name that `warnings` and `logging` pass over (both skip names
+with `importlib` and `_bootstrap` in them), so that a warning with a `stacklevel` points where it
+would without us. What results refers to nothing but its own cells or constants: pickled by
+value, it works in an interpreter that has no autolog.
+
+`*args` holds the instance too: a call without one must fail in the original, with its message.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import os
+from collections.abc import Callable
+from types import CellType, CodeType, FunctionType
+from typing import Any, cast
+
+FILE_NAME = "<autolog engine, passed over by warnings like importlib._bootstrap>"
+"""The file name of the engine's frame in a traceback."""
+
+_FILE_SUFFIX = " [autolog engine, passed over by warnings like importlib._bootstrap]"
+
+_BODY = """
+        if not site.armed:
+            return original(*args, **kwargs)
+        call = site.begin(original, args, kwargs, {instance})
+        if call is None:
+            return original(*args, **kwargs)
+        try:
+            result = original(*call.positional, **call.keywords)
+        except BaseException as exception:
+            site.fail(call, exception)
+            raise
+        site.finish(call, result)
+        return result
+"""
+
+# A call of a method carries its instance as the first argument; a module's function has none;
+# wrapt hands the instance over beside the arguments of an already bound original.
+_METHOD = "def make(site, original):\n    def autolog_engine(*args, **kwargs):" + _BODY.format(
+    instance="site.first"
+)
+_FUNCTION = "def make(site, original):\n    def autolog_engine(*args, **kwargs):" + _BODY.format(
+    instance="None"
+)
+_PROXY = (
+    "def make(site):\n    def autolog_engine(original, instance, args, kwargs):"
+    + _BODY.format(instance="instance")
+)
+_SITE, _ORIGINAL = "<the site>", "<the original>"
+_STUB = (
+    f"if True:\n    def autolog_engine(*args, **kwargs):\n"
+    f"        site = {_SITE!r}\n        original = {_ORIGINAL!r}" + _BODY.format(instance="None")
+)
+
+
+@functools.cache
+def _compiled(source: str, *, one_line: bool = False) -> CodeType:
+    """The code of `autolog_engine` in a source text; on one line, if its own lines mislead."""
+    tree = ast.parse(source)
+    if one_line:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt | ast.expr | ast.excepthandler):
+                node.lineno = node.end_lineno = 1
+                node.col_offset = node.end_col_offset = -1
+    pending = [compile(tree, FILE_NAME, "exec", dont_inherit=True)]
+    while pending:
+        code = pending.pop()
+        if code.co_name == "autolog_engine":
+            return code
+        pending.extend(constant for constant in code.co_consts if isinstance(constant, CodeType))
+    raise AssertionError(source)
+
+
+def _closed_over(source: str, **cells: Any) -> Callable[..., Any]:
+    code = _compiled(source)
+    closure = tuple(CellType(cells[name]) for name in code.co_freevars)
+    return FunctionType(code, {"__builtins__": builtins}, code.co_name, None, closure)
+
+
+def method_frame(site: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function for a class: its first argument is the instance (or the class)."""
+    return functools.wraps(original)(_closed_over(_METHOD, site=site, original=original))
+
+
+def function_frame(site: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function without an instance, for static methods."""
+    return functools.wraps(original)(_closed_over(_FUNCTION, site=site, original=original))
+
+
+def proxy_frame(site: Any) -> Callable[..., Any]:
+    """What a `wrapt.FunctionWrapper` calls, with `(wrapped, instance, args, kwargs)`."""
+    return _closed_over(_PROXY, site=site)
+
+
+def stub_code(site: Any, original: FunctionType, code: CodeType) -> CodeType:
+    """Code to exchange for a function's own: it holds the site and the original as constants.
+
+    The free variables are those of `code`, unused: a function accepts only code with as many as
+    its closure has. The file name is no file, so `inspect.getsource` and tracebacks ask the
+    module's loader, and its one line is the original's first: they show the original's text.
+    """
+    stub = _compiled(_STUB, one_line=True)
+    held = {_SITE: site, _ORIGINAL: original}
+    constants = tuple(
+        held.get(constant, constant) if isinstance(constant, str) else constant
+        for constant in cast("tuple[object, ...]", stub.co_consts)
+    )
+    return stub.replace(
+        co_consts=constants,
+        co_freevars=code.co_freevars,
+        co_filename=(code.co_filename or os.curdir) + _FILE_SUFFIX,
+        co_firstlineno=code.co_firstlineno,
+    )
+
+
+def is_frame_copy(thing: object) -> bool:
+    """Whether a function is one of our frames that came back from a by-value pickle."""
+    if not isinstance(thing, FunctionType):
+        return False
+    return thing.__code__ in (_compiled(_METHOD), _compiled(_FUNCTION))

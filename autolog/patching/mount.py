@@ -1,0 +1,263 @@
+"""How a watched function is put in place and taken away again, by kind of function.
+
+* A function of a class is replaced by a plain function (a proxy would break pickles of bound
+  methods, `WeakMethod` and everything that asks for `__func__`). Class and static methods are
+  made anew around one.
+* A function of a module keeps its identity and gets other code: names imported earlier, pickles
+  and tables of functions hold the same object and see the hooks.
+* Anything else (descriptors such as scikit-learn's `available_if`, C functions) gets a proxy.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from autolog.patching.frame import function_frame, is_frame_copy, method_frame, stub_code
+
+if TYPE_CHECKING:
+    from autolog.patching.site import Site
+
+Standing = Literal["in place", "beneath", "lost", "replaced"]
+"""Where a mounted wrapper is found: outermost, under somebody else's, gone without anybody
+having put something else there (a by-value pickle of the class came back), or exchanged."""
+
+
+class Mount(Protocol):
+    """A way to put a wrapper in place; the engine calls these under its lock."""
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of the status should know about this way."""
+        ...
+
+    def put(self) -> None:
+        """Put the wrapper in place."""
+        ...
+
+    def standing(self) -> Standing:
+        """Look where the wrapper is now."""
+        ...
+
+    def take(self) -> bool:
+        """Restore what was there; False if the wrapper had to stay beneath another."""
+        ...
+
+
+class Unpatchable(Exception):  # noqa: N818 - a verdict, not an error that anybody sees
+    """This attribute must be left alone; the message says why."""
+
+
+class CodeMount:
+    """A module's function whose code is exchanged for a stub that passes through the site."""
+
+    note = None
+
+    def __init__(self, site: Site, function: FunctionType) -> None:
+        self._function = function
+        self._code: CodeType = function.__code__
+        inner = FunctionType(
+            self._code,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
+        )
+        inner.__kwdefaults__ = function.__kwdefaults__
+        inner.__qualname__ = function.__qualname__
+        inner.__module__ = function.__module__
+        inner.__doc__ = function.__doc__
+        inner.__annotations__ = function.__annotations__
+        inner.__dict__.update(function.__dict__)
+        self._stub = stub_code(site, inner, self._code)
+        # A `functools.wraps` function shows the signature of what it wraps, whatever its code.
+        named = {"__wrapped__", "__signature__"} & vars(function).keys()
+        self._signature = None if named else inspect.signature(function)
+
+    def put(self) -> None:
+        """Exchange the code; a call in progress goes on with the old one."""
+        if self._signature is not None:
+            cast("Any", self._function).__signature__ = self._signature
+        self._function.__code__ = self._stub
+
+    def standing(self) -> Standing:
+        """See whose code the function has."""
+        if self._function.__code__ is self._stub:
+            return "in place"
+        return "lost" if self._function.__code__ is self._code else "replaced"
+
+    def take(self) -> bool:
+        """Give back the code, unless somebody else has exchanged it since."""
+        if self._function.__code__ is self._stub:
+            self._function.__code__ = self._code
+        if self._signature is not None:
+            shown = vars(self._function)
+            if shown.get("__signature__") is self._signature:
+                del shown["__signature__"]
+        return True
+
+
+class AttributeMount:
+    """An attribute of a class or module that is replaced by a wrapper.
+
+    The owner is held weakly, so that a class made inside a function can go when it is done with.
+    """
+
+    def __init__(
+        self,
+        owner: Any,
+        attribute: str,
+        raw: object,
+        wrapper: object,
+        *,
+        note: str | None = None,
+    ) -> None:
+        self.note = note
+        self._owner: weakref.ref[Any] = weakref.ref(owner)
+        self._attribute = attribute
+        self._raw = raw
+        self._wrapper = wrapper
+        self._created = attribute not in vars(owner)
+
+    def put(self) -> None:
+        """Set the attribute."""
+        owner = self._owner()
+        if owner is not None:
+            setattr(owner, self._attribute, self._wrapper)
+
+    def standing(self) -> Standing:
+        """See what the owner's own dictionary holds."""
+        owner = self._owner()
+        if owner is None:
+            return "in place"
+        current = _own(owner, self._attribute)
+        if current is self._wrapper:
+            return "in place"
+        if _chain_holds(current, self._wrapper):
+            return "beneath"
+        if current is self._raw or self._is_copy(current):
+            return "lost"
+        return "replaced"
+
+    def _is_copy(self, current: Any) -> bool:
+        """Whether a by-value pickle came back: of our inert wrapper, or of the raw function."""
+        current, raw = _function_of(current), _function_of(self._raw)
+        if is_frame_copy(current):
+            return True
+        if not isinstance(current, FunctionType) or not isinstance(raw, FunctionType):
+            return False
+        return current.__code__ == raw.__code__ and current.__qualname__ == raw.__qualname__
+
+    def take(self) -> bool:
+        """Set the raw attribute again, or delete the slot if the wrapper made it."""
+        owner = self._owner()
+        if owner is None:
+            return True
+        current = _own(owner, self._attribute)
+        if current is self._wrapper or (current is not None and self._is_copy(current)):
+            if self._created:
+                delattr(owner, self._attribute)
+            else:
+                setattr(owner, self._attribute, self._raw)
+            return True
+        if not _chain_holds(current, self._wrapper):
+            return True
+        if _is_bare(self._wrapper):
+            return False  # wrapt would put the function back where the class method was.
+        import wrapt
+
+        try:
+            wrapt.unwrap_object(owner, self._attribute, self._wrapper, missing_ok=True)
+        except wrapt.WrapperNotOutermostError:
+            return False
+        return True
+
+
+def _own(owner: object, attribute: str) -> object:
+    return vars(owner).get(attribute)
+
+
+def _function_of(thing: Any) -> Any:
+    """The function inside a class or static method; else the thing itself."""
+    return thing.__func__ if _is_bare(thing) else thing
+
+
+def _is_bare(thing: object) -> bool:
+    """Whether a thing is a class or static method, and no subclass of those with ideas."""
+    return type(thing) is classmethod or type(thing) is staticmethod
+
+
+def _chain_holds(current: object, wrapper: object) -> bool:
+    if current is None:
+        return False
+    import wrapt
+
+    try:
+        return wrapt.is_wrapped_by(current, wrapper)
+    except wrapt.WrapperChainTooDeepError:
+        return False
+
+
+def find_raw(owner: Any, attribute: str) -> Any:
+    """The attribute as its class or module holds it, unbound.
+
+    Raises:
+        LookupError: there is none.
+    """
+    if isinstance(owner, type):
+        for parent in owner.__mro__:
+            if attribute in vars(parent):
+                return vars(parent)[attribute]
+        raise LookupError(attribute)
+    try:
+        return getattr(owner, attribute)
+    except AttributeError:
+        raise LookupError(attribute) from None
+
+
+def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
+    """Choose how an attribute is patched.
+
+    Raises:
+        Unpatchable: it must be left alone.
+    """
+    if isinstance(raw, type):
+        raise Unpatchable("a class is not wrapped; name one of its methods")
+    if isinstance(owner, ModuleType):
+        if isinstance(raw, FunctionType):
+            return CodeMount(site, raw)
+        if not callable(raw) or attribute not in vars(owner):
+            raise Unpatchable(f"a {type(raw).__name__} of a module is not a function")
+        note = f"replaced as an attribute ({type(raw).__name__}): earlier imports are not seen"
+        return AttributeMount(owner, attribute, raw, _proxy(site, raw), note=note)
+    wrapper: object
+    function = _function_of(raw)
+    if not isinstance(function, FunctionType):
+        if not _is_method_like(raw):
+            raise Unpatchable(f"a {type(raw).__name__} is not a method")
+        wrapper = _proxy(site, raw)
+    elif function is raw:
+        wrapper = method_frame(site, function)
+    elif issubclass(type(cast("object", raw)), classmethod):
+        wrapper = classmethod(method_frame(site, function))
+    else:
+        wrapper = staticmethod(function_frame(site, function))
+    return AttributeMount(owner, attribute, raw, wrapper)
+
+
+def _is_method_like(raw: object) -> bool:
+    """A callable, or a descriptor that stands for a function and does not guard a value."""
+    if hasattr(type(raw), "__set__"):
+        return False
+    if callable(raw):
+        return True
+    stands_for = getattr(raw, "__wrapped__", None)
+    return hasattr(type(raw), "__get__") and isinstance(stands_for, FunctionType)
+
+
+def _proxy(site: Site, raw: Any) -> object:
+    from autolog.patching.proxy import Proxy
+
+    return Proxy(raw, site)

@@ -1,0 +1,304 @@
+"""One watched place: who watches it, what their hooks cost, and how a call passes through them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter_ns
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+from autolog.patching.call import EngineCall, Invocation
+
+if TYPE_CHECKING:
+    from autolog.integration import Hook
+    from autolog.patching.mount import Mount
+
+State = Literal["waiting", "applied", "missing", "skipped", "buried", "replaced", "faulted"]
+"""What has become of a place.
+
+`waiting` for its module; `applied`; `missing` from the module or class; `skipped` because it
+cannot or must not be patched; `buried`, removed but still, inert, beneath somebody else's
+wrapper; `replaced` by somebody else; `faulted`, its hook failed three times and is switched off.
+"""
+
+Phase = Literal["enter", "exit", "error"]
+
+STRIKES = 3
+"""A hook that has failed in this many calls is switched off."""
+
+FIRST = object()
+"""Stands for "the instance is the first positional argument"."""
+
+_get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class _Inside(threading.local):
+    """Whether this thread is in a hook: what a hook calls itself is nobody's training."""
+
+    hook: bool = False
+
+
+_inside = _Inside()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStatus:
+    """What one integration has at one place.
+
+    Args:
+        integration: whose hook it is.
+        owner: the class or module, `"sklearn.pipeline:Pipeline"` or `"sklearn.metrics"`.
+        attribute: the name of the function there.
+        state: see `State`.
+        calls: calls that reached the hook; lost updates between threads are not made up for.
+        seconds: spent inside the hook, in all calls.
+        faults: exceptions the hook has raised.
+        unbound: calls whose arguments fit no signature; shared by the hooks of a place.
+        reason: why the state is what it is, in words; None where it goes without saying.
+    """
+
+    integration: str
+    owner: str
+    attribute: str
+    state: State
+    calls: int = 0
+    seconds: float = 0.0
+    faults: int = 0
+    unbound: int = 0
+    reason: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, `"sklearn.pipeline:Pipeline.fit"`."""
+        return place_of(self.owner, self.attribute)
+
+
+def place_of(owner: str, attribute: str) -> str:
+    """`"module:Class.attribute"` for a class, `"module:attribute"` for a module."""
+    return f"{owner}{'.' if ':' in owner else ':'}{attribute}"
+
+
+class Handle:
+    """One integration's hook at one place; what `Engine.apply` gives and `Engine.remove` takes."""
+
+    __slots__ = (
+        "_state",
+        "armed",
+        "attribute",
+        "calls",
+        "enter",
+        "error",
+        "exit",
+        "faults",
+        "hook",
+        "integration",
+        "nanoseconds",
+        "owner",
+        "reason",
+        "site",
+        "strikes",
+    )
+
+    def __init__(
+        self,
+        integration: str,
+        owner: str,
+        attribute: str,
+        hook: Hook | None,
+        *,
+        state: State = "applied",
+        reason: str | None = None,
+    ) -> None:
+        self.integration = integration
+        self.owner = owner
+        self.attribute = attribute
+        self.hook = hook
+        self.enter = hook.enter if hook is not None else None
+        self.exit = hook.exit if hook is not None else None
+        self.error = hook.error if hook is not None else None
+        self.site: Site | None = None
+        self.armed = True
+        self.calls = 0
+        self.nanoseconds = 0
+        self.faults = 0
+        self.strikes = 0
+        self.reason = reason
+        self._state: State = state
+
+    @property
+    def state(self) -> State:
+        """What has become of the place, or of this hook in particular."""
+        if not self.armed:
+            return "faulted"
+        return self.site.state if self.site is not None else self._state
+
+    def status(self) -> SiteStatus:
+        """A snapshot."""
+        site = self.site
+        return SiteStatus(
+            integration=self.integration,
+            owner=self.owner,
+            attribute=self.attribute,
+            state=self.state,
+            calls=self.calls,
+            seconds=self.nanoseconds / 1e9,
+            faults=self.faults,
+            unbound=site.unbound if site is not None else 0,
+            reason=self.reason or (site.reason if site is not None else None),
+        )
+
+
+@dataclass(slots=True)
+class FaultPolicy:
+    """What happens when a hook raises: an engine's sites share one.
+
+    Args:
+        strict: raise it in the user's call (tests).
+        on_fault: told of each fault; it should format the exception, not keep it: an `error`
+            hook's exception has the user's as its context, and with it the user's frames.
+    """
+
+    strict: bool = False
+    on_fault: Callable[[Site, str, Phase, Exception], None] | None = None
+
+
+class Site:
+    """The hooks of one function, and the passage of calls through them.
+
+    `hooks` is exchanged as a whole and read without a lock. Pickled or copied by value, as a
+    class of `__main__` is when it is sent to a worker, a site becomes an inert stdlib object.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "armed",
+        "attribute",
+        "hooks",
+        "mount",
+        "owner",
+        "policy",
+        "reason",
+        "state",
+        "unbound",
+    )
+
+    first = FIRST
+
+    def __init__(self, owner: str, attribute: str, policy: FaultPolicy) -> None:
+        self.owner = owner
+        self.attribute = attribute
+        self.policy = policy
+        self.hooks: tuple[Handle, ...] = ()
+        self.armed = False
+        self.mount: Mount | None = None
+        self.state: State = "applied"
+        self.reason: str | None = None
+        self.unbound = 0
+
+    @property
+    def place(self) -> str:
+        """Where it is, `"sklearn.pipeline:Pipeline.fit"`."""
+        return place_of(self.owner, self.attribute)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SimpleNamespace, (), {"armed": False}
+
+    def begin(
+        self,
+        original: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        instance: Any,
+    ) -> Invocation | None:
+        """Run the `enter` hooks; None if the call must pass untouched.
+
+        Called by the engine's frame directly: the caller is two frames up.
+        """
+        if _inside.hook:
+            return None
+        leading = 0
+        if instance is FIRST:
+            if not args:
+                return None
+            instance, leading = args[0], 1
+        elif instance is not None and type(instance) is ModuleType:
+            instance = None  # What a builtin calls its `__self__`.
+        try:
+            frame = _get_frame(2)
+        except ValueError:  # A thread may start in a watched function.
+            caller, lasti = None, -1
+        else:
+            caller, lasti = frame.f_code, frame.f_lasti
+            del frame
+        invocation = Invocation(self, original, instance, leading, args, kwargs, caller, lasti)
+        for handle in self.hooks:
+            if not handle.armed:
+                continue
+            handle.calls += 1
+            call = EngineCall(invocation)
+            entered = len(invocation.entered)
+            invocation.entered.append((handle, call, False))
+            if handle.enter is None:
+                continue
+            faults = handle.faults
+            problem = self._run(handle, "enter", True, handle.enter, call)
+            if handle.faults != faults:
+                invocation.entered[entered] = (handle, call, True)
+            if problem is not None:
+                self.fail(invocation, problem)
+                raise problem
+        return invocation
+
+    def finish(self, invocation: Invocation, result: Any) -> None:
+        """Run the `exit` hooks of all that entered, the last one first."""
+        problem: BaseException | None = None
+        for handle, call, failed in reversed(invocation.entered):
+            if handle.exit is not None:
+                raised = self._run(handle, "exit", not failed, handle.exit, call, result)
+                problem = problem or raised
+        if problem is not None:
+            raise problem
+
+    def fail(self, invocation: Invocation, exception: BaseException) -> None:
+        """Run the `error` hooks of all that entered, the last one first."""
+        problem: BaseException | None = None
+        for handle, call, failed in reversed(invocation.entered):
+            if handle.error is not None:
+                raised = self._run(handle, "error", not failed, handle.error, call, exception)
+                problem = problem or raised
+        if problem is not None:
+            raise problem
+
+    def _run(
+        self, handle: Handle, phase: Phase, counts: bool, function: Callable[..., None], *given: Any
+    ) -> BaseException | None:
+        """Run one hook; what comes back must be raised in the user's call."""
+        started = perf_counter_ns()
+        _inside.hook = True
+        try:
+            function(*given)
+        except Exception as exception:  # the user's program must not notice
+            self._fault(handle, phase, counts, exception)
+            return exception if self.policy.strict else None
+        except BaseException as exception:  # raised once all hooks have run
+            return exception
+        finally:
+            _inside.hook = False
+            handle.nanoseconds += perf_counter_ns() - started
+        return None
+
+    def _fault(self, handle: Handle, phase: Phase, counts: bool, exception: Exception) -> None:
+        handle.faults += 1
+        handle.strikes += counts
+        # A hook whose `enter` failed is likely to fail in `exit` too: that is one strike.
+        if handle.strikes >= STRIKES:
+            handle.armed = False
+        handle.reason = f"{phase}: {type(exception).__name__}: {exception}"
+        if self.policy.on_fault is not None:
+            try:
+                self.policy.on_fault(self, handle.integration, phase, exception)
+            except Exception:  # whoever counts faults must not cause any
+                handle.faults += 1
