@@ -12,6 +12,10 @@ def main() -> None:
     the other commands (click, rich, a database) is imported into that program.
     """
     if sys.argv[1:2] == ["run"]:
+        if not getattr(sys.flags, "safe_path", sys.flags.isolated):
+            # The folder of this command, or the working directory: not for what comes now (a
+            # `logging.py` may lie there); the program gets its own first entry.
+            del sys.path[0]
         from autolog.cli import launch
 
         launch.main(sys.argv[2:])

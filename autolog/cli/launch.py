@@ -7,7 +7,6 @@ the top of the process, where CPython decides on message and exit code.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -162,4 +161,6 @@ def _report(process: int, code: int, exception: BaseException | None) -> None:
 
         lifecycle.exit_known(code, exception)
     except Exception:
+        import logging
+
         logging.getLogger("autolog").debug("the exit could not be recorded", exc_info=True)

@@ -50,8 +50,6 @@ class Program:
         """Make this the process's program, all but `sys.path`."""
         sys.modules["__main__"] = self.main
         sys.argv = self.argv
-        if _has_path0():
-            del sys.path[0]
 
     def enter_path(self) -> None:
         """Put the program's folder first on `sys.path`, and let go of what it shadows.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import pprint
 from pathlib import Path
+from typing import cast
 
 from packaging.version import Version
 
@@ -43,7 +43,7 @@ def generated(root: Path) -> dict[Path, str]:
     """
     matrix = load(root / SOURCE)
     digest = hashlib.sha256((root / SOURCE).read_bytes()).hexdigest()
-    literal = pprint.pformat(to_data(matrix), width=98, sort_dicts=False)
+    literal = _literal(to_data(matrix))
     files = {root / MODULE: _HEADER.format(digest=digest) + literal + "\n"}
     readme = root / README
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
@@ -78,6 +78,24 @@ def table(matrix: Matrix) -> str:
             f"| {', '.join(pythons)} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def _literal(value: object, indent: str = "") -> str:
+    """Write plain data one item a line, as the formatter would leave it."""
+    inner = indent + "    "
+    if isinstance(value, dict) and value:
+        items = cast("dict[object, object]", value).items()
+        lines = [f"{inner}{_literal(key)}: {_literal(one, inner)},\n" for key, one in items]
+        return "{\n" + "".join(lines) + indent + "}"
+    if isinstance(value, tuple) and value:
+        parts = [_literal(one, inner) for one in cast("tuple[object, ...]", value)]
+        if len(parts) == 1 and "\n" not in parts[0]:
+            return f"({parts[0]},)"
+        lines = [f"{inner}{part},\n" for part in parts]
+        return "(\n" + "".join(lines) + indent + ")"
+    if isinstance(value, str) and '"' not in value:
+        return '"' + repr(value + '"')[1:-2] + '"'
+    return repr(cast("object", value))
 
 
 def _read(path: Path) -> str | None:
