@@ -7,6 +7,6 @@ knows what the hooks are for.
 from autolog.patching.call import EngineCall
 from autolog.patching.engine import Engine
 from autolog.patching.finder import ModuleWatch
-from autolog.patching.site import Handle, Site, SiteStatus, State
+from autolog.patching.site import Handle, Hooks, Site, SiteStatus, State
 
-__all__ = ["Engine", "EngineCall", "Handle", "ModuleWatch", "Site", "SiteStatus", "State"]
+__all__ = ["Engine", "EngineCall", "Handle", "Hooks", "ModuleWatch", "Site", "SiteStatus", "State"]

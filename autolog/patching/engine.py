@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.patching.site import FaultPolicy, Handle, Phase, Site, SiteStatus, State
 
 if TYPE_CHECKING:
-    from autolog.integration import Hook
+    from autolog.patching.site import Hooks
 
 _Key = tuple[int, str]
 
@@ -57,33 +57,35 @@ class Engine:
     def strict(self, value: bool) -> None:
         self._policy.strict = value
 
-    def apply(self, owner: Any, attribute: str, integration: str, hook: Hook | None) -> Handle:
+    def apply(self, owner: Any, attribute: str, integration: str, hook: Hooks | None) -> Handle:
         """Put a hook on one attribute of a class or module.
 
         Applying the same hook of an integration to the same place again gives the same handle.
         """
-        from autolog.patching.mount import Unpatchable, find_raw, mount_for
+        from autolog.patching.mount import Unpatchable, find_raw, mount_for, prepare
 
         where = _describe(owner)
         if not isinstance(owner, type | ModuleType):
             reason = f"a {type(owner).__name__} is neither a class nor a module"
             return self.note(integration, where, attribute, "skipped", reason)
+        try:
+            # A lazy module imports here, which must not happen under the lock.
+            prepare(find_raw(owner, attribute))
+        except LookupError:
+            reason = f"{where} has no {attribute}"
+            return self.note(integration, where, attribute, "missing", reason)
+        except Exception as error:  # a module's __getattr__ may raise anything
+            return self.note(integration, where, attribute, "missing", _text(error))
         with self._lock:
             self._bury_the_dead()
-            try:
-                raw = find_raw(owner, attribute)
-            except LookupError:
-                reason = f"{where} has no {attribute}"
-                return self.note(integration, where, attribute, "missing", reason)
-            except Exception as error:  # a module's __getattr__ may raise anything
-                return self.note(integration, where, attribute, "missing", _text(error))
+            raw = find_raw(owner, attribute)
             # A module's function is one place however many modules export it.
             shared = isinstance(owner, ModuleType) and isinstance(raw, FunctionType)
             held = raw if shared else owner
             key = (id(held), "" if shared else attribute)
             site = self._sites.get(key)
             if site is None or not self._still_standing(site):
-                site = Site(where, attribute, self._policy)
+                before, site = site, Site(where, attribute, self._policy)
                 try:
                     site.mount = mount_for(site, owner, attribute, raw)
                     site.reason = site.mount.note
@@ -94,6 +96,8 @@ class Engine:
                     return self.note(integration, where, attribute, "skipped", _text(error))
                 self._sites[key] = site
                 self._owners[key] = weakref.ref(held, lambda _, key=key: self._dead.append(key))
+                if before is not None:
+                    _move_hooks(before, site)
             for handle in site.hooks:
                 if handle.integration == integration and handle.hook == hook:
                     return handle
@@ -104,7 +108,7 @@ class Engine:
             return handle
 
     def apply_target(
-        self, module: ModuleType, target: str, integration: str, hook: Hook | None
+        self, module: ModuleType, target: str, integration: str, hook: Hooks | None
     ) -> Handle:
         """Put a hook on a path inside a module, `"Pipeline.fit"` or `"f1_score"`."""
         *path, attribute = target.split(".")
@@ -213,8 +217,6 @@ class Engine:
         if standing == "lost":
             site.mount.put()
         elif standing == "replaced":
-            # Those who hooked the lost wrapper stay with it and are listed as replaced.
-            site.state = "replaced"
             return False
         if site.state == "buried":
             self._loose = [handle for handle in self._loose if handle.site is not site]
@@ -255,6 +257,15 @@ def _renewing_lock(engine: weakref.ref[Engine]) -> Callable[[], None]:
             alive._renew_lock()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     return renew
+
+
+def _move_hooks(before: Site, after: Site) -> None:
+    """Leave a wrapper that somebody replaced inert; its hooks go on around the replacement."""
+    before.armed = False
+    after.hooks, before.hooks = before.hooks, ()
+    for handle in after.hooks:
+        handle.site = after
+    after.armed = bool(after.hooks)
 
 
 def _describe(owner: Any) -> str:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import weakref
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -166,8 +167,10 @@ class AttributeMount:
             return True
         if _is_bare(self._wrapper):
             return False  # wrapt would put the function back where the class method was.
-        import wrapt
-
+        # Only wrapt's own wrappers can be taken apart; without wrapt, none of them is there.
+        wrapt: Any = sys.modules.get("wrapt")
+        if wrapt is None:
+            return False
         try:
             wrapt.unwrap_object(owner, self._attribute, self._wrapper, missing_ok=True)
         except wrapt.WrapperNotOutermostError:
@@ -189,15 +192,22 @@ def _is_bare(thing: object) -> bool:
     return type(thing) is classmethod or type(thing) is staticmethod
 
 
-def _chain_holds(current: object, wrapper: object) -> bool:
-    if current is None:
-        return False
-    import wrapt
+def _chain_holds(current: Any, wrapper: object) -> bool:
+    """Whether following `__wrapped__` from an attribute leads to our wrapper."""
+    for _ in range(64):
+        if current is wrapper:
+            return True
+        try:
+            current = current.__wrapped__
+        except AttributeError:
+            return False
+    return False
 
-    try:
-        return wrapt.is_wrapped_by(current, wrapper)
-    except wrapt.WrapperChainTooDeepError:
-        return False
+
+def prepare(raw: object) -> None:
+    """Import what mounting will need: done outside of the engine's lock."""
+    if not isinstance(_function_of(raw), FunctionType):
+        import autolog.patching.proxy  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
 
 def find_raw(owner: Any, attribute: str) -> Any:

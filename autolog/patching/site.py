@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autolog.patching.call import EngineCall, Invocation
 
 if TYPE_CHECKING:
-    from autolog.integration import Hook
     from autolog.patching.mount import Mount
 
 State = Literal["waiting", "applied", "missing", "skipped", "buried", "replaced", "faulted"]
@@ -25,6 +24,26 @@ wrapper; `replaced` by somebody else; `faulted`, its hook failed three times and
 """
 
 Phase = Literal["enter", "exit", "error"]
+
+
+class Hooks(Protocol):
+    """An `autolog.integration.Hook`, or anything with the same three attributes."""
+
+    @property
+    def enter(self) -> Callable[[Any], None] | None:
+        """Runs before the original; if it was begun, one of the others runs too."""
+        ...
+
+    @property
+    def exit(self) -> Callable[[Any, Any], None] | None:
+        """Runs after the original has returned."""
+        ...
+
+    @property
+    def error(self) -> Callable[[Any, BaseException], None] | None:
+        """Runs after the original has raised, or another hook was interrupted."""
+        ...
+
 
 STRIKES = 3
 """A hook that has failed in this many calls is switched off."""
@@ -107,7 +126,7 @@ class Handle:
         integration: str,
         owner: str,
         attribute: str,
-        hook: Hook | None,
+        hook: Hooks | None,
         *,
         state: State = "applied",
         reason: str | None = None,
