@@ -112,7 +112,8 @@ class Columns:
         """Yield all that was gathered."""
         self.settle()
         for (run_uid, keys, context, attempt), parts in self._parts.items():
-            rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            rows: Any = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            # Copies, because columns of packed rows are neither aligned nor contiguous.
             yield Points(
                 run_uid=run_uid,
                 keys=keys,
@@ -121,7 +122,7 @@ class Columns:
                 seq=rows["seq"].copy(),
                 step=rows["step"].copy(),
                 epoch=rows["epoch"].copy(),
-                has_epoch=(rows["flags"] & FLAG_EPOCH).astype(np.bool_),
+                has_epoch=(rows["flags"] & FLAG_EPOCH).astype(bool),
                 wall_us=rows["wall"].copy(),
                 values=rows["values"].copy(),
             )

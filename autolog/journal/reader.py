@@ -7,21 +7,19 @@ next time; what is damaged before that is skipped and reported, and the rest is 
 from __future__ import annotations
 
 import os
-import re
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
 
 from autolog.journal.columns import ID, Columns, Definitions, Points
-from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY, decode
-from autolog.journal.lease import Lease, lease_state, locked, this_process
+from autolog.journal.files import HEADER_BYTES, WriterFiles, list_writers, read_header
+from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY
+from autolog.journal.lease import locked, this_process
 from autolog.journal.payload import decoder_of
 from autolog.journal.records import (
-    FORMAT_VERSION,
-    MAGIC,
     METRICS,
     TYPES,
     Close,
@@ -38,9 +36,7 @@ __all__ = [
     "removable",
 ]  # fmt: skip
 
-_NAME: Final = re.compile(r"([0-9a-f]{32})\.(\d{6,})\.alj")
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
-_HEADER_BYTES: Final = 1 << 16
 _STATE: Final = frozenset({TYPES[Shape], TYPES[Context], TYPES[RunNumber], TYPES[Close]})
 """Types that say how to read on: they count even when they were delivered before."""
 
@@ -93,46 +89,6 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     damage: list[Damage]
     ended: bool
     more: bool
-
-
-class WriterFiles(msgspec.Struct, frozen=True):
-    """The files of one writer in a directory, by segment number."""
-
-    uid: str
-    segments: dict[int, Path]
-
-    def header(self) -> Header | None:
-        """Return the newest header that can be read, or None."""
-        for number in sorted(self.segments, reverse=True):
-            try:
-                with FileIO(self.segments[number]) as file:
-                    header = _header(file.read(_HEADER_BYTES))
-            except OSError:
-                continue
-            if isinstance(header, tuple):
-                return header[0]
-        return None
-
-    def state(self) -> Lease:
-        """Whether the writer lives."""
-        header = self.header()
-        if header is None:
-            return "unknown"
-        return lease_state(header, self.segments[max(self.segments)])
-
-
-def list_writers(directory: str | os.PathLike[str]) -> list[WriterFiles]:
-    """Return the writers that have files in `directory`, oldest first; none if it is missing."""
-    found: dict[str, dict[int, Path]] = {}
-    try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208
-    except FileNotFoundError:
-        return []
-    for name in names:
-        match = _NAME.fullmatch(name)
-        if match:
-            found.setdefault(match[1], {})[int(match[2])] = Path(directory, name)
-    return [WriterFiles(uid, segments) for uid, segments in found.items()]
 
 
 def read(files: WriterFiles, cursor: Cursor, *, max_bytes: int = 8 << 20) -> Chunk:
@@ -190,23 +146,6 @@ def _definitions(cursor: Cursor) -> Definitions:
     if not cursor.dictionary:
         return Definitions()
     return msgspec.msgpack.decode(cursor.dictionary, type=Definitions)
-
-
-def _header(data: bytes) -> tuple[Header, int] | str | None:
-    """Return a file's header and where it ends, why a newer file is not read, or None."""
-    frame = decode(data, len(MAGIC))
-    if not data.startswith(MAGIC) or frame is None or frame.kind != 0:
-        return None
-    try:
-        version = int(msgspec.msgpack.decode(frame.payload)["version"])
-        if version > FORMAT_VERSION:
-            return (
-                f"written in journal format {version}, this autolog reads up to {FORMAT_VERSION}: "
-                "upgrade autolog-ml to read it"
-            )
-        return cast("Header", decoder_of(Header).decode(frame.payload)), frame.end
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
-        return None
 
 
 class _Reading:
@@ -292,7 +231,7 @@ class _Reading:
 
     def _records(self, file: FileIO, path: Path, size: int, last: bool) -> bool:
         if self.offset == 0 and size:
-            header = _header(_pread(file, 0, min(size, _HEADER_BYTES)))
+            header = read_header(_pread(file, 0, min(size, HEADER_BYTES)))
             if isinstance(header, str):
                 self.damage.append(Damage(path, 0, size, header))
                 return False

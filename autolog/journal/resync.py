@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY, PREFIX
 
@@ -27,21 +26,17 @@ def find_frame(data: bytes, start: int, after: int) -> int | None:
     limit = len(data) - FRAME.size + 1
     for low in range(start, limit, _WINDOW):
         count = min(_WINDOW, limit - low)
-        length: NDArray[np.int64] = np.ndarray((count,), "<u4", data, low, (1,)).astype(np.int64)
-        kind: NDArray[np.uint8] = np.ndarray((count,), "u1", data, low + 8, (1,))
-        seq: NDArray[np.uint64] = np.ndarray((count,), "<u8", data, low + 10, (1,))
-        offset = np.arange(low, low + count, dtype=np.int64)
-        tests: list[NDArray[np.bool_]] = [
-            length >= MIN_BODY,
-            length <= MAX_BODY,
-            offset + PREFIX.size + length <= len(data),
-            kind > 0,
-            kind <= _LAST_TYPE,
-            seq > np.uint64(after),
-            seq <= np.uint64(after + _SLACK) + (offset - start).astype(np.uint64),
-        ]
-        plausible: NDArray[np.bool_] = np.logical_and.reduce(tests)
-        for found in np.flatnonzero(plausible).tolist():
+        length: Any = np.ndarray((count,), "<u4", data, low, (1,)).astype(np.int64)
+        kind: Any = np.ndarray((count,), "u1", data, low + 8, (1,))
+        seq: Any = np.ndarray((count,), "<u8", data, low + 10, (1,))
+        offset: Any = np.arange(low, low + count, dtype=np.int64)
+        fits: Any = (length >= MIN_BODY) & (length <= MAX_BODY)
+        fits &= offset + PREFIX.size + length <= len(data)
+        fits &= (kind > 0) & (kind <= _LAST_TYPE)
+        fits &= seq > np.uint64(after)
+        fits &= seq <= np.uint64(after + _SLACK) + (offset - start).astype(np.uint64)
+        plausible: Any = np.flatnonzero(fits)
+        for found in plausible.tolist():
             begin = low + found
             size, crc = PREFIX.unpack_from(data, begin)
             if crc32(data[begin + PREFIX.size : begin + PREFIX.size + size]) == crc:
