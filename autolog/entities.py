@@ -142,9 +142,11 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
     run: Run
     description: str | None = None
     argv: list[str] = []
+    cwd: str | None = None
     branch: str | None = None
     python: str | None = None
     packages: dict[str, str] = {}
+    environment: dict[str, Any] = {}
     exit_code: int | None = None
     error: str | None = None
     attempt: int = 0

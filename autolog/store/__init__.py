@@ -38,8 +38,8 @@ class Store(Protocol):
         """Whether what is applied outlives this object."""
         ...
 
-    def cursor(self, writer: str) -> Cursor | None:
-        """Return how far the journal of `writer` was applied; None if nothing was."""
+    def cursor(self, writer: str) -> Cursor:
+        """Return how far the journal of `writer` was applied; the beginning if nothing was."""
         ...
 
     def writers(self) -> dict[str, WriterRow]:

@@ -24,7 +24,7 @@ class Batch:
     """
 
     header: Header
-    since: Cursor | None
+    since: Cursor
     chunk: Chunk
 
 

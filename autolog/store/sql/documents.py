@@ -1,0 +1,168 @@
+"""Runs as listings show them, each stored ready to read and made anew when its run has changed.
+
+A page of runs is one query; only the stale documents among them are put together again, all at
+once, in the transaction that also brings their metrics up to date.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from autolog.entities import Run
+from autolog.store.sql.connect import Database
+from autolog.store.sql.names import batched, insert
+from autolog.store.sql.schema import metadata
+from autolog.store.sql.series import materialise
+from autolog.store.sql.values import from_json, param_value, to_json
+
+__all__ = ["load", "select_runs"]
+
+_run = metadata.tables["run"]
+_doc = metadata.tables["run_doc"]
+_experiment = metadata.tables["experiment"]
+_key = metadata.tables["key"]
+_param = metadata.tables["param"]
+_tag = metadata.tables["tag"]
+_series = metadata.tables["series"]
+_event = metadata.tables["event"]
+
+_FORM: Final = 1
+"""Changes with what a document holds; older ones are made anew."""
+
+_NO_EXPERIMENT: Final = "Default"
+"""What a run is shown under while its RunOpen has not come."""
+
+
+_T = TypeVar("_T")
+
+
+class _Document(msgspec.Struct, array_like=True, frozen=True):
+    run: Run
+    params: str
+    """JSON, because msgpack has no integers beyond 64 bits."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
+
+def select_runs() -> Any:
+    """Return the query that `load` takes, to be narrowed and ordered by the caller."""
+    columns = (_run.c.id, _run.c.uid, _run.c.ver, _run.c.start_us, _run.c.tail_no, _run.c.clean_no)
+    document = (_doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+    joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
+    return select(*columns, *document).select_from(joined)
+
+
+def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
+    """Run a `select_runs` query and return each row with its run, in the query's order."""
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    stale = [row.id for row in rows if not _is_fresh(row)]
+    made: dict[int, bytes] = {}
+    if stale:
+        with database.write() as connection:
+            materialise(connection, stale)
+            made = _make(connection, stale)
+    # A run that was deleted in between has neither.
+    pairs = [(row, made.get(row.id) or row.data) for row in rows]
+    return [(row, _read(data)) for row, data in pairs if data is not None]
+
+
+def _is_fresh(row: Any) -> bool:
+    return row.doc_ver == row.ver and row.form == _FORM and row.tail_no == row.clean_no
+
+
+def _read(data: bytes) -> Run:
+    document = _decode(data)
+    if document.params == "{}":
+        return document.run
+    return msgspec.structs.replace(document.run, params=from_json(document.params))
+
+
+def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
+    params: dict[int, dict[str, Any]] = defaultdict(dict)
+    for run_id, name, json_text, text in _named(connection, _param, run_ids, "json", "text"):
+        params[run_id][name] = param_value(json_text, text)
+    tags: dict[int, dict[str, str]] = defaultdict(dict)
+    for run_id, name, text in _named(connection, _tag, run_ids, "text"):
+        tags[run_id][name] = text
+    metrics: dict[int, dict[str, float]] = defaultdict(dict)
+    for run_id, name, value, shown in _named(connection, _series, run_ids, "last_value", "shown"):
+        if shown:
+            metrics[run_id][name] = float("nan") if value is None else value
+    errors = _logging_errors(connection, run_ids)
+    rows: list[dict[str, Any]] = []
+    for piece in batched(run_ids):
+        query = select(_run, _experiment.c.name.label("experiment"))
+        joined = _run.outerjoin(_experiment, _experiment.c.id == _run.c.experiment_id)
+        found = connection.execute(query.select_from(joined).where(_run.c.id.in_(piece)))
+        for row in found:
+            run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
+            data = _encode(_Document(run, to_json(_sorted(params[row.id]))))
+            rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
+    if rows:
+        statement = insert(connection, _doc)
+        new = {name: statement.excluded[name] for name in ("ver", "form", "data")}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["run_id"], set_=new), rows
+        )
+    return {row["run_id"]: row["data"] for row in rows}
+
+
+def _sorted(values: dict[str, _T]) -> dict[str, _T]:
+    """Order by name here: the databases do not agree on how text is ordered."""
+    return dict(sorted(values.items()))
+
+
+def _entity(row: Any, metrics: dict[str, float], tags: dict[str, str], errors: list[str]) -> Run:
+    return Run(
+        run_id=row.uid,
+        name=row.name,
+        kind=row.kind,
+        status=row.status,
+        experiment=row.experiment or _NO_EXPERIMENT,
+        user=row.user_name,
+        host=row.host,
+        source=row.source,
+        commit=row.commit_id,
+        dirty=row.dirty,
+        parent_id=row.parent_uid,
+        root_id=row.root_uid,
+        depth=row.depth,
+        start_time=row.start_us // 1000,
+        end_time=None if row.end_us is None else row.end_us // 1000,
+        metrics=metrics,
+        tags=tags,
+        logging_errors=errors,
+    )
+
+
+def _named(
+    connection: Connection, table: Any, run_ids: Sequence[int], *columns: str
+) -> Iterable[Any]:
+    """Yield (run id, name of the key, columns...) of a table that is keyed by run and key."""
+    for piece in batched(run_ids):
+        query = (
+            select(table.c.run_id, _key.c.name, *(table.c[name] for name in columns))
+            .join_from(table, _key, _key.c.id == table.c.key_id)
+            .where(table.c.run_id.in_(piece))
+        )
+        yield from connection.execute(query)
+
+
+def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[str]]:
+    errors: dict[int, list[str]] = defaultdict(list)
+    for piece in batched(run_ids):
+        query = select(_event.c.run_id, _event.c.data).where(
+            _event.c.run_id.in_(piece), _event.c.kind == "logging_error"
+        )
+        for run_id, data in connection.execute(query.order_by(_event.c.id)):
+            body = from_json(data)
+            errors[run_id].append(str(body.get("message", body)))
+    return errors

@@ -1,0 +1,74 @@
+"""Opens a store: its database where it may be written, else a copy of it in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from autolog.errors import StoreError
+from autolog.store.location import Location, prepare
+from autolog.store.sql.connect import Database, explained, open_file, open_memory
+from autolog.store.sql.filesystem import is_network
+from autolog.store.sql.schema import metadata
+from autolog.store.sql.store import SqlStore
+from autolog.store.sql.upgrade import HEAD, check_revision, migrate, read_revision, upgrade_file
+
+__all__ = ["open_sql"]
+
+
+def open_sql(location: Location, *, write: bool, create: bool) -> SqlStore:
+    """Open the database of `location`; see `autolog.store.open_store`."""
+    path = location.database
+    if path is None:
+        raise StoreError(f"{location.uri} is no file: this version stores to SQLite only")
+    if write and create:
+        prepare(location)
+    if write and _may_write(path, location.journal):
+        upgrade_file(path, wal=not is_network(path.parent))
+        return SqlStore(open_file(path), location, writable=True)
+    return SqlStore(_in_memory(path), location, writable=False)
+
+
+def _may_write(path: Path, journal: Path) -> bool:
+    """Whether to open the file. It is created where there is something to fold, not by looking."""
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return False
+    return os.access(path, os.R_OK | os.W_OK) if path.exists() else journal.is_dir()
+
+
+def _in_memory(path: Path) -> Database:
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    revision = None
+    if path.exists() and path.stat().st_size:
+        with explained(path):
+            _copy(path, memory)
+            revision = read_revision(memory)
+        check_revision(revision, path)
+    database = open_memory(memory)
+    if revision != HEAD:
+        with database.write() as connection:
+            if revision is None:
+                metadata.create_all(connection)
+            else:
+                migrate(connection)
+    return database
+
+
+def _copy(path: Path, memory: sqlite3.Connection) -> None:
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source:
+            source.backup(memory)
+    except sqlite3.OperationalError:
+        # A database in WAL mode cannot be opened where its shared memory may not be created.
+        with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+            copy = Path(folder, path.name)
+            for suffix in ("", "-wal"):
+                source_file = path.with_name(path.name + suffix)
+                if source_file.exists():
+                    shutil.copyfile(source_file, copy.with_name(copy.name + suffix))
+            with contextlib.closing(sqlite3.connect(copy)) as source:
+                source.backup(memory)

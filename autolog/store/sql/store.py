@@ -1,0 +1,249 @@
+"""The Store protocol over an SQL database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import case, func, select, update
+
+from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
+from autolog.errors import NotFoundError
+from autolog.journal.reader import Cursor
+from autolog.store.answers import History, RunPage
+from autolog.store.batch import Batch, WriterRow
+from autolog.store.location import Location
+from autolog.store.sql import apply as applying
+from autolog.store.sql import tree
+from autolog.store.sql.connect import Database
+from autolog.store.sql.detail import details
+from autolog.store.sql.documents import load, select_runs
+from autolog.store.sql.find import find_run, near, page
+from autolog.store.sql.history import read_history
+from autolog.store.sql.names import Names, insert
+from autolog.store.sql.schema import metadata
+from autolog.store.sql.series import materialise
+from autolog.store.sql.values import to_json
+
+__all__ = ["SqlStore"]
+
+_run = metadata.tables["run"]
+_writer = metadata.tables["writer"]
+_experiment = metadata.tables["experiment"]
+_key = metadata.tables["key"]
+_series = metadata.tables["series"]
+
+
+class SqlStore:
+    """See `autolog.store.Store` for what each method does."""
+
+    def __init__(self, database: Database, location: Location, *, writable: bool) -> None:
+        self._database = database
+        self._names = Names(database)
+        self.location = location
+        self.uri = location.uri
+        self.writable = writable
+
+    def cursor(self, writer: str) -> Cursor:
+        """See `Store.cursor`."""
+        query = select(_writer).where(_writer.c.uid == writer)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return Cursor() if row is None else applying.cursor_of(row)
+
+    def writers(self) -> dict[str, WriterRow]:
+        """See `Store.writers`."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(_writer)).mappings().all()
+        return {row["uid"]: WriterRow(applying.cursor_of(row), row["state"]) for row in rows}
+
+    def apply(self, batch: Batch) -> bool:
+        """See `Store.apply`."""
+        return applying.apply(self._database, self._names, batch)
+
+    def bury(self, writer: str) -> int:
+        """See `Store.bury`."""
+        with self._database.write() as connection:
+            query = select(_writer).where(_writer.c.uid == writer).with_for_update()
+            row = connection.execute(query).first()
+            if row is None:
+                return 0
+            mine = update(_run).where(
+                _run.c.owner_id == row.id, _run.c.status == Status.RUNNING.value
+            )
+            last_us = row.last_us
+            killed = connection.execute(
+                mine.values(
+                    status=Status.KILLED.value,
+                    ended_by="lease",
+                    end_us=case((_run.c.start_us > last_us, _run.c.start_us), else_=last_us),
+                    ver=_run.c.ver + 1,
+                )
+            ).rowcount
+            connection.execute(update(_writer).where(_writer.c.id == row.id).values(state="dead"))
+        return killed
+
+    def silence(self, writer: str) -> None:
+        """See `Store.silence`."""
+        mine = update(_writer).where(_writer.c.uid == writer, _writer.c.state == "open")
+        with self._database.write() as connection:
+            connection.execute(mine.values(state="silent"))
+
+    def link_parents(self) -> int:
+        """See `Store.link_parents`."""
+        with self._database.read() as connection:
+            if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
+                return 0
+        with self._database.write() as connection:
+            return tree.adopt(connection)
+
+    def sync(self) -> None:
+        """See `Store.sync`."""
+        self._database.sync()
+
+    def run(self, ref: str) -> Run:
+        """See `Store.run`."""
+        with self._database.read() as connection:
+            run_id = find_run(connection, ref).id
+        return self._one(run_id)
+
+    def details(self, ref: str) -> RunDetails:
+        """See `Store.details`."""
+        with self._database.read() as connection:
+            run_id = find_run(connection, ref).id
+        run = self._one(run_id)
+        with self._database.read() as connection:
+            row = connection.execute(select(_run).where(_run.c.id == run_id)).one()
+            return details(connection, row, run)
+
+    def runs(
+        self,
+        *,
+        experiment: str | None = None,
+        parent: str | None = None,
+        status: str | None = None,
+        kind: str | None = None,
+        roots_only: bool = False,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> RunPage:
+        """See `Store.runs`."""
+        found = page(
+            self._database,
+            experiment=experiment,
+            parent=parent,
+            status=status,
+            kind=kind,
+            roots_only=roots_only,
+            limit=limit,
+            after=after,
+        )
+        return RunPage([self._placed(run) for run in found.runs], found.next)
+
+    def experiments(self) -> list[Experiment]:
+        """See `Store.experiments`."""
+        query = (
+            select(_experiment.c.name, _experiment.c.created_us, func.count(_run.c.id))
+            .select_from(
+                _experiment.outerjoin(
+                    _run,
+                    (_run.c.experiment_id == _experiment.c.id) & (_run.c.lifecycle == "active"),
+                )
+            )
+            .group_by(_experiment.c.id, _experiment.c.name, _experiment.c.created_us)
+            .order_by(_experiment.c.name)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [Experiment(name=name, created=us // 1000, runs=runs) for name, us, runs in rows]
+
+    def metric_keys(self, ref: str) -> list[str]:
+        """See `Store.metric_keys`."""
+        with self._database.read() as connection:
+            row = find_run(connection, ref)
+        if row.tail_no > row.clean_no:
+            with self._database.write() as connection:
+                materialise(connection, [row.id])
+        query = (
+            select(_key.c.name)
+            .join_from(_series, _key, _key.c.id == _series.c.key_id)
+            .where(_series.c.run_id == row.id)
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def history(
+        self,
+        ref: str,
+        key: str,
+        *,
+        context: str | Mapping[str, Any] | None = None,
+        attempt: int | None = None,
+    ) -> History:
+        """See `Store.history`."""
+        with self._database.read() as connection:
+            row = find_run(connection, ref)
+            found = read_history(connection, row.id, key, context, attempt)
+        if found is not None:
+            return found
+        names = self.metric_keys(row.uid)
+        hint = near(key, names)
+        if not hint:
+            hint = f" It has {', '.join(names[:20])}." if names else " It has no metrics."
+        raise NotFoundError(f"run {row.name} has no metric {key!r}.{hint}")
+
+    def record_model(self, ref: str, model: Model) -> None:
+        """See `Store.record_model`."""
+        with self._database.write() as connection:
+            run_id = find_run(connection, ref).id
+            for file in model.files:
+                row = msgspec.structs.asdict(file) | {"run_id": run_id}
+                self._put(connection, "artifact", row, "run_id", "path")
+            row = {
+                "run_id": run_id,
+                "name": model.name,
+                "format": model.format,
+                "safe": model.safe,
+                "size": model.size,
+                "paths": to_json([file.path for file in model.files]),
+                "manifest": to_json(model.manifest),
+                "wall_us": time.time_ns() // 1000,
+            }
+            self._put(connection, "model", row, "run_id", "name", "format")
+            connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+
+    def record_event(self, ref: str, event: Event) -> None:
+        """See `Store.record_event`."""
+        with self._database.write() as connection:
+            run_id = find_run(connection, ref).id
+            row = {
+                "run_id": run_id,
+                "kind": event.kind,
+                "wall_us": event.time * 1000,
+                "data": to_json(event.data),
+            }
+            connection.execute(metadata.tables["event"].insert(), row)
+            connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._database.close()
+
+    def _one(self, run_id: int) -> Run:
+        found = load(self._database, select_runs().where(_run.c.id == run_id))
+        if not found:
+            raise NotFoundError("the run was deleted while it was read")
+        return self._placed(found[0][1])
+
+    def _placed(self, run: Run) -> Run:
+        """Say where artifacts lie; documents do not, as a store may be moved."""
+        return msgspec.structs.replace(run, artifact_uri=self.location.artifacts.as_uri())
+
+    @staticmethod
+    def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:
+        statement = insert(connection, metadata.tables[table]).values(row)
+        new = {name: value for name, value in row.items() if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new))
