@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "9ac3a7338d5926087ed665fff03eccd538734275b8ccf55e1b83d58d4002c69d"
+SHA256 = "6d3545a10cac4534e59f0bbb560d2570d6261bc33b565a5934a1df2e511b7993"
 
 DATA: MatrixData = {
     "sklearn": {
@@ -64,6 +64,47 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
-        "quirks": (),
+        "quirks": (
+            {
+                "id": "sklearn-joblib-threads-lose-context",
+                "when": ">=1.2",
+                "symptom": "joblib's worker threads do not see the context of the fit that started them, so each inner fit of a bagging or a search opens a run of its own",
+                "guard": "joblib_bridge",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_fits_in_threads_of_joblib_belong_to_the_training_that_started_them",
+            },
+            {
+                "id": "sklearn-bound-fit-must-pickle",
+                "when": ">=1.2",
+                "symptom": "delayed(model.fit) pickles the bound method, which a proxy on the class refuses",
+                "guard": "engine",
+                "fails_with": "NotImplementedError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_a_bound_fit_survives_a_pickle",
+            },
+            {
+                "id": "sklearn-available-if-methods",
+                "when": ">=1.2",
+                "symptom": "methods behind available_if exist on some instances only; a plain function in their place makes hasattr answer yes for all",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_a_method_that_is_not_available_stays_so",
+            },
+            {
+                "id": "sklearn-metric-aliases-are-patched-by-code",
+                "when": ">=1.2",
+                "symptom": "a metric imported by name before the patch stays the original function, so calls through that name are not seen",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_a_metric_imported_before_the_patch_is_seen",
+            },
+            {
+                "id": "sklearn-main-class-through-loky",
+                "when": ">=1.2",
+                "symptom": "an estimator of __main__ travels to loky workers by value, wrapper included; a proxy cannot be pickled, and what comes back sets the raw method on the live class",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
+            },
+        ),
     },
 }

@@ -93,8 +93,8 @@ def _literal(value: object, indent: str = "") -> str:
             return f"({parts[0]},)"
         lines = [f"{inner}{part},\n" for part in parts]
         return "(\n" + "".join(lines) + indent + ")"
-    if isinstance(value, str) and '"' not in value:
-        return '"' + repr(value + '"')[1:-2] + '"'
+    if isinstance(value, str) and not {'"', "'"} & set(value):
+        return f'"{repr(value)[1:-1]}"'
     return repr(cast("object", value))
 
 
