@@ -80,12 +80,8 @@ class BlobFolder:
             yield writer
             digest = writer.hexdigest()
             uri = f"blobs/{digest[:2]}/{digest}"
-            target = self.root / uri
-            try:
-                os.replace(temporary, target)  # noqa: PTH105
-            except FileNotFoundError:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(temporary, target)  # noqa: PTH105
+            if not self._keep(temporary, self.root / uri, writer.size):
+                temporary.unlink()
             writer.blob = Blob(digest, writer.size, uri)
         except OSError as exc:
             raise self._unwritable(exc) from exc
@@ -120,6 +116,23 @@ class BlobFolder:
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise StoreError(f"artifact {uri!r} lies outside of {self.root}")
         return path
+
+    def _keep(self, temporary: Path, target: Path, size: int) -> bool:
+        """Move a whole file to its place; false if an equal one is there already.
+
+        Renaming over a file would make ext4 write it to the disk at once (auto_da_alloc).
+        """
+        try:
+            if target.stat().st_size == size:
+                return False
+        except FileNotFoundError:
+            pass
+        try:
+            os.replace(temporary, target)  # noqa: PTH105
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary, target)  # noqa: PTH105
+        return True
 
     def _create(self, path: Path) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)

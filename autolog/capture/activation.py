@@ -23,7 +23,7 @@ from autolog.capture.attribution import Attribution
 from autolog.discovery import by_name, discover, resolve
 from autolog.errors import IntegrationError, UsageError
 from autolog.integration import Integration
-from autolog.patching import Engine, ModuleWatch, SiteStatus
+from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
 from autolog.tracking import printing, recorder
 
 __all__ = ["Activation", "Options", "activate", "attachments", "disable", "engine", "site_statuses"]
@@ -66,8 +66,8 @@ _attachments: dict[str, Attachment] = {}
 _attribution = Attribution()
 
 
-def _on_fault(status: SiteStatus, phase: str, exception: BaseException) -> None:
-    notices.fault(f"autolog's {status.integration} hook ({phase} of {status.place})", exception)
+def _on_fault(site: Site, integration: str, phase: str, exception: BaseException) -> None:
+    notices.fault(f"autolog's {integration} hook ({phase} of {site.place})", exception)
 
 
 engine = Engine(on_fault=_on_fault)

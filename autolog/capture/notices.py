@@ -14,6 +14,8 @@ from autolog.tracking.run import LiveRun
 __all__ = ["Notice", "every", "fault", "keep_with", "tell"]
 
 _logger = logging.getLogger("autolog")
+_logger.addHandler(logging.NullHandler())
+_logger.propagate = False  # a program's own logging stays as it was, unless it asks for ours
 
 
 @dataclass(slots=True)

@@ -223,7 +223,7 @@ def _decode(code: CodeType) -> Iterator[tuple[int, _Step]]:
 def _halves(operation: str) -> tuple[str, str] | None:
     """`LOAD_FAST_LOAD_FAST` as its two instructions (Python 3.13 and later)."""
     for first in ("LOAD_FAST_BORROW", "LOAD_FAST", "STORE_FAST"):
-        second = operation.removeprefix(first + "_")
-        if second in ("LOAD_FAST_BORROW", "LOAD_FAST", "STORE_FAST"):
+        second = operation.removeprefix(f"{first}_")
+        if second != operation and second in ("LOAD_FAST_BORROW", "LOAD_FAST", "STORE_FAST"):
             return first, second
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
@@ -57,11 +58,10 @@ class _Estimators:
         self._score_hook = Hook(exit=self._scored)
 
     def attach(self) -> Detach:
-        import sklearn.base
-
-        base: Any = sklearn.base.BaseEstimator
+        module: Any = import_module("sklearn.base")  # not yet an attribute of its package
+        base = module.BaseEstimator
         for name in _MIXINS:
-            self._watch_fits(getattr(sklearn.base, name))
+            self._watch_fits(getattr(module, name))
         for cls in [base, *_subclasses(base)]:
             self._watch_fits(cls)
         on_subclass = Hook(exit=lambda call, _: self._watch_fits(call.instance))

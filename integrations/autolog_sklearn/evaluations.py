@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Produced
@@ -87,8 +88,13 @@ def _values(
 ) -> Iterator[tuple[str, float]]:
     """Name the numbers in a result; shapes that are no scalars are left to the user."""
     if function == "classification_report":
-        for average, parts in state.get("averages", {}).items():
-            yield from _support(average, parts)
+        averages: dict[str, Any] = state.get("averages", {})
+        single_label = "samples" not in averages
+        for average, parts in averages.items():
+            if average == "micro" and single_label and bound.get("labels") is None:
+                yield "accuracy", float(parts[2])  # all three parts are the accuracy then
+            else:
+                yield from _support(average, parts)
         return
     average = bound.get("average")
     suffix = f"_{average}" if average in _AVERAGES else ""
@@ -111,10 +117,7 @@ def _support(average: str, parts: Any) -> Iterator[tuple[str, float]]:
 
 def _metric_functions() -> Iterator[tuple[Any, str]]:
     """Find the functions by the names of their parameters, where they are defined."""
-    import importlib
-
-    import sklearn.metrics as public
-
+    public: Any = import_module("sklearn.metrics")
     for exported in public.__all__:
         function: Any = getattr(public, exported, None)
         if not isinstance(function, types.FunctionType):
@@ -126,6 +129,6 @@ def _metric_functions() -> Iterator[tuple[Any, str]]:
         if any(name in parameters for name in _TRUE) and any(
             name in parameters for name in _PREDICTED
         ):
-            home = importlib.import_module(function.__module__)
+            home = import_module(function.__module__)
             owner = home if getattr(home, exported, None) is function else public
             yield owner, exported

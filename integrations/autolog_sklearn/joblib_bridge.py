@@ -9,6 +9,7 @@ the attribute when it pickles a batch, so nothing of it reaches a worker process
 from __future__ import annotations
 
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any
 
 from autolog.integration import Call, Capture, Detach, Hook
@@ -20,8 +21,6 @@ _SPAN = "_autolog_span"
 
 def attach(capture: Capture) -> Detach:
     """Watch `joblib.parallel.BatchedCalls`."""
-    import joblib.parallel
-
     def made(call: Call, _: Any) -> None:
         span = capture.current()
         if span is not None:
@@ -39,7 +38,7 @@ def attach(capture: Capture) -> Detach:
         if stack is not None:
             stack.close()
 
-    batched: Any = joblib.parallel.BatchedCalls
+    batched: Any = import_module("joblib.parallel").BatchedCalls
     detaches = (
         capture.patch(batched, "__init__", Hook(exit=made)),
         capture.patch(batched, "__call__", Hook(enter=enter, exit=leave, error=leave)),
