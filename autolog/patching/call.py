@@ -87,6 +87,12 @@ class Invocation:
         self.entered: list[tuple[Handle, EngineCall, bool]] = []
         self.bound = False
 
+    def leave(self) -> list[tuple[Handle, EngineCall, bool]]:
+        """Those that entered, last first. They are let go, or a cycle would keep the arguments."""
+        entered, self.entered = self.entered, []
+        entered.reverse()
+        return entered
+
     def bind(self) -> Mapping[str, Any] | None:
         """The arguments by parameter name, without the instance and without defaults."""
         signature = signature_of(self.original)

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autolog.patching.site import FaultPolicy, Handle, Phase, Site, SiteStatus, State
@@ -62,6 +62,7 @@ class Engine:
 
         Applying the same hook of an integration to the same place again gives the same handle.
         """
+        from autolog.patching.frame import is_plain
         from autolog.patching.mount import Unpatchable, find_raw, mount_for, prepare
 
         where = _describe(owner)
@@ -80,7 +81,7 @@ class Engine:
             self._bury_the_dead()
             raw = find_raw(owner, attribute)
             # A module's function is one place however many modules export it.
-            shared = isinstance(owner, ModuleType) and isinstance(raw, FunctionType)
+            shared = isinstance(owner, ModuleType) and is_plain(raw)
             held = raw if shared else owner
             key = (id(held), "" if shared else attribute)
             site = self._sites.get(key)

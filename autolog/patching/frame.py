@@ -16,8 +16,8 @@ import builtins
 import functools
 import os
 from collections.abc import Callable
-from types import CellType, CodeType, FunctionType
-from typing import Any, cast
+from types import CellType, CodeType, FunctionType, SimpleNamespace
+from typing import Any, TypeGuard, cast
 
 FILE_NAME = "<autolog engine, passed over by warnings like importlib._bootstrap>"
 """The file name of the engine's frame in a traceback."""
@@ -118,8 +118,13 @@ def stub_code(site: Any, original: FunctionType, code: CodeType) -> CodeType:
     )
 
 
+def is_plain(thing: object) -> TypeGuard[FunctionType]:
+    """Whether a thing is a plain function; proxies of others only say so of themselves."""
+    return type(thing) is FunctionType
+
+
 def is_frame_copy(thing: object) -> bool:
-    """Whether a function is one of our frames that came back from a by-value pickle."""
-    if not isinstance(thing, FunctionType):
+    """Whether a function is one of our frames that came back, inert, from a by-value pickle."""
+    if not is_plain(thing) or thing.__code__ not in (_compiled(_METHOD), _compiled(_FUNCTION)):
         return False
-    return thing.__code__ in (_compiled(_METHOD), _compiled(_FUNCTION))
+    return any(type(cell.cell_contents) is SimpleNamespace for cell in thing.__closure__ or ())

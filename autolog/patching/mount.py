@@ -16,7 +16,13 @@ import weakref
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from autolog.patching.frame import function_frame, is_frame_copy, method_frame, stub_code
+from autolog.patching.frame import (
+    function_frame,
+    is_frame_copy,
+    is_plain,
+    method_frame,
+    stub_code,
+)
 
 if TYPE_CHECKING:
     from autolog.patching.site import Site
@@ -147,7 +153,7 @@ class AttributeMount:
         current, raw = _function_of(current), _function_of(self._raw)
         if is_frame_copy(current):
             return True
-        if not isinstance(current, FunctionType) or not isinstance(raw, FunctionType):
+        if not is_plain(current) or not is_plain(raw):
             return False
         return current.__code__ == raw.__code__ and current.__qualname__ == raw.__qualname__
 
@@ -157,14 +163,17 @@ class AttributeMount:
         if owner is None:
             return True
         current = _own(owner, self._attribute)
-        if current is self._wrapper or (current is not None and self._is_copy(current)):
+        if current is not self._wrapper and _chain_holds(current, self._wrapper):
+            return self._splice(owner)
+        if current is self._wrapper or self._is_copy(current):
             if self._created:
                 delattr(owner, self._attribute)
             else:
                 setattr(owner, self._attribute, self._raw)
-            return True
-        if not _chain_holds(current, self._wrapper):
-            return True
+        return True
+
+    def _splice(self, owner: Any) -> bool:
+        """Take the wrapper out from beneath another, if that can be taken apart."""
         if _is_bare(self._wrapper):
             return False  # wrapt would put the function back where the class method was.
         # Only wrapt's own wrappers can be taken apart; without wrapt, none of them is there.
@@ -206,7 +215,7 @@ def _chain_holds(current: Any, wrapper: object) -> bool:
 
 def prepare(raw: object) -> None:
     """Import what mounting will need: done outside of the engine's lock."""
-    if not isinstance(_function_of(raw), FunctionType):
+    if not is_plain(_function_of(raw)):
         import autolog.patching.proxy  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
 
@@ -236,7 +245,7 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
     if isinstance(raw, type):
         raise Unpatchable("a class is not wrapped; name one of its methods")
     if isinstance(owner, ModuleType):
-        if isinstance(raw, FunctionType):
+        if is_plain(raw):
             return CodeMount(site, raw)
         if not callable(raw) or attribute not in vars(owner):
             raise Unpatchable(f"a {type(raw).__name__} of a module is not a function")
@@ -244,7 +253,7 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
         return AttributeMount(owner, attribute, raw, _proxy(site, raw), note=note)
     wrapper: object
     function = _function_of(raw)
-    if not isinstance(function, FunctionType):
+    if not is_plain(function):
         if not _is_method_like(raw):
             raise Unpatchable(f"a {type(raw).__name__} is not a method")
         wrapper = _proxy(site, raw)
@@ -264,7 +273,7 @@ def _is_method_like(raw: object) -> bool:
     if callable(raw):
         return True
     stands_for = getattr(raw, "__wrapped__", None)
-    return hasattr(type(raw), "__get__") and isinstance(stands_for, FunctionType)
+    return hasattr(type(raw), "__get__") and is_plain(stands_for)
 
 
 def _proxy(site: Site, raw: Any) -> object:

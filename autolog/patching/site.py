@@ -274,7 +274,7 @@ class Site:
     def finish(self, invocation: Invocation, result: Any) -> None:
         """Run the `exit` hooks of all that entered, the last one first."""
         problem: BaseException | None = None
-        for handle, call, failed in reversed(invocation.entered):
+        for handle, call, failed in invocation.leave():
             if handle.exit is not None:
                 raised = self._run(handle, "exit", not failed, handle.exit, call, result)
                 problem = problem or raised
@@ -284,7 +284,7 @@ class Site:
     def fail(self, invocation: Invocation, exception: BaseException) -> None:
         """Run the `error` hooks of all that entered, the last one first."""
         problem: BaseException | None = None
-        for handle, call, failed in reversed(invocation.entered):
+        for handle, call, failed in invocation.leave():
             if handle.error is not None:
                 raised = self._run(handle, "error", not failed, handle.error, call, exception)
                 problem = problem or raised
