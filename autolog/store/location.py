@@ -4,6 +4,7 @@ Standard library only: the training process finds its journal folder here and im
 Nothing is created by looking; `prepare` makes the folder once something is to be written.
 """
 
+# ruff: noqa: PTH  os.path answers False where pathlib raises: a folder that may not be searched
 from __future__ import annotations
 
 import contextlib
@@ -65,7 +66,7 @@ def locate(
     """
     if uri is None:
         uri = settings.value("store")
-    here = Path(os.path.abspath(cwd if cwd is not None else _working_directory()))  # noqa: PTH100
+    here = Path(os.path.abspath(cwd if cwd is not None else _working_directory()))
     if uri is None or str(uri) == "":
         return _default(here)
     return _at(_database(os.fspath(uri), here), None)
@@ -92,9 +93,9 @@ def prepare(location: Location) -> None:
 
 def _working_directory() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109
+        return os.getcwd()
     except OSError:  # it was deleted
-        return os.path.expanduser("~")  # noqa: PTH111
+        return os.path.expanduser("~")
 
 
 def _database(text: str, here: Path) -> Path:
@@ -115,10 +116,11 @@ def _database(text: str, here: Path) -> Path:
             " (this version), postgresql://, http(s)://, mlflow+http(s)://, databricks"
             " (later versions)."
         )
-    path = here / os.path.expanduser(text)  # noqa: PTH111
-    if path.is_dir():
+    path = here / os.path.expanduser(text)
+    if os.path.isdir(path):
         return path / DATABASE_NAME
-    return path if path.suffix in _SUFFIXES or path.is_file() else path / DATABASE_NAME
+    is_file = path.suffix in _SUFFIXES or os.path.isfile(path)
+    return path if is_file else path / DATABASE_NAME
 
 
 def _sqlite_path(text: str, here: Path) -> Path:
@@ -143,7 +145,7 @@ def _at(database: Path, notice: str | None) -> Location:
     journal_setting = settings.value("journal_dir")
     journal = root / f"{prefix}journal"
     if journal_setting:
-        journal = Path(os.path.abspath(os.path.expanduser(journal_setting)))  # noqa: PTH100, PTH111
+        journal = Path(os.path.abspath(os.path.expanduser(journal_setting)))
     return Location(
         uri=f"sqlite:///{database.as_posix()}",
         scheme="sqlite",
@@ -169,7 +171,7 @@ def _default(here: Path) -> Location:
 
 def _nearest(here: Path) -> Path | None:
     for folder in (here, *here.parents):
-        if (folder / FOLDER_NAME).is_dir():
+        if os.path.isdir(folder / FOLDER_NAME):
             return folder / FOLDER_NAME
     return None
 
@@ -178,9 +180,9 @@ def _work_tree(here: Path) -> Path | None:
     """Find the top of the main work tree: linked work trees share one store."""
     for folder in (here, *here.parents):
         dot_git = folder / ".git"
-        if dot_git.is_dir():
+        if os.path.isdir(dot_git):
             return folder
-        if dot_git.is_file():
+        if os.path.isfile(dot_git):
             return _main_work_tree(folder, dot_git)
     return None
 
@@ -201,13 +203,13 @@ def _main_work_tree(folder: Path, dot_git: Path) -> Path:
 def _can_write(folder: Path) -> bool:
     """Whether `folder` exists and is writable, or could be created."""
     for place in (folder, *folder.parents):
-        if place.exists():
-            return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+        if os.path.lexists(place):
+            return os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)
     return False
 
 
 def _user_data() -> Path:
-    home = os.path.expanduser("~")  # noqa: PTH111
+    home = os.path.expanduser("~")
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home, "autolog")
     if sys.platform == "darwin":
