@@ -72,12 +72,12 @@ def by_swap(owner: Any, attribute: str, seen: list[str]) -> None:
 
 @pytest.mark.quirk("sklearn-bound-fit-must-pickle")
 def test_a_bound_fit_survives_a_pickle(guarded: bool) -> None:
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
 
-    with watched(LogisticRegression, "fit", None if guarded else by_wrapt) as seen:
-        fit = pickle.loads(pickle.dumps(LogisticRegression(C=2.0).fit))
+    with watched(KNeighborsClassifier, "fit", None if guarded else by_wrapt) as seen:
+        fit = pickle.loads(pickle.dumps(KNeighborsClassifier(2).fit))
         fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
-    assert fit.__self__.C == 2.0
+    assert fit.__self__.n_neighbors == 2
     assert seen == ["fit"]
 
 
