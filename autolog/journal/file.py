@@ -34,6 +34,9 @@ _FLAGS: Final = (
 )
 _NO_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
+_FULL: Final = sys.maxsize
+"""Size of a file that has been left: whoever looks at `end` alone sees that it takes no more."""
+
 _prefix = PREFIX.pack
 _write = os.write
 _sync_data = getattr(os, "fdatasync", os.fsync)
@@ -42,16 +45,18 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 class JournalFile:
     """A file of this process's journal. `fd` is -1 while there is none."""
 
-    __slots__ = ("end", "fd", "path", "seq")
+    __slots__ = ("end", "fd", "path", "segment", "seq")
 
     def __init__(self) -> None:
         self.fd = -1
         self.path: Path | None = None
         self.end = 0
         self.seq = 0
+        self.segment = 0
 
-    def create(self, path: Path, start: bytes, seq: int) -> None:
+    def create(self, path: Path, segment: int, start: bytes, seq: int) -> None:
         """Create the file, lock it and write `start`, whose last record is number `seq`."""
+        end = len(start)
         try:
             os.makedirs(path.parent, exist_ok=True)  # noqa: PTH103
             fd = os.open(path, _FLAGS, 0o600)
@@ -67,8 +72,9 @@ class JournalFile:
                 with contextlib.suppress(OSError):
                     fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             done = 0
-            while done < len(start):
+            while done < end:
                 done += _write(fd, start[done:])
+            self.fd, self.path, self.segment, self.end, self.seq = fd, path, segment, end, seq
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -77,7 +83,6 @@ class JournalFile:
             if isinstance(error, OSError):
                 raise _unwritten(path, error) from error
             raise
-        self.fd, self.path, self.end, self.seq = fd, path, len(start), seq
 
     def append(self, body: bytes) -> None:
         """Append the record `seq + 1`, whole or not at all, with one write."""
@@ -132,7 +137,7 @@ class JournalFile:
 
     def leave(self) -> None:
         """Close the descriptor without a word in the file (the lock goes with the last one)."""
-        fd, self.fd = self.fd, -1
+        fd, self.fd, self.end = self.fd, -1, _FULL
         if fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)

@@ -203,7 +203,7 @@ class _Reading:
             except OSError as error:
                 self._damaged(path, self.offset, 0, f"cannot be read: {error.strerror}")
                 return False
-        if not last and not self.known.closed:
+        if not last and size and not self.known.closed:
             self._keep(number)
         return True
 
@@ -314,6 +314,7 @@ class _Reading:
                     if group is not None and group[0] == length:
                         group[1](body)
                     else:
+                        self.known.closed = self.known.ended = False
                         why = self.columns.open(key, length) if group is None else _MISFIT
                         if why is None:
                             groups[key][1](body)
@@ -338,6 +339,8 @@ class _Reading:
         known = self.known
         known.closed = isinstance(record, Close)
         known.ended = isinstance(record, Close) and record.next is None
+        if known.closed:
+            self.columns.settle()  # so that points behind it, against the rule, open it again
         if isinstance(record, RunNumber):
             self._define(known.runs, record.run, record.uid)
         elif isinstance(record, Shape):

@@ -10,6 +10,7 @@ atomic step, and a definition counts as written only once it is.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import struct
@@ -17,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -94,7 +95,6 @@ class Writer:
         self._power = durability == "power"
         self._alive = True
         self._file = JournalFile()
-        self._segment = 0
         self._latest: dict[type[Any], bytes] = {}
         self._numbers = itertools.count(1)
         self._runs: dict[str, int] = {}
@@ -108,8 +108,7 @@ class Writer:
         self._contexts_here: set[int] = set()
         self._defined_bytes = 0
         self._queue: deque[_MetricsJob | _RecordJob] = deque()
-        self._busy = False
-        self._lock = threading.RLock()
+        self._renew_lock()
         _writers.add(self)
 
     @property
@@ -187,12 +186,11 @@ class Writer:
         keys = tuple(values)
         if not keys:
             return
-        with self._lock:
-            if self._busy:
-                self._defer(run, keys, floats, step, epoch, context, attempt)
-                return
-            self._busy = True
-            try:
+        if self._nested():
+            self._defer(run, keys, floats, step, epoch, context, attempt)
+            return
+        try:
+            with self._lock:
                 packer = self._shapes_here.get(keys)
                 if (
                     packer is None
@@ -220,10 +218,9 @@ class Writer:
                 self._file.append(body)
                 if self._power:
                     self._file.sync()
-            finally:
-                self._busy = False
-                if self._queue:
-                    self._drain()
+        finally:
+            if self._queue:
+                self._drain()
 
     def append(self, record: Record) -> int:
         """Append a record and return its sequence number (0 if an outer call will write it).
@@ -236,39 +233,41 @@ class Writer:
         run = getattr(record, "run", None)
         if run is not None and run not in self._run_uids:
             raise UsageError(f"run number {run} is unknown to this writer: ask run(uid) for one")
-        with self._lock:
-            if self._busy:
-                self._queue.append((record, payload))
-                return 0
-            self._busy = True
-            try:
+        if self._nested():
+            self._queue.append((record, payload))
+            return 0
+        try:
+            with self._lock:
                 self._ready_for_record(record)
                 return self._append(record, payload)
-            finally:
-                self._busy = False
-                if self._queue:
-                    self._drain()
+        finally:
+            if self._queue:
+                self._drain()
 
     def sync(self) -> None:
         """Wait until everything written is on the disk (fdatasync)."""
-        with self._lock:
-            if not self._busy and self._file.fd >= 0 and not self._left_deleted():
-                self._file.sync()
+        if not self._nested():
+            with self._lock:
+                if self._file.fd >= 0 and not self._left_deleted():
+                    self._file.sync()
 
     def close(self) -> None:
         """Write that this writer ends in order, and sync. A later record opens a next file."""
-        with self._lock:
-            if self._busy or self._file.fd < 0 or self._left_deleted():
-                return
-            self._busy = True
-            try:
-                self._finish(None)
-            finally:
-                self._busy = False
-                if self._queue:
-                    self._drain()
+        if self._nested():
+            return  # the call around this one is not done with the file
+        try:
+            with self._lock:
+                if self._file.fd >= 0 and not self._left_deleted():
+                    self._finish(None)
+        finally:
+            if self._queue:
+                self._drain()
 
-    # Below: called with the lock held, and with `_busy` set unless said otherwise.
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
+        # Whether this thread is inside a call already. No flag of ours could be trusted after
+        # an interrupt; the lock's owner is right by the nature of `with`.
+        self._nested: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _defer(
         self,
@@ -291,19 +290,19 @@ class Writer:
         self._queue.append((run, keys, floats, step, epoch, context, attempt, now))
 
     def _drain(self) -> None:
-        """Write what nested calls left; called with `_busy` unset, and leaves it so.
+        """Write what nested calls left.
 
-        After each round the queue is looked at again with `_busy` unset: a call nested later
-        than that writes for itself.
+        Looked at without the lock, where a nested call would write for itself: nothing can be
+        queued behind the last look.
         """
-        while self._queue:
-            self._busy = True
-            try:
-                self._write_queued(self._queue[0])
-            except JournalError:
-                return  # kept: the next call tries again, and reports its own failure
-            finally:
-                self._busy = False
+        # What the disk refuses is kept: the next call tries again, and tells of its own failure.
+        with contextlib.suppress(JournalError):
+            while self._queue:
+                with self._lock:
+                    if self._queue:
+                        self._write_queued(self._queue[0])
+
+    # Below: called with the lock held.
 
     def _write_queued(self, job: _MetricsJob | _RecordJob) -> None:
         if len(job) == 2:
@@ -395,13 +394,16 @@ class Writer:
         if self._file.fd >= 0 and full:
             # Only what the last file used is kept compiled: memory does not grow with the run.
             self._packers = dict(self._shapes_here)
-            self._finish(self._segment + 1)
+            self._finish(self._file.segment + 1)
         if self._file.fd < 0:
             self._open()
 
     def _open(self) -> None:
         me = this_process()
-        number = self._segment + 1
+        number = self._file.segment + 1
+        # An interrupt right after the creation of a file leaves it empty; its number is spent.
+        while (path := self._directory / f"{self.uid}.{number:06d}.alj").exists():
+            number += 1
         seq = self._file.seq
         header = Header(
             version=FORMAT_VERSION,
@@ -422,25 +424,24 @@ class Writer:
             seq += 1
             start += encode(TYPES[cls], 0, seq, payload)
         self._forget_definitions()
-        self._file.create(self._directory / f"{self.uid}.{number:06d}.alj", start, seq)
-        self._segment = number
+        self._file.create(path, number, start, seq)
 
     def _finish(self, following: int | None) -> None:
         record = Close(next=following, wall_us=self.now_us())
-        body = BODY.pack(TYPES[Close], 0, self._file.seq + 1) + encode_record(record)
-        self._file.append(body)
+        before = self._file.seq
+        body = BODY.pack(TYPES[Close], 0, before + 1) + encode_record(record)
         try:
+            self._file.append(body)
             self._file.sync()
         finally:
-            self._file.leave()
-            self._forget_definitions()
+            if self._file.seq != before:
+                self._file.leave()  # nothing follows a Close
 
     def _left_deleted(self) -> bool:
         """Leave a file that somebody removed; the next record opens another."""
         if not self._file.deleted():
             return False
         self._file.leave()
-        self._forget_definitions()
         return True
 
     def _forget_definitions(self) -> None:
@@ -455,11 +456,10 @@ class Writer:
         Closing leaves the parent's lock alone; unlocking would take it, because the lock
         belongs to the file description that both share.
         """
-        self._lock = threading.RLock()
-        self._alive = self._busy = False
+        self._renew_lock()
+        self._alive = False
         self._queue.clear()
         self._file.leave()
-        self._forget_definitions()
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
