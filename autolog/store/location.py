@@ -4,7 +4,8 @@ Standard library only: the training process finds its journal folder here and im
 Nothing is created by looking; `prepare` makes the folder once something is to be written.
 """
 
-# ruff: noqa: PTH  os.path answers False where pathlib raises: a folder that may not be searched
+# os.path answers False where pathlib raises, as in a folder that may not be searched.
+# ruff: noqa: PTH100, PTH109, PTH111, PTH112, PTH113
 from __future__ import annotations
 
 import contextlib

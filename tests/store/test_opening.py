@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
@@ -165,7 +166,7 @@ def test_a_user_without_permission_reads_everything(python):
     if os.getuid():
         pytest.skip("needs root, to become somebody else")
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         location = locate(folder)
         trainer = Trainer(location)
         uid = trainer.open()
