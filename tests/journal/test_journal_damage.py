@@ -90,6 +90,24 @@ def test_points_whose_keys_were_damaged_are_reported_not_guessed(journal, writte
     assert whys == ["a damaged record", "points whose run or keys were defined in a damaged part"]
 
 
+def test_zeros_in_a_file_of_another_host_wait_because_its_disk_may_show_them_early(
+    journal, written
+):
+    path, data = written
+    spans = frames(data)
+    frame = decode(data, spans[0][0])
+    header = msgspec.msgpack.decode(frame.payload, type=records.Header)
+    away = msgspec.structs.replace(header, host="elsewhere", boot="b")
+    start = records.MAGIC + encode(0, 0, 0, msgspec.msgpack.encode(away))
+    rest, tail = data[spans[0][1] : spans[5][0]], data[spans[5][0] :]
+    path.write_bytes(start + rest + bytes(spans[5][1] - spans[5][0]) + data[spans[5][1] :])
+    chunk = journal.read()
+    assert not chunk.damage
+    assert chunk.cursor.offset == len(start + rest)
+    path.write_bytes(start + rest + tail)
+    assert journal.read(chunk.cursor).last_seq == decode(data, spans[-1][0]).seq
+
+
 @pytest.mark.parametrize("filler", [b"\0" * 5000, b"\xff" * 3, b"noise" * 70_000])
 def test_foreign_bytes_in_the_middle_are_skipped_and_measured(journal, written, filler):
     path, data = written
