@@ -108,7 +108,7 @@ class ModuleWatch:
         try:
             spec = self._ask_others(name, path, target)
             loader: Any = spec.loader if spec is not None else None
-            if _is_ours(loader):
+            if _watch_of(loader) is self:
                 return spec
             if (
                 spec is not None
@@ -237,6 +237,8 @@ class _Loader:
     @_as_import_machinery
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Let the real loader create the module from a spec that names the real loader."""
+        if spec.loader is not cast("Any", self):
+            return self._real.create_module(spec)  # Another loader (a lazy one) holds ours.
         spec.loader = self._real
         try:
             return self._real.create_module(spec)
@@ -251,8 +253,8 @@ class _Loader:
         self._watch._executed(name, module)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
-def _is_ours(loader: object) -> bool:
-    return type(loader) is _Loader
+def _watch_of(loader: object) -> object:
+    return vars(loader)["_watch"] if type(loader) is _Loader else None
 
 
 def _step_aside(loader: Any, module: ModuleType) -> str:
