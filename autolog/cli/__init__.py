@@ -22,4 +22,4 @@ def main() -> None:
         return
     from autolog.cli.commands import cli
 
-    cli()
+    cli(prog_name="autolog")

@@ -1,0 +1,62 @@
+"""Options that several commands have, and the store that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from autolog.cli.format import size
+
+if TYPE_CHECKING:
+    from autolog.store import Store
+
+__all__ = ["examples", "json_option", "reading", "store_option"]
+
+_NOTICEABLE: Final = 4_000_000
+"""Bytes of journals that take long enough to say so."""
+
+json_option: Any = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
+
+store_option: Any = click.option(
+    "--store",
+    metavar="URI",
+    help="A folder, a *.db file or sqlite:///path. Default: AUTOLOG_STORE, else the nearest"
+    " .autolog folder.",
+)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: examples that keep their lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@contextmanager
+def reading(uri: str | None) -> Generator[Store]:
+    """Open a store with everything in it that was logged until now."""
+    from autolog.cli.output import notify, screen
+    from autolog.journal.files import list_writers
+    from autolog.store.location import locate
+    from autolog.tracking.reading import open_store
+
+    waiting = sum(
+        path.stat().st_size
+        for writer in list_writers(locate(uri).journal)
+        for path in writer.segments.values()
+        if path.exists()
+    )
+    if waiting > _NOTICEABLE:
+        with screen(stderr=True).status(f"Reading {size(waiting)} of journals"):
+            store = open_store(uri)
+    else:
+        store = open_store(uri)
+    try:
+        if store.location.notice:
+            notify(store.location.notice)
+        yield store
+    finally:
+        store.close()

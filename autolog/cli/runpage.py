@@ -1,0 +1,245 @@
+"""The page of one run: what `autolog show` prints for a reader, part by part."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from autolog.cli import format as written
+from autolog.cli.curves import metric_table
+from autolog.cli.listing import run_time, runs_table
+from autolog.cli.output import heading, status_text, table
+from autolog.cli.series import Series, saw_no_evaluation
+from autolog.discovery import discover
+from autolog.entities import Event, Run, RunDetails, Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console, RenderableType
+
+__all__ = ["page"]
+
+_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error"})
+"""Kinds of events that have a part of the page to themselves."""
+
+_ENDS_BY_ITSELF: Final = frozenset({"run", "loop"})
+"""Kinds of runs whose end is the program's, so that its exit code says how it went."""
+
+
+def page(
+    details: RunDetails,
+    series: Mapping[str, tuple[Series, NDArray[np.float64]]],
+    children: Sequence[Run],
+    console: Console,
+) -> RenderableType:
+    """Return the page.
+
+    Args:
+        details: the run.
+        series: its metrics, as `read_series` gives them.
+        children: its first children.
+        console: what the page is printed on: its width and encoding decide on the curves.
+    """
+    from rich.console import Group
+
+    run = details.run
+    parts = [*_head(details)]
+    if run.params:
+        parts.append(heading("Params", _pairs(run.params)))
+    if series:
+        parts.append(heading("Metrics", metric_table(series, console)))
+    if saw_no_evaluation(run, {key: summary for key, (summary, _) in series.items()}):
+        parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
+    parts += _preparation(details.events)
+    parts += _inputs(details)
+    parts += _models(details)
+    parts += _artifacts(details)
+    if children:
+        rows = [runs_table(children, (), console.width - 2)]
+        if len(details.children) > len(children):
+            rest = len(details.children) - len(children)
+            rows.append(_remark(f"and {rest} more, all with autolog ls --json"))
+        parts.append(heading("Children", *rows))
+    parts += _problems(details)
+    parts += _events(details.events)
+    return Group(*parts)
+
+
+def _head(details: RunDetails) -> Iterator[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    run = details.run
+    title = Text.assemble((written.plain(run.name), "bold"), "  ", status_text(run.status))
+    if details.exit_code is not None:
+        title.append(f"  exit code {details.exit_code}", style="dim")
+    elif run.kind in _ENDS_BY_ITSELF and run.status in (Status.FINISHED, Status.FAILED):
+        title.append("  exit code unknown", style="dim")
+    yield title
+    if details.description:
+        yield Padding(Text(written.plain(details.description)), (0, 0, 0, 2), expand=False)
+    rows: dict[str, str | None] = {
+        "error": details.error,
+        "id": run.run_id,
+        "kind": run.kind,
+        "experiment": run.experiment,
+        "parent": run.parent_id,
+        "started": f"{written.clock(run.start_time)} ({written.ago(run.start_time)})",
+        "took": None,
+        "silent since": _silence(details),
+        "attempts": str(details.attempt + 1) if details.attempt else None,
+        "by": _who(run),
+        "source": run.source,
+        "command": shlex.join(details.argv) or None,
+        "folder": details.cwd,
+        "commit": _commit(details),
+        "python": details.python,
+        "versions": _versions(details.packages),
+        "tags": ", ".join(f"{key}={value}" for key, value in run.tags.items()) or None,
+    }
+    took = run_time(run, time.time() * 1000)
+    rows["took"] = f"{took} so far" if run.status == Status.RUNNING else took
+    yield Padding(
+        _pairs({key: text for key, text in rows.items() if text}), (0, 0, 0, 2), expand=False
+    )
+
+
+def _silence(details: RunDetails) -> str | None:
+    if details.silent_since is None:
+        return None
+    return (
+        f"{written.clock(details.silent_since)} ({written.ago(details.silent_since)}):"
+        " whether its process lives cannot be known from here"
+    )
+
+
+def _who(run: Run) -> str | None:
+    return "@".join(part for part in (run.user, run.host) if part) or None
+
+
+def _commit(details: RunDetails) -> str | None:
+    commit = details.run.commit
+    if commit is None:
+        return None
+    states = {True: "with uncommitted changes", False: "clean", None: "changes not known"}
+    branch = f" on {details.branch}" if details.branch else ""
+    return f"{commit[:12]}{branch}, {states[details.run.dirty]}"
+
+
+def _versions(packages: Mapping[str, str]) -> str:
+    """Name the frameworks among the packages; of others only how many there are."""
+    frameworks = {name for one in discover().integrations.values() for name in one.distributions}
+    named = [f"{name} {version}" for name, version in packages.items() if name in frameworks]
+    others = len(packages) - len(named)
+    if others:
+        named.append(f"{written.count(others, 'other package')} (--json lists them)")
+    return ", ".join(named)
+
+
+def _preparation(events: Sequence[Event]) -> Iterator[RenderableType]:
+    steps = [event.data for event in events if event.kind == "preparation"]
+    if not steps:
+        return
+    rows = table("STEP", "METHOD", "DATA", "SHAPE", "TIME", "USED", right=("TIME",))
+    for step in steps:
+        seconds = step.get("seconds")
+        rows.add_row(
+            written.plain(str(step.get("class", "?"))),
+            written.plain(str(step.get("method", ""))),
+            written.plain(str(step.get("data") or "")),
+            written.shape(step.get("shape")),
+            written.duration(1000 * seconds) if isinstance(seconds, (int, float)) else "",
+            "yes" if step.get("linked") else "not seen",
+        )
+    yield heading("Preparation", rows)
+
+
+def _inputs(details: RunDetails) -> Iterator[RenderableType]:
+    if not details.inputs:
+        return
+    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE")
+    for one in details.inputs:
+        profile = one.profile
+        columns = profile.get("columns")
+        dtype = str(profile.get("dtype") or "")
+        if isinstance(columns, dict):
+            kinds = cast("dict[str, Any]", columns).values()
+            dtype = ", ".join(sorted({str(kind) for kind in kinds}))
+        name = str(profile.get("class", ""))
+        cells = (one.role, one.name, name, written.shape(profile.get("shape")), dtype)
+        rows.add_row(*map(written.plain, cells))
+    yield heading("Inputs", rows)
+
+
+def _models(details: RunDetails) -> Iterator[RenderableType]:
+    if not details.models:
+        return
+    rows = table("NAME", "CLASS", "FORMAT", "SIZE", "", right=("SIZE",))
+    for model in details.models:
+        remarks = ["safe to load" if model.safe else "runs code when loaded"]
+        if model.manifest.get("contains_data"):
+            remarks.append("holds training rows")
+        rows.add_row(
+            written.plain(model.name),
+            written.plain(str(model.manifest.get("class", ""))),
+            written.plain(model.format),
+            written.size(model.size),
+            ", ".join(remarks),
+        )
+    line = f'autolog.load_model("{written.plain(details.run.name)}")'
+    yield heading("Models", rows, _remark(f"in Python: {line}"))
+
+
+def _artifacts(details: RunDetails) -> Iterator[RenderableType]:
+    if not details.artifacts:
+        return
+    rows = table("PATH", "SIZE", right=("SIZE",))
+    for one in details.artifacts:
+        rows.add_row(written.plain(one.path), written.size(one.size))
+    yield heading("Artifacts", rows)
+
+
+def _problems(details: RunDetails) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    notices = [event.data for event in details.events if event.kind == "notice"]
+    if notices:
+        texts = [Text(written.plain(str(one.get("text", one)))) for one in notices]
+        yield heading("Notices", *texts)
+    errors = [event.data for event in details.events if event.kind == "logging_error"]
+    if errors:
+        texts = [
+            Text(": ".join(written.value(part) for part in one.values()), style="yellow")
+            for one in errors
+        ]
+        yield heading("Logging errors (the training itself was not affected)", *texts)
+
+
+def _events(events: Sequence[Event]) -> Iterator[RenderableType]:
+    others = [event for event in events if event.kind not in _OWN_PARTS]
+    if not others:
+        return
+    rows = table("TIME", "EVENT", "")
+    for event in others:
+        said = ", ".join(f"{key}: {written.value(value)}" for key, value in event.data.items())
+        rows.add_row(written.clock(event.time), written.plain(event.kind), said)
+    yield heading("Events", rows)
+
+
+def _pairs(values: Mapping[str, Any]) -> RenderableType:
+    rows = table("", "", show_header=False)
+    rows.columns[0].style = "dim"
+    rows.columns[0].max_width = 40
+    for key, value in values.items():
+        rows.add_row(written.plain(key), written.value(value))
+    return rows
+
+
+def _remark(text: str) -> RenderableType:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(text, style="dim"), (1, 0, 0, 0), expand=False)
