@@ -284,7 +284,7 @@ def _defaults(integration: Integration) -> Any:
 
 def _require_installed(integration: Integration) -> None:
     top = integration.modules[0].partition(".")[0]
-    if top in sys.modules:
+    if sys.modules.get(top) is not None:
         return
     try:
         found = importlib.util.find_spec(top)

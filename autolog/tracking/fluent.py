@@ -15,7 +15,7 @@ from autolog import settings
 from autolog.errors import UsageError
 from autolog.ids import is_run_id
 from autolog.tracking import context, opening
-from autolog.tracking.run import Fits, LiveRun
+from autolog.tracking.run import CallSite, Fits, LiveRun
 
 __all__ = [
     "active_run",
@@ -90,7 +90,7 @@ def start_run(
         run_id, name = _existing(run_id, name)
         resume = "must"
     frame = sys._getframe(1)  # noqa: SLF001  the documented way to the caller's line
-    site = (frame.f_code.co_filename, frame.f_lineno)
+    site = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
     del frame
     if parent is None:
         _end_run_left_open_by(site)
@@ -214,10 +214,10 @@ def _target() -> LiveRun:
     return run
 
 
-def _end_run_left_open_by(site: tuple[str, int]) -> None:
-    """End the run that this very line left open, with what its cell came to."""
+def _end_run_left_open_by(site: CallSite) -> None:
+    """End the run that this very call left open, with what its cell came to."""
     left = context.user_opened()
-    if left is not None and left.opened_at == site and not left.attached:
+    if left is not None and left.opened_at == site and not (left.attached or left.in_block):
         left.end_by(left.failed_since_start())
 
 

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from autolog.journal.writer import Writer
     from autolog.tracking.recorder import Recorder
 
-__all__ = ["Fits", "LiveRun", "last_exception"]
+__all__ = ["CallSite", "Fits", "LiveRun", "last_exception", "outcome"]
 
 Fits = Literal["join", "children"]
+CallSite = tuple[str, int, int]
+"""File, line and instruction of a call."""
 
 _LONG_PARAM: Final = 8192
 """A longer text is stored as an artifact; the parameter keeps its beginning and says so."""
@@ -84,7 +86,8 @@ class LiveRun:
         self.status: str = Status.RUNNING.value
         self._claims = itertools.count()
         self._continuations = itertools.count(2)
-        self.opened_at: tuple[str, int] | None = None
+        self.opened_at: CallSite | None = None
+        self.in_block = False
         self._recorder = recorder
         self._attempt = attempt
         self._error_before = last_exception()
@@ -351,6 +354,7 @@ class LiveRun:
         return reported if reported is not self._error_before else None
 
     def __enter__(self) -> LiveRun:
+        self.in_block = True
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ model of a class was fitted: before that there is nothing that an evaluation cou
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
@@ -64,9 +64,22 @@ class _Estimators:
             self._watch_fits(getattr(module, name))
         for cls in [base, *_subclasses(base)]:
             self._watch_fits(cls)
-        on_subclass = Hook(exit=lambda call, _: self._watch_fits(call.instance))
-        self._detaches.append(self._capture.patch(base, "__init_subclass__", on_subclass))
+        # Where output is wrapped by a mixin's __init_subclass__, it is wrapped after the base's.
+        mixin = getattr(import_module("sklearn.utils._set_output"), "_SetOutputMixin", base)
+        for owner in dict.fromkeys((base, mixin)):
+            hook = Hook(exit=self._on_subclass(owner, {base, mixin}))
+            self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
         return self._detach
+
+    def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
+        """Watch new classes once the outermost `__init_subclass__` of ours is through."""
+
+        def defined(call: Call, _: Any) -> None:
+            cls: type = call.instance
+            if owner is next((base for base in cls.__mro__ if base in owners), owner):
+                self._watch_fits(cls)
+
+        return defined
 
     def _detach(self) -> None:
         while self._detaches:
@@ -78,7 +91,7 @@ class _Estimators:
         self._seen.add(cls)
         kind = "search" if extract.is_search(cls) else "fit"
         for name in _FITS:
-            if callable(vars(cls).get(name)):
+            if vars(cls).get(name) is not None:  # conditional methods are descriptors
                 detach = self._capture.patch(cls, name, self._fit_hook, role=role_of, kind=kind)
                 self._detaches.append(detach)
 

@@ -62,6 +62,8 @@ _KEEPS_ROWS: Final = frozenset(
 )
 """Base classes whose fitted objects hold training rows."""
 
+_CONTAINERS: Final = frozenset({"cupy", "jax", "numpy", "pandas", "polars", "scipy", "torch"})
+
 _MAX_COLUMNS: Final = 1000
 
 
@@ -160,9 +162,11 @@ def signature(model: Any, data: Any, target: Any) -> dict[str, Any]:
 
 
 def shape(data: Any) -> list[int] | None:
-    """Return the shape that a container states, or the length of a plain list."""
+    """Return the shape that a known container states, or the length of a plain list."""
     if type(data) in (list, tuple):
         return [len(data)]
+    if _package(data) not in _CONTAINERS:  # attributes of other classes are the user's code
+        return None
     found = getattr(data, "shape", None)
     return [int(size) for size in found] if isinstance(found, tuple) else None
 
@@ -225,8 +229,14 @@ def _numbers(values: Any) -> Iterator[float]:
             yield number
 
 
+def _package(data: Any) -> str:
+    return type(data).__module__.partition(".")[0]
+
+
 def _dtypes(data: Any) -> dict[str, Any]:
-    if type(data).__module__.partition(".")[0] in {"pandas", "polars"}:
+    if _package(data) not in _CONTAINERS:
+        return {}
+    if _package(data) in {"pandas", "polars"}:
         columns, dtypes = getattr(data, "columns", None), getattr(data, "dtypes", None)
         if columns is not None and dtypes is not None and len(columns) <= _MAX_COLUMNS:
             return {"dtypes": [str(dtype) for dtype in dtypes]}

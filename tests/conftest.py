@@ -1,0 +1,111 @@
+"""Fixtures of every test: a store of its own, and programs run as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases"]
+
+
+class Recording:
+    """A store of this test, and what was recorded in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    def runs(self, **query: Any) -> list[Any]:
+        """All runs, oldest first."""
+        from autolog.tracking.reading import open_store
+
+        store = open_store(str(self.folder))
+        try:
+            return list(store.runs(limit=10_000, **query).runs)[::-1]
+        finally:
+            store.close()
+
+    def run(self, **query: Any) -> Any:
+        """The only run."""
+        runs = self.runs(**query)
+        assert len(runs) == 1, [run.name for run in runs]
+        return runs[0]
+
+    def details(self, run: Any = None) -> Any:
+        """The details of a run, by default of the only one."""
+        from autolog.tracking.reading import open_store
+
+        store = open_store(str(self.folder))
+        try:
+            return store.details((run or self.run()).run_id)
+        finally:
+            store.close()
+
+    def events(self, kind: str, run: Any = None) -> list[dict[str, Any]]:
+        """The data of all events of a kind."""
+        return [event.data for event in self.details(run).events if event.kind == kind]
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
+    """A store in this process; errors of hooks raise, and nothing is left on or open."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("AUTOLOG_STORE", str(folder))
+    monkeypatch.setenv("AUTOLOG_STRICT", "1")
+    monkeypatch.setenv("AUTOLOG_PRINT", "never")
+    yield Recording(folder)
+    import autolog
+    from autolog.capture import preparation
+    from autolog.tracking import context, recorder
+
+    autolog.disable()
+    preparation.take(())
+    for one in recorder.all_recorders():
+        for run in list(one.open_runs.values()):
+            run.end()
+        if one.started:
+            one.writer.close()
+    context.inherit()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def program(recording: Recording, tmp_path: Path) -> Callable[..., Program]:
+    """Run a script as `python script.py` in a folder and with a store of its own."""
+
+    def run(source: str, *words: str, check: bool = True, **environment: str) -> Program:
+        path = tmp_path / "work" / "script.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+        env = {name: text for name, text in os.environ.items() if name != "AUTOLOG_STRICT"}
+        done = subprocess.run(
+            [sys.executable, *words, str(path)],
+            cwd=path.parent,
+            env={**env, "PYTHONWARNINGS": "error", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return Program(done.returncode, done.stdout, done.stderr)
+
+    return run
