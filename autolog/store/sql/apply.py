@@ -53,8 +53,8 @@ def apply(database: Database, names: Names, batch: Batch) -> bool:
             changes.event(None, "damage", place | {"why": damage.why}, mark=mark)
         tails = _tails(changes, batch.chunk.points)
         write_changes(connection, changes)
-        for piece in batched(tails, 1):  # blobs of megabytes: none is held twice
-            connection.execute(_tail.insert(), piece)
+        if tails:
+            connection.execute(_tail.insert(), tails)
         tree.place(connection, changes.opened)
         _move_cursor(connection, writer, batch)
     return True

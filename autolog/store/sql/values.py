@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 __all__ = ["ParamColumns", "from_json", "param_columns", "param_value", "real", "to_json"]
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _TYPES: Final = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
 
 
@@ -25,7 +26,7 @@ class ParamColumns(NamedTuple):
 
 def to_json(value: Any) -> str:
     """Write JSON without blanks; characters stand for themselves."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def from_json(text: str) -> Any:
