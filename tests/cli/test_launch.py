@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -370,3 +372,78 @@ def test_the_installed_command_runs_a_program_the_same(folder: Path) -> None:
     command = str(Path(sys.executable).with_name("autolog"))
     plain = run((*PLAIN, "program.py", "a"), folder)
     assert run((command, "run", "program.py", "a"), folder) == plain
+
+
+# --- what is recorded ------------------------------------------------------------------------
+
+TRAINING = """
+import sys
+from sklearn.datasets import load_iris
+from sklearn.naive_bayes import GaussianNB
+X, y = load_iris(return_X_y=True)
+print(GaussianNB().fit(X, y).score(X, y))
+sys.exit(int(sys.argv[1]))
+"""
+
+LOOP = """
+import autolog, sys
+run = autolog.start_run()
+run.log_metric("loss", 0.5)
+{end}
+"""
+
+LIST = """
+import autolog, json
+rows = [(r.name, r.status, r.experiment, r.tags) for r in autolog.search_runs()]
+print(json.dumps(rows))
+"""
+
+
+def recorded(folder: Path) -> list[list[Any]]:
+    done = run((*PLAIN, "-c", LIST), folder)
+    assert done.code == 0, done.err.decode()
+    return json.loads(done.out)
+
+
+def test_a_training_prints_the_same_and_is_recorded_under_the_given_names(folder: Path) -> None:
+    write(folder, TRAINING)
+    options = ("--experiment", "flowers", "--name", "first", "--tag", "owner=me")
+    plain = run((*PLAIN, "program.py", "3"), folder)
+    assert run((*LAUNCHED, *options, "program.py", "3"), folder) == plain
+    assert plain.code == 3
+    ((name, status, experiment, tags),) = recorded(folder)
+    assert (name, status, experiment) == ("first", "FINISHED", "flowers")
+    assert tags["owner"] == "me"
+
+
+def test_an_excluded_framework_is_not_recorded(folder: Path) -> None:
+    write(folder, TRAINING)
+    assert run((*LAUNCHED, "--exclude", "sklearn", "program.py", "0"), folder).code == 0
+    assert recorded(folder) == []
+
+
+def test_the_store_option_says_where_it_is_recorded(folder: Path) -> None:
+    write(folder, TRAINING)
+    assert run((*LAUNCHED, "--store", str(folder / "mine"), "program.py", "0"), folder).code == 0
+    assert recorded(folder) == []
+    done = run((*PLAIN, "-c", LIST), folder, AUTOLOG_STORE=str(folder / "mine"))
+    assert len(json.loads(done.out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", "FINISHED"),
+        ("sys.exit(0)", "FINISHED"),
+        ("sys.exit(3)", "FAILED"),
+        ("sys.exit('no')", "FAILED"),
+        ("1 / 0", "FAILED"),
+        ("raise KeyboardInterrupt", "KILLED"),
+    ],
+)
+def test_a_run_left_open_gets_the_state_that_the_program_ended_with(
+    folder: Path, end: str, status: str
+) -> None:
+    write(folder, LOOP.format(end=end))
+    run((*LAUNCHED, "program.py"), folder)
+    assert [row[1] for row in recorded(folder)] == [status]
