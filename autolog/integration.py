@@ -231,6 +231,11 @@ class Call(Protocol):
         """The function's own name, `fit_transform`."""
         ...
 
+    @property
+    def caller_file(self) -> str | None:
+        """The file that the call was written in, to tell the user's calls from a framework's."""
+        ...
+
     def replace(self, name: str, value: Any) -> None:
         """Change one argument of this call where it stands, or add it as a keyword."""
         ...

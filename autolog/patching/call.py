@@ -196,6 +196,12 @@ class EngineCall:
         """The function's own name."""
         return self._invocation.site.attribute
 
+    @property
+    def caller_file(self) -> str | None:
+        """The file that the call was written in."""
+        caller = self._invocation.caller
+        return caller.co_filename if caller is not None else None
+
     def replace(self, name: str, value: Any) -> None:
         """Change one argument where it stands, or add it as a keyword; only `enter` can.
 
@@ -236,7 +242,7 @@ class EngineCall:
         return argument_name(
             invocation.caller,
             invocation.lasti,
-            callee=self.name,
+            callee=None if self.name == "__call__" else self.name,
             positional=count,
             keywords=keywords,
             wanted=parameter if position is None else position,

@@ -62,7 +62,7 @@ def argument_name(
     code: CodeType,
     lasti: int,
     *,
-    callee: str,
+    callee: str | None,
     positional: int,
     keywords: Mapping[str, object],
     wanted: int | str,
@@ -73,7 +73,8 @@ def argument_name(
     Args:
         code: the caller's code.
         lasti: its `f_lasti` during the call.
-        callee: the name by which the function must have been called, else C code called it.
+        callee: the name by which the function must have been called, else C code called it;
+            None for an object that is called itself.
         positional: how many positional arguments arrived, without the instance.
         keywords: the keyword arguments that arrived.
         wanted: the index of a positional argument or the name of a keyword.
@@ -90,7 +91,7 @@ def _name(
     decoded: _Steps,
     lasti: int,
     code: CodeType,
-    callee: str,
+    callee: str | None,
     positional: int,
     keywords: Mapping[str, object],
     wanted: int | str,
@@ -140,7 +141,7 @@ def _name(
         return None
     if steps[at].operation == "PUSH_NULL":
         at -= 1
-    return name if _callee(steps[at]) == callee else None
+    return name if callee is None or _callee(steps[at]) == callee else None
 
 
 def _start(steps: list[_Step], end: int) -> int | None:

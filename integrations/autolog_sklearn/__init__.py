@@ -14,6 +14,10 @@ INTEGRATION = Integration(
     sites=(
         Attach(module="sklearn.base", attach="autolog_sklearn.estimators:attach"),
         Attach(module="sklearn.metrics", attach="autolog_sklearn.evaluations:attach"),
+        Attach(
+            module="sklearn.model_selection._validation",
+            attach="autolog_sklearn.validation:attach",
+        ),
     ),
     bridges=(
         Attach(

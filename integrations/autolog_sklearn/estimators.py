@@ -198,7 +198,7 @@ class _Estimators:
 
     def _scored(self, call: Call, result: Any) -> None:
         trained = self._capture.producer(call.instance)
-        if call.span is None or trained is None:
+        if call.span is None or trained is None or naming.written_in_sklearn(call):
             return
         bound = call.bound or {}
         name = naming.first_name(

@@ -24,12 +24,15 @@ _AVERAGES: Final = ("micro", "macro", "weighted", "samples")
 
 
 def attach(capture: Capture) -> Detach:
-    """Watch the functions of `sklearn.metrics` that compare predictions with the truth."""
+    """Watch the metrics that compare predictions with the truth, and scorers made of them."""
     evaluations = _Evaluations(capture)
     hook = Hook(exit=evaluations.computed)
     detaches = [
         capture.patch(module, name, hook, role="evaluation") for module, name in _metric_functions()
     ]
+    scorer: Any = import_module("sklearn.metrics._scorer")._BaseScorer  # noqa: SLF001
+    scored = Hook(exit=evaluations.scored)
+    detaches.append(capture.patch(scorer, "__call__", scored, role="evaluation"))
 
     def detach() -> None:
         for one in reversed(detaches):
@@ -48,6 +51,8 @@ class _Evaluations:
         if call.span is None:
             self._inside(call, result)
             return
+        if naming.written_in_sklearn(call):
+            return
         bound = call.bound or {}
         produced, truth = self._who(bound)
         if produced is None:
@@ -57,6 +62,23 @@ class _Evaluations:
         name = naming.first_name(naming.data_name(produced.span, data, truth_name), produced.data)
         for metric, value in _values(call.name, bound, result, call.span.state):
             produced.span.evaluation(f"{name}/{metric}", value)
+
+    def scored(self, call: Call, result: Any) -> None:
+        """Record what a scorer gave for a fitted model: the metric's own value, not its negative."""
+        bound = call.bound or {}
+        produced = self._capture.producer(bound.get("estimator"))
+        if call.span is None or produced is None or naming.written_in_sklearn(call):
+            return
+        scorer = call.instance
+        truth, data = bound.get("y_true"), bound.get("X")
+        name = naming.first_name(
+            naming.data_name(produced.span, truth, call.source_name("y_true")),
+            naming.data_name(produced.span, data, call.source_name("X")),
+        )
+        value = result * getattr(scorer, "_sign", 1)
+        arguments = getattr(scorer, "_kwargs", {})
+        for metric, number in _values(scorer._score_func.__name__, arguments, value, {}):  # noqa: SLF001
+            produced.span.evaluation(f"{name}/{metric}", number)
 
     def _inside(self, call: Call, result: Any) -> None:
         """Give the parts that a report computes anyway to the report."""

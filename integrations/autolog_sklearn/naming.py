@@ -6,14 +6,16 @@ the name in the caller's source stands (`X_test` gives `test`), and `eval` where
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import weakref
 from dataclasses import dataclass
 from typing import Any, Final
 
-from autolog.integration import Span
+from autolog.integration import Call, Span
 
-__all__ = ["References", "data_name", "first_name"]
+__all__ = ["References", "data_name", "first_name", "written_in_sklearn"]
 
 _DECORATION: Final = re.compile(r"^[Xxy]_(?=.)|(?<=.)_[Xy]$")
 _NAMELESS: Final = frozenset({"X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
@@ -49,6 +51,13 @@ def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
     if source_name is None or source_name in _NAMELESS:
         return None
     return _DECORATION.sub("", source_name)
+
+
+def written_in_sklearn(call: Call) -> bool:
+    """Whether scikit-learn itself made the call, as a permutation importance scores many times."""
+    package = sys.modules.get("sklearn")
+    home = os.path.dirname(getattr(package, "__file__", None) or "?")  # noqa: PTH120
+    return (call.caller_file or "").startswith(home + os.sep)
 
 
 def first_name(*names: str | None) -> str:

@@ -1,0 +1,193 @@
+"""Evaluations after a fit: whose they are and what they are called."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, make_scorer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import autolog
+
+X, y = load_breast_cancer(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+
+
+@pytest.fixture(autouse=True)
+def _on(recording):
+    autolog.autolog()
+
+
+@pytest.fixture
+def model():
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(X_train, y_train)
+
+
+def evaluations(recording, **query):
+    return {key: val for key, val in recording.run(**query).metrics.items() if "/" in key}
+
+
+def test_a_score_is_named_after_its_data(recording, model):
+    train, test = model.score(X_train, y_train), model.score(X_test, y_test)
+    assert evaluations(recording) == {"train/score": train, "test/score": test}
+
+
+def test_a_metric_states_its_averaging_and_has_sklearns_value(recording, model):
+    predicted = model.predict(X_test)
+    values = {
+        "test/accuracy": accuracy_score(y_test, predicted),
+        "test/f1": f1_score(y_test, predicted),
+        "test/f1_macro": f1_score(y_test, predicted, average="macro"),
+        "test/f1_weighted": f1_score(y_test, predicted, average="weighted"),
+        "test/matthews_corrcoef": metrics.matthews_corrcoef(y_test, predicted),
+    }
+    assert evaluations(recording) == values
+
+
+def test_a_view_of_probabilities_is_recognised(recording, model):
+    proba = model.predict_proba(X_test)
+    auc = metrics.roc_auc_score(y_test, proba[:, 1])
+    loss = metrics.log_loss(y_test, proba)
+    assert evaluations(recording) == {"test/roc_auc": auc, "test/log_loss": loss}
+
+
+def test_predictions_on_the_training_data_are_called_train(recording, model):
+    fitted_on_other_name = X_train
+    predicted = model.predict(fitted_on_other_name)
+    accuracy_score(y_train, predicted)
+    assert list(evaluations(recording)) == ["train/accuracy"]
+
+
+def test_data_without_a_name_is_called_eval(recording, model):
+    accuracy_score(y[:50], model.predict(X[:50]))
+    assert list(evaluations(recording)) == ["eval/accuracy"]
+
+
+def test_a_name_inside_a_function_is_read_too(recording, model):
+    def evaluate(X_holdout, y_holdout):
+        guess = model.predict(X_holdout)
+        return accuracy_score(y_holdout, guess)
+
+    evaluate(X_test, y_test)
+    assert list(evaluations(recording)) == ["holdout/accuracy"]
+
+
+def test_nondescript_names_fall_back_to_the_data_of_the_prediction(recording, model):
+    def report(y_true, y_pred):
+        return accuracy_score(y_true, y_pred)
+
+    report(y_test, model.predict(X_test))
+    assert list(evaluations(recording)) == ["test/accuracy"]
+
+
+@pytest.mark.edge_case("EC-I5", "EC-S1")
+def test_names_imported_before_the_start_are_seen_and_scorers_pickle(recording, model):
+    import pickle
+
+    scorer = pickle.loads(pickle.dumps(make_scorer(f1_score)))
+    assert pickle.loads(pickle.dumps(f1_score)) is f1_score
+    scorer(model, X_test, y_test)
+    assert "test/f1" in evaluations(recording)
+
+
+def test_a_report_gives_its_averages_without_computing_them_again(recording, model):
+    text = metrics.classification_report(y_test, model.predict(X_test))
+    report = metrics.classification_report(y_test, model.predict(X_test), output_dict=True)
+    found = evaluations(recording)
+    assert found["test/accuracy"] == report["accuracy"]
+    assert found["test/f1_macro"] == report["macro avg"]["f1-score"]
+    assert found["test/recall_weighted"] == report["weighted avg"]["recall"]
+    assert "macro avg" in text
+
+
+def test_a_regression_is_evaluated(recording):
+    target = X_train[:, 0]
+    regression = LinearRegression().fit(X_train[:, 1:], target)
+    X_val = X_test[:, 1:]
+    predicted = regression.predict(X_val)
+    y_val = X_test[:, 0]
+    r2 = metrics.r2_score(y_val, predicted)
+    mse = metrics.mean_squared_error(y_val, predicted)
+    assert evaluations(recording) == {"val/r2": r2, "val/mean_squared_error": mse}
+
+
+def test_each_model_gets_its_own_evaluations(recording):
+    first = LogisticRegression(max_iter=5000).fit(X_train, y_train)
+    second = LogisticRegression(max_iter=5000, C=1e-5).fit(X_train, y_train)
+    a, b = first.score(X_test, y_test), second.score(X_test, y_test)
+    assert a != b
+    assert [run.metrics["test/score"] for run in recording.runs()] == [a, b]
+
+
+def test_an_evaluation_in_a_users_run_goes_to_the_models_run(recording):
+    with autolog.start_run("mine"):
+        one = LogisticRegression(max_iter=5000).fit(X_train, y_train)
+        two = LogisticRegression(max_iter=5000, C=1e-5).fit(X_train, y_train)
+        two.score(X_test, y_test)
+        one.score(X_train, y_train)
+    mine, child = recording.runs()
+    assert "train/score" in mine.metrics
+    assert "test/score" in child.metrics
+
+
+def test_scores_inside_a_training_are_no_evaluations(recording):
+    from sklearn.model_selection import cross_val_score
+
+    cross_val_score(LogisticRegression(max_iter=5000), X_train, y_train, cv=2)
+    assert evaluations(recording) == {}
+
+
+def test_what_scikit_learn_computes_for_itself_is_no_evaluation(recording, model):
+    from sklearn.inspection import permutation_importance
+
+    permutation_importance(model, X_test, y_test, n_repeats=2, scoring="f1")
+    assert evaluations(recording) == {}
+
+
+def test_a_scorer_gives_the_metrics_own_value(recording, model):
+    scorer = metrics.get_scorer("neg_log_loss")
+    assert scorer(model, X_test, y_test) < 0
+    with autolog.suspend():
+        loss = metrics.log_loss(y_test, model.predict_proba(X_test))
+    assert evaluations(recording) == {"test/log_loss": loss}
+
+
+def test_a_metric_of_an_unknown_array_is_counted_and_shown(recording, model):
+    thresholded = (model.predict_proba(X_test)[:, 1] > 0.3).astype(int)
+    f1_score(y_test, thresholded)
+    assert evaluations(recording) == {}
+    notices = [one for one in autolog.status().notices if one.key == "unattributed_evaluation"]
+    assert "log_metric" in notices[0].text
+
+
+def test_a_metric_without_any_model_is_none_of_our_business(recording):
+    accuracy_score([0, 1], [0, 1])
+    assert recording.runs() == []
+
+
+def test_the_same_evaluation_twice_gives_two_points(recording, model):
+    model.score(X_test, y_test)
+    model.score(X_test, y_test)
+    run = recording.run()
+    assert len(autolog.metric_history(run.run_id, "test/score").value) == 2
+
+
+@pytest.mark.edge_case("EC-D12")
+def test_a_recycled_id_is_not_mistaken_for_a_prediction(recording, model):
+    for _ in range(50):
+        model.predict(X_test)
+        unrelated = np.ones(len(y_test), dtype=int)
+        accuracy_score(y_test, unrelated)
+    assert evaluations(recording) == {}
+
+
+def test_a_user_estimators_own_metrics_are_its_business(recording):
+    iris = load_iris()
+    model = LogisticRegression(max_iter=5000).fit(iris.data, iris.target)
+    value = accuracy_score(iris.target, model.predict(iris.data))
+    assert evaluations(recording) == {"train/accuracy": value}
