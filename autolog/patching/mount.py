@@ -32,6 +32,9 @@ Standing = Literal["in place", "beneath", "lost", "replaced"]
 having put something else there (a by-value pickle of the class came back), or exchanged."""
 
 
+_ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+
+
 class Mount(Protocol):
     """A way to put a wrapper in place; the engine calls these under its lock."""
 
@@ -242,16 +245,20 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
     Raises:
         Unpatchable: it must be left alone.
     """
+    wrapper: object
     if isinstance(raw, type):
         raise Unpatchable("a class is not wrapped; name one of its methods")
     if isinstance(owner, ModuleType):
         if is_plain(raw):
+            if inspect.isgeneratorfunction(raw) or raw.__code__.co_flags & _ASYNCHRONOUS:
+                # Exchanging its code for a plain function's is deprecated, and not the same.
+                raise Unpatchable("a generator or coroutine function of a module is left alone")
             return CodeMount(site, raw)
         if not callable(raw) or attribute not in vars(owner):
             raise Unpatchable(f"a {type(raw).__name__} of a module is not a function")
         note = f"replaced as an attribute ({type(raw).__name__}): earlier imports are not seen"
-        return AttributeMount(owner, attribute, raw, _proxy(site, raw), note=note)
-    wrapper: object
+        wrapper = _proxy(site, raw, by_name=True)
+        return AttributeMount(owner, attribute, raw, wrapper, note=note)
     function = _function_of(raw)
     if not is_plain(function):
         if not _is_method_like(raw):
@@ -276,7 +283,7 @@ def _is_method_like(raw: object) -> bool:
     return hasattr(type(raw), "__get__") and is_plain(stands_for)
 
 
-def _proxy(site: Site, raw: Any) -> object:
+def _proxy(site: Site, raw: Any, *, by_name: bool = False) -> object:
     from autolog.patching.proxy import Proxy
 
-    return Proxy(raw, site)
+    return Proxy(raw, site, by_name=by_name)

@@ -22,12 +22,14 @@ class Proxy(wrapt.FunctionWrapper[..., Any]):
     """Binds as the original does, so `hasattr` stays true to its conditions.
 
     Where binding gives an ordinary method, so does this, around a plain function: bound methods
-    pickle, copy and are weakly referenced as before. By value, the proxy pickles as its original.
+    pickle, copy and are weakly referenced as before. In a class that is pickled by value the proxy
+    pickles as its original; a module's function pickles by its name, as it did.
     """
 
-    def __init__(self, raw: Any, site: Site) -> None:
+    def __init__(self, raw: Any, site: Site, *, by_name: bool) -> None:
         super().__init__(raw, proxy_frame(site))
         self._self_site = site
+        self._self_by_name = by_name
         self._self_frames: dict[FunctionType, Any] = {}
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -51,10 +53,12 @@ class Proxy(wrapt.FunctionWrapper[..., Any]):
                 frames[function] = frame
         return frame
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Any:
+        if self._self_by_name:
+            return self.__wrapped__.__qualname__
         return operator.getitem, ((self.__wrapped__,), 0)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
 
 

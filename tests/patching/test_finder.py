@@ -45,13 +45,13 @@ def library(tmp_path, monkeypatch):
 
 
 def test_a_watched_module_is_called_back_after_it_ran(watch, library):
-    library(wheel="value = 1\n")
+    library(cogwheel="value = 1\n")
     seen = []
-    unwatch = watch.watch("wheel", lambda module: seen.append((module, module.value)))
+    unwatch = watch.watch("cogwheel", lambda module: seen.append((module, module.value)))
     assert seen == []
-    import wheel
+    import cogwheel
 
-    assert seen == [(wheel, 1)]
+    assert seen == [(cogwheel, 1)]
     unwatch()
     unwatch()
 
@@ -63,23 +63,23 @@ def test_an_imported_module_is_called_back_at_once(watch):
 
 
 def test_the_module_runs_with_its_own_loader(watch, library):
-    library(wheel="loader, spec_loader = __loader__, __spec__.loader\n")
-    unwatch = watch.watch("wheel", lambda module: None)
-    import wheel
+    library(cogwheel="loader, spec_loader = __loader__, __spec__.loader\n")
+    unwatch = watch.watch("cogwheel", lambda module: None)
+    import cogwheel
 
-    kinds = {type(wheel.loader), type(wheel.spec_loader), type(wheel.__loader__)}
+    kinds = {type(cogwheel.loader), type(cogwheel.spec_loader), type(cogwheel.__loader__)}
     assert kinds == {importlib.machinery.SourceFileLoader}
-    assert wheel.__spec__.loader is wheel.__loader__ is wheel.loader
+    assert cogwheel.__spec__.loader is cogwheel.__loader__ is cogwheel.loader
     unwatch()
 
 
 def test_a_spec_that_is_only_looked_up_serves_as_before(watch, library):
-    library(wheel="value = 1\n")
-    unwatch = watch.watch("wheel", lambda module: None)
-    spec = importlib.util.find_spec("wheel")
+    library(cogwheel="value = 1\n")
+    unwatch = watch.watch("cogwheel", lambda module: None)
+    spec = importlib.util.find_spec("cogwheel")
     assert isinstance(spec.loader, importlib.machinery.SourceFileLoader)
-    assert spec.loader.get_source("wheel") == "value = 1\n"
-    assert "wheel" not in sys.modules
+    assert spec.loader.get_source("cogwheel") == "value = 1\n"
+    assert "cogwheel" not in sys.modules
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.value == 1
@@ -100,15 +100,15 @@ def test_submodules_and_packages_are_called_back(watch, library):
 
 
 def test_a_reload_is_called_back_again(watch, library):
-    library(wheel="class Model: pass\n")
+    library(cogwheel="class Model: pass\n")
     seen = []
-    unwatch = watch.watch("wheel", lambda module: seen.append(module.Model))
-    import wheel
+    unwatch = watch.watch("cogwheel", lambda module: seen.append(module.Model))
+    import cogwheel
 
-    importlib.reload(wheel)
+    importlib.reload(cogwheel)
     assert len(seen) == 2
-    assert seen[1] is wheel.Model is not seen[0]
-    assert type(wheel.__spec__.loader) is importlib.machinery.SourceFileLoader
+    assert seen[1] is cogwheel.Model is not seen[0]
+    assert type(cogwheel.__spec__.loader) is importlib.machinery.SourceFileLoader
     unwatch()
 
 
@@ -126,14 +126,14 @@ def test_the_finder_is_there_only_while_something_is_watched(watch):
 
 @pytest.mark.edge_case("EC-I7")
 def test_a_callback_that_raises_is_counted_and_the_import_goes_on(watch, library):
-    library(wheel="value = 1\n")
+    library(cogwheel="value = 1\n")
     seen = []
-    ends = [watch.watch("wheel", lambda module: 1 / 0), watch.watch("wheel", seen.append)]
-    import wheel
+    ends = [watch.watch("cogwheel", lambda module: 1 / 0), watch.watch("cogwheel", seen.append)]
+    import cogwheel
 
-    assert seen == [wheel]
+    assert seen == [cogwheel]
     assert watch.faults == 1
-    assert watch.seen_faults == [("wheel", "ZeroDivisionError('division by zero')")]
+    assert watch.seen_faults == [("cogwheel", "ZeroDivisionError('division by zero')")]
     for end in ends:
         end()
 
@@ -141,23 +141,29 @@ def test_a_callback_that_raises_is_counted_and_the_import_goes_on(watch, library
 @pytest.mark.edge_case("EC-I7")
 @pytest.mark.parametrize(
     "source",
-    ["import wheel_absent\n", "1 / 0\n", "raise ImportError('broken')\n", "def broken(:\n", None],
+    [
+        "import cogwheel_absent\n",
+        "1 / 0\n",
+        "raise ImportError('broken')\n",
+        "def broken(:\n",
+        None,
+    ],
 )
 def test_a_failing_import_fails_the_same_way(watch, library, source):
-    library(**({"wheel": source} if source else {"other": ""}))
+    library(**({"cogwheel": source} if source else {"other": ""}))
     seen = []
 
     def failure():
         with pytest.raises((ImportError, ZeroDivisionError, SyntaxError)) as raised:
-            importlib.import_module("wheel")
+            importlib.import_module("cogwheel")
         error = raised.value
-        assert "wheel" not in sys.modules
+        assert "cogwheel" not in sys.modules
         frames = traceback.extract_tb(error.__traceback__)
         places = [(frame.filename, frame.name) for frame in frames if frame.name != "failure"]
         return type(error), str(error), getattr(error, "name", None), places
 
     before = failure()
-    unwatch = watch.watch("wheel", seen.append)
+    unwatch = watch.watch("cogwheel", seen.append)
     after = failure()
     unwatch()
     assert after[:3] == before[:3]
@@ -167,19 +173,19 @@ def test_a_failing_import_fails_the_same_way(watch, library, source):
 
 
 def test_the_traceback_of_a_failing_import_is_as_without_us(python, tmp_path):
-    (tmp_path / "wheel.py").write_text("def f():\n    1 / 0\nf()\n")
+    (tmp_path / "cogwheel.py").write_text("def f():\n    1 / 0\nf()\n")
     printed = python(
         """
 import importlib, traceback
 from autolog.patching import ModuleWatch
 def trace():
     try:
-        import wheel
+        import cogwheel
     except ZeroDivisionError:
         return traceback.format_exc()
 watch = ModuleWatch()
 before = trace()
-watch.watch("wheel", print)
+watch.watch("cogwheel", print)
 print(trace() == before, before.count("File "))
 """
     )
@@ -187,7 +193,7 @@ print(trace() == before, before.count("File "))
 
 
 def test_a_warning_at_import_points_at_the_import(python, tmp_path):
-    (tmp_path / "wheel.py").write_text(
+    (tmp_path / "cogwheel.py").write_text(
         "import warnings\nwarnings.warn('old', FutureWarning, stacklevel=2)\n"
     )
     printed = python(
@@ -195,10 +201,10 @@ def test_a_warning_at_import_points_at_the_import(python, tmp_path):
 import warnings
 from autolog.patching import ModuleWatch
 watch = ModuleWatch()
-watch.watch("wheel", lambda module: None)
+watch.watch("cogwheel", lambda module: None)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    import wheel
+    import cogwheel
 print(caught[0].filename.rpartition("/")[2], caught[0].lineno)
 """
     )
@@ -232,7 +238,7 @@ print(sorted(set(seen)) == sorted(names), len(seen), watch.faults)
 def test_a_half_initialised_module_waits(watch, library):
     """Quirk import-hook-on-initialising-module: wrapt's hooks fire in the middle of it."""
     library(
-        wheel="""
+        cogwheel="""
         import builtins
         builtins._register()
         late = 1
@@ -242,9 +248,9 @@ def test_a_half_initialised_module_waits(watch, library):
     import builtins
 
     seen, ends = [], []
-    builtins._register = lambda: ends.append(watch.watch("wheel", lambda m: seen.append(m.late)))
+    builtins._register = lambda: ends.append(watch.watch("cogwheel", lambda m: seen.append(m.late)))
     try:
-        import wheel
+        import cogwheel
     finally:
         del builtins._register
     assert seen == []
@@ -253,7 +259,7 @@ def test_a_half_initialised_module_waits(watch, library):
     assert seen == [1]
     watch.flush()
     assert seen == [1]
-    assert (wheel.late, other.__name__) == (1, "other")
+    assert (cogwheel.late, other.__name__) == (1, "other")
     ends[0]()
 
 
@@ -287,15 +293,15 @@ def test_namespace_packages_are_called_back_late(watch, library):
 
 
 def test_a_lazy_module_is_not_loaded_by_us(watch, library):
-    library(wheel="import builtins\nbuiltins._ran = True\nvalue = 1\n", other="")
+    library(cogwheel="import builtins\nbuiltins._ran = True\nvalue = 1\n", other="")
     import builtins
 
     seen = []
-    unwatch = watch.watch("wheel", seen.append)
-    spec = importlib.util.find_spec("wheel")
+    unwatch = watch.watch("cogwheel", seen.append)
+    spec = importlib.util.find_spec("cogwheel")
     spec.loader = importlib.util.LazyLoader(spec.loader)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["wheel"] = module
+    sys.modules["cogwheel"] = module
     spec.loader.exec_module(module)
     watch.flush()
     assert not hasattr(builtins, "_ran")
@@ -320,7 +326,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.find = find
 
     def find_spec(self, name, path=None, target=None):
-        return self.find(name) if name == "wheel" else None
+        return self.find(name) if name == "cogwheel" else None
 
 
 @pytest.fixture
@@ -342,12 +348,12 @@ def test_a_loader_of_the_old_protocol_is_left_alone(watch, finder, library):
     library(other="")
     finder(lambda name: importlib.machinery.ModuleSpec(name, _OldLoader()))
     seen = []
-    unwatch = watch.watch("wheel", seen.append)
-    import wheel
+    unwatch = watch.watch("cogwheel", seen.append)
+    import cogwheel
 
-    assert wheel.value == "old"
+    assert cogwheel.value == "old"
     watch.flush()
-    assert seen == [wheel]
+    assert seen == [cogwheel]
     unwatch()
 
 
@@ -356,16 +362,16 @@ def test_a_broken_finder_breaks_the_import_as_it_would_without_us(watch, finder)
         raise RuntimeError("a finder of somebody else")
 
     finder(find)
-    unwatch = watch.watch("wheel", print)
+    unwatch = watch.watch("cogwheel", print)
     with pytest.raises(RuntimeError, match="a finder of somebody else") as raised:
-        importlib.import_module("wheel")
+        importlib.import_module("cogwheel")
     frames = traceback.extract_tb(raised.value.__traceback__)
     assert not any("autolog" in frame.filename for frame in frames)
     unwatch()
 
 
 def test_finders_that_ask_all_finders_do_not_recurse(watch, library, finder):
-    library(wheel="value = 1\n")
+    library(cogwheel="value = 1\n")
     asked = []
 
     def find(name):
@@ -376,40 +382,40 @@ def test_finders_that_ask_all_finders_do_not_recurse(watch, library, finder):
 
     seen = []
     finder(find)
-    unwatch = watch.watch("wheel", seen.append)
-    import wheel
+    unwatch = watch.watch("cogwheel", seen.append)
+    import cogwheel
 
-    assert seen == [wheel]
-    assert asked == ["wheel"]
+    assert seen == [cogwheel]
+    assert asked == ["cogwheel"]
     unwatch()
 
 
 def test_two_watches_both_call_back(watch, library):
-    library(wheel="value = 1\n")
+    library(cogwheel="value = 1\n")
     seen = []
     other = ModuleWatch()
-    ends = [one.watch("wheel", lambda _, one=one: seen.append(one)) for one in (watch, other)]
-    import wheel
+    ends = [one.watch("cogwheel", lambda _, one=one: seen.append(one)) for one in (watch, other)]
+    import cogwheel
 
     assert seen == [watch, other]
-    assert type(wheel.__spec__.loader) is importlib.machinery.SourceFileLoader
+    assert type(cogwheel.__spec__.loader) is importlib.machinery.SourceFileLoader
     for end in ends:
         end()
 
 
 def test_a_module_that_replaces_itself_is_called_back_as_what_it_became(watch, library):
     library(
-        wheel="""
+        cogwheel="""
         import sys, types
         sys.modules[__name__] = types.SimpleNamespace(value=5)
         """
     )
     seen = []
-    unwatch = watch.watch("wheel", seen.append)
-    import wheel
+    unwatch = watch.watch("cogwheel", seen.append)
+    import cogwheel
 
-    assert seen == [wheel]
-    assert wheel.value == 5
+    assert seen == [cogwheel]
+    assert cogwheel.value == 5
     unwatch()
 
 
