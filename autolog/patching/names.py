@@ -10,6 +10,7 @@ from C, a callee of another name) the answer is None: no name is better than a w
 from __future__ import annotations
 
 import bisect
+import builtins
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -141,7 +142,11 @@ def _name(
         return None
     if steps[at].operation == "PUSH_NULL":
         at -= 1
-    return name if callee is None or _callee(steps[at]) == callee else None
+    called = _callee(steps[at])
+    if callee is None:
+        # Any variable may hold the object, but `list(lazy)` runs a `map` over it from C.
+        return name if called is not None and not hasattr(builtins, called) else None
+    return name if called == callee else None
 
 
 def _start(steps: list[_Step], end: int) -> int | None:

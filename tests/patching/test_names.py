@@ -176,8 +176,19 @@ def test_a_call_from_c_code_never_borrows_the_names_of_another_call(names):
     assert names() == {}
     functools.partial(clf.score, y=other)(chunks)
     assert names() == {}
-    clf(chunks)
+    lazy = map(clf, chunks)
+    list(lazy)
     assert names() == {}
+    [clf, other][0](chunks)
+    assert names() == {}
+
+
+def test_an_object_that_is_called_itself_goes_by_any_name(names):
+    clf, chunks = Model(), [[1], [2]]
+    clf(chunks)
+    assert names() == {"X": "chunks"}
+    types.SimpleNamespace(scorer=clf).scorer(X=X_test)
+    assert names() == {"X": "X_test"}
 
 
 def test_a_call_through_super_is_named_where_it_is_written(names):
