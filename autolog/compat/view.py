@@ -16,11 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from autolog import settings
 from autolog.compat.data import FrameworkData, MatrixData
+from autolog.compat.ranges import Release, contains, release_of
 
 __all__ = ["CompatView", "installed_version", "matches", "matrix_data", "resolve"]
 
@@ -106,8 +104,8 @@ def installed_version(module: Any, distributions: Iterable[str] = ()) -> str | N
 
 def matches(version: str, specifier: str) -> bool:
     """Whether a version's base is inside a PEP 440 specifier; unreadable ones count as newest."""
-    base = _base(version)
-    return base is None or base in SpecifierSet(specifier)
+    base = release_of(version)
+    return base is None or contains(specifier, base)
 
 
 def matrix_data(data: MatrixData | None = None) -> MatrixData:
@@ -131,14 +129,16 @@ def _override(path: str) -> MatrixData:
 
 
 def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatView:
-    latest = Version(found["latest_known"])
-    base = latest if version is None else _base(version)
+    newest = found["latest_known"]
+    latest = release_of(newest)
+    base = latest if version is None else release_of(version)
     note = None
     if base is None:
         base = latest
-        note = f"{framework} version {version!r} cannot be read; it is treated as {latest}"
-    supported = base in SpecifierSet(found["supported"])
-    known = base <= latest
+        note = f"{framework} version {version!r} cannot be read; it is treated as {newest}"
+    assert base is not None  # the matrix is checked: latest_known can be read
+    supported = contains(found["supported"], base)
+    known = contains(f"<={newest}", base)
     if not supported:
         note = (
             f"{framework} {version} is outside the supported range {found['supported']}: "
@@ -147,8 +147,8 @@ def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatV
         if found["on_unsupported"] == "skip":
             note = f"{framework} {version} is outside the supported range {found['supported']}"
     elif not known:
-        note = f"{framework} {version} is newer than {latest}, the newest that autolog has seen"
-    affecting = [quirk for quirk in found["quirks"] if base in SpecifierSet(quirk["when"])]
+        note = f"{framework} {version} is newer than {newest}, the newest that autolog has seen"
+    affecting = [quirk for quirk in found["quirks"] if contains(quirk["when"], base)]
     off = set(os.environ.get(UNGUARD, "").split(","))
     unguarded = {quirk["guard"] for quirk in affecting if quirk["id"] in off}
     return CompatView(
@@ -164,20 +164,11 @@ def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatV
     )
 
 
-def _strategies(found: FrameworkData, base: Version) -> dict[str, str]:
+def _strategies(found: FrameworkData, base: Release) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for name, cases in found["strategies"].items():
         for when, use in cases:
-            if base in SpecifierSet(when):
+            if contains(when, base):
                 chosen[name] = use
                 break
     return chosen
-
-
-@lru_cache(maxsize=64)
-def _base(version: str) -> Version | None:
-    """Return the release that a version belongs to, or None if PEP 440 cannot read it."""
-    try:
-        return Version(Version(version).base_version)
-    except InvalidVersion:
-        return None

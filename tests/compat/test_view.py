@@ -9,8 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from autolog.compat.data import MatrixData
+from autolog.compat.ranges import contains, release_of
 from autolog.compat.view import installed_version, matches, resolve
 from autolog.errors import SettingsError
 
@@ -156,3 +161,33 @@ assert seen.supported, seen
 assert not {"yaml", "msgspec", "sklearn"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- ranges ----------------------------------------------------------------------------------
+
+_NUMBERS = st.lists(st.integers(0, 30), min_size=1, max_size=4)
+_TEXTS = _NUMBERS.map(lambda numbers: ".".join(map(str, numbers)))
+
+
+@given(
+    version=_TEXTS,
+    clauses=st.lists(
+        st.tuples(st.sampled_from([">=", "<=", "==", "!=", ">", "<", "~="]), _TEXTS), max_size=3
+    ),
+)
+def test_plain_releases_compare_as_packaging_compares_them(version, clauses):
+    specifier = ",".join(
+        f"{sign}{text}.0" if sign == "~=" else f"{sign}{text}" for sign, text in clauses
+    )
+    release = release_of(version)
+    assert release is not None
+    if specifier:
+        assert contains(specifier, release) == (Version(version) in SpecifierSet(specifier))
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [("2.13.0+cpu", (2, 13)), ("2.15.0rc1", (2, 15)), ("1.4.post1", (1, 4)), ("nightly", None)],
+)
+def test_a_version_belongs_to_its_base_release(version, release):
+    assert release_of(version) == release
