@@ -98,7 +98,7 @@ def test_every_part_of_the_core_is_closed_to_integrations() -> None:
 def test_the_test_command_of_ci_is_the_readmes() -> None:
     body = (ROOT / ".ci/run").read_text().split("test_command() {\n", 1)[1]
     command = body.partition("\n")[0].strip()
-    assert command.startswith("python -m venv")
+    assert command.startswith("python3 -m venv")
     assert command in (ROOT / "README.md").read_text()
 
 
