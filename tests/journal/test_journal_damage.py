@@ -275,6 +275,23 @@ def test_closed_files_are_removable_once_read_and_the_writer_goes_on(journal):
     assert removable(journal.files(), last.cursor) == list(journal.files().segments.values())
 
 
+def test_a_file_with_points_behind_its_close_is_not_taken_for_closed(journal):
+    writer = journal.writer()
+    run = writer.run(RUN)
+    writer.metrics(run, {"a": 1.0}, 1)
+    path = writer.path
+    metrics = decode(path.read_bytes(), frames(path.read_bytes())[-1][0])
+    writer.close()
+    closed = journal.read()
+    assert removable(journal.files(), closed.cursor) == [path]
+    with path.open("ab") as file:
+        file.write(encode(metrics.kind, 0, closed.last_seq + 1, metrics.payload))
+    chunk = journal.read()
+    assert len(points_of(chunk)) == 2
+    assert not chunk.ended
+    assert removable(journal.files(), chunk.cursor) == []
+
+
 def test_files_that_are_no_journals_are_not_listed(journal, written):
     (journal.directory / "notes.txt").write_text("x")
     (journal.directory / "x.000001.alj").write_text("x")

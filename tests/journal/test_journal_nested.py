@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from autolog.journal import records
+from autolog.journal import file, records
 from tests.journal.reading import RUN, points_of
 
 
@@ -148,6 +148,27 @@ def test_an_interrupt_before_any_line_leaves_a_journal_that_works(journal, segme
     assert steps == sorted(set(steps))
     assert not chunk.damage
     assert set(returned) <= set(steps)
+
+
+def test_a_record_written_before_an_interrupt_stays_because_a_reader_may_have_it(
+    journal, monkeypatch
+):
+    writer = journal.writer()
+    run = writer.run(RUN)
+    writer.metrics(run, {"a": 0.0}, 0)
+    write = file._write
+
+    def interrupted(fd, data):
+        write(fd, data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        writer.metrics(run, {"a": 1.0}, 1)
+    first = journal.read()
+    monkeypatch.undo()
+    writer.metrics(run, {"a": 2.0}, 2)
+    assert [p[3] for p in points_of(first, journal.read(first.cursor))] == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")

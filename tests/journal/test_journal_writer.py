@@ -271,6 +271,16 @@ def test_a_shape_forgotten_at_rotation_is_defined_again_when_it_returns(journal)
     assert len(points_of(chunk)) == 1400
 
 
+def test_a_shape_first_met_at_a_rotation_keeps_its_number(journal):
+    writer = journal.writer(segment_bytes=2000)
+    runs = [writer.run(f"{i:032x}") for i in range(7)]
+    for step in range(1500):
+        writer.metrics(runs[step % 7], {f"k{step // 5}": 1.0, "x": 0.0}, step)
+    chunk = journal.read()
+    assert not chunk.damage
+    assert len(points_of(chunk)) == 3000
+
+
 def test_a_writer_goes_on_in_a_next_file_after_close(journal):
     writer = journal.writer()
     run = writer.run(RUN)
