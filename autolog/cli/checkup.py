@@ -36,8 +36,9 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 class Framework(msgspec.Struct, frozen=True, kw_only=True):
     """An integration and its framework.
 
-    `disabled`: the setting of this name leaves it out. `state` is `not installed`, `tested` (the suite runs with this version), `supported`,
-    `newer than known` or `unsupported`. `sites` wait for these modules to be imported.
+    `state` is `not installed`, `tested` (the suite runs with this version), `supported`,
+    `newer than known` or `unsupported`. `disabled`: the setting of that name leaves it out.
+    `sites` wait for these modules to be imported.
     """
 
     integration: str

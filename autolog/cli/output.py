@@ -71,7 +71,7 @@ def write(console: Console, page: RenderableType) -> None:
     with console.capture() as captured:
         console.print(page)
     lines = captured.get().splitlines()
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+    _send("".join(f"{line.rstrip()}\n" for line in lines))
 
 
 def emit(document: Any) -> None:
@@ -81,7 +81,13 @@ def emit(document: Any) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:  # a stream without Unicode, or a name that is no Unicode text
         text = as_json(document, ascii_only=True)
-    sys.stdout.write(text + "\n")
+    _send(text + "\n")
+
+
+def _send(text: str) -> None:
+    """Write to stdout now: a reader that has gone (`| head`) is noticed inside the command."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def as_json(document: Any, *, ascii_only: bool = False) -> str:

@@ -35,9 +35,12 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.float64]]]:
-    """Return every metric of a run by key: its summary, and the values of its points in order."""
+    """Return every metric of a run by key: its summary, and its points' values in order.
+
+    Evaluations (`<data>/<metric>`) come first.
+    """
     found: dict[str, tuple[Series, NDArray[np.float64]]] = {}
-    for key in store.metric_keys(run.run_id):
+    for key in sorted(store.metric_keys(run.run_id), key=lambda key: ("/" not in key, key)):
         history = store.history(run.run_id, key)
         keep = _counting(history)
         found[key] = (_summary(history, keep), history.value[keep])
