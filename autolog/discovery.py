@@ -27,7 +27,7 @@ class Discovered:
     """The integrations found, by name, and why others were left out."""
 
     integrations: dict[str, Integration]
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog.errors import SettingsError
 
@@ -209,12 +209,13 @@ def _read(path: Path, keys: tuple[str, ...]) -> tuple[str, dict[str, Any]] | Non
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid TOML: {exc}") from None
     for key in keys:
-        table = table.get(key)
-        if not isinstance(table, dict):
-            return None
-    unknown = sorted(set(table) - set(KNOWN))
+        table = cast("dict[str, Any]", table).get(key) if type(table) is dict else None
+    if type(table) is not dict:
+        return None
+    found = cast("dict[str, Any]", table)
+    unknown = sorted(set(found) - set(KNOWN))
     if unknown:
         raise SettingsError(
             f"{path} sets unknown {', '.join(unknown)}; known settings: {', '.join(KNOWN)}"
         )
-    return str(path), table
+    return str(path), found

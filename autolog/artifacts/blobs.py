@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,7 +64,7 @@ class BlobFolder:
         self.root = root
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[BlobWriter]:
+    def writing(self) -> Generator[BlobWriter]:
         """Open a new blob for writing; it is kept only if the block ends without an exception.
 
         Raises:

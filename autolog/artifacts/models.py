@@ -47,7 +47,7 @@ class Converted:
     model: Model
 
 
-def snapshot(model: Any) -> Snapshot:
+def snapshot(model: object) -> Snapshot:
     """Describe any object for storing; the integration that knows its class gives the format."""
     owner = _integration_of(type(model))
     if owner is None:
@@ -58,7 +58,8 @@ def snapshot(model: Any) -> Snapshot:
 
 def manifest(snapshot: Snapshot, *, by_value: bool) -> dict[str, Any]:
     """Describe a staged model: what it is, what it takes to load it, and how far to trust it."""
-    kind = type(snapshot.model)
+    model: object = snapshot.model
+    kind = type(model)
     return {
         "class": f"{kind.__module__}.{kind.__qualname__}",
         "convert_to": snapshot.format,

@@ -115,7 +115,7 @@ class Activation:
 def activate(
     *frameworks: str,
     exclude: Iterable[str] = (),
-    log_models: str = "auto",
+    log_models: str | bool = "auto",
     max_model_mb: float = 100,
     log_datasets: bool = True,
     store: str | None = None,
@@ -249,7 +249,7 @@ def _own_options(given: Mapping[str, Any]) -> dict[str, Any]:
             (one for one in found.values() if key == one.name or key in one.aliases), None
         )
         if integration is None:
-            legal = [*activate.__kwdefaults__, *found]
+            legal = [*(activate.__kwdefaults__ or ()), *found]
             near = difflib.get_close_matches(key, legal, 1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(legal)}."
             raise UsageError(f"autolog() has no option {key!r}.{hint}")

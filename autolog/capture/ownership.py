@@ -30,7 +30,7 @@ __all__ = ["Around", "Decision", "UserRun", "decide"]
 class Decision(Enum):
     """What becomes of a call."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105
     """It is not looked at."""
     WATCH = "watch"
     """Its hook runs without a span of its own."""
@@ -64,8 +64,11 @@ class Around(Protocol):
 class UserRun(Protocol):
     """What the table asks of the run that is active."""
 
-    attached: bool
-    fits: str
+    @property
+    def attached(self) -> bool: ...  # noqa: D102
+
+    @property
+    def fits(self) -> str: ...  # noqa: D102
 
     def claim_first_training(self) -> bool:
         """Whether the caller is the first training of this run; true only once."""

@@ -20,7 +20,7 @@ _LIMIT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A preparation: what it reports, the span that stands for its results, whose results it took."""
+    """A preparation: its report, the span of its results, and the spans whose results it took."""
 
     report: dict[str, Any]
     span: object

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,6 +75,11 @@ class CaptureSpan:
     def run_id(self) -> str | None:
         """Id of the run this span writes to; None if it has none."""
         return self.run.run_id if self.run is not None else None
+
+    @property
+    def opened_run(self) -> bool:
+        """Whether its run was opened for it, and ends with it."""
+        return self.owns_run and self._ends_run
 
     def is_of(self, owner: object) -> bool:
         """Whether this is a call on that very object; the object is forgotten at the end."""
@@ -223,7 +228,7 @@ def enter(span: CaptureSpan) -> None:
     _stack.set((*_stack.get(), span))
     with _count_lock:
         _open_count += 1
-    if span.run is not None and span.owns_run and span._ends_run:  # noqa: SLF001
+    if span.run is not None and span.opened_run:
         context.push(span.run)
 
 
@@ -238,7 +243,7 @@ def open_anywhere() -> bool:
 
 
 @contextlib.contextmanager
-def enclosed(span: CaptureSpan | None) -> Iterator[None]:
+def enclosed(span: CaptureSpan | None) -> Generator[None]:
     """Make `span` the innermost one inside the block: for a thread that works for it."""
     if span is None:
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 
 __all__ = ["suspend", "suspended"]
@@ -12,7 +12,7 @@ _depth: ContextVar[int] = ContextVar("autolog_suspended", default=0)
 
 
 @contextlib.contextmanager
-def suspend() -> Iterator[None]:
+def suspend() -> Generator[None]:
     """Record no trainings inside the block (or the decorated function); `log_*` still works.
 
     Blocks nest, and each thread and task has its own.

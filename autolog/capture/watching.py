@@ -42,7 +42,7 @@ class WatchedCall:
     ) -> None:
         self._integration = integration
         self._hook = hook or Hook()
-        self._role = role
+        self._role: Role | RoleOf = role
         self._kind = kind
         self._options = options
         self._attribution = attribution
@@ -51,7 +51,7 @@ class WatchedCall:
         """Decide what the call is, open its span and tell the integration."""
         if suspension.suspended():
             return
-        role = self._role if isinstance(self._role, str) else self._role(call)
+        role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
             decision = _decide(role, call)
             if decision is Decision.PASS:

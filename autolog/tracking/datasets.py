@@ -6,7 +6,7 @@ class alone: its attributes may be computed by the user's code.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = ["describe"]
 
@@ -14,14 +14,14 @@ _COLUMNS: Final = 1000
 """More column names than this are counted, not listed."""
 
 
-def describe(data: Any) -> dict[str, Any]:
+def describe(data: object) -> dict[str, Any]:
     """Return a profile: `class`, and where known `shape`, `dtype`, `columns`, `nnz`."""
     kind = type(data)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
     profile: dict[str, Any] = {"class": name.removeprefix("builtins.")}
     root = kind.__module__.partition(".")[0]
     if kind in (list, tuple):
-        profile["shape"] = [len(data)]
+        profile["shape"] = [len(cast("list[Any]", data))]
     elif root in {"numpy", "scipy", "torch", "jax", "jaxlib", "cupy", "tensorflow"}:
         _array(data, profile)
     elif root in {"pandas", "polars", "pyarrow"}:
@@ -52,4 +52,6 @@ def _frame(data: Any, profile: dict[str, Any]) -> None:
         return
     if dtypes is None or len(columns) > _COLUMNS:
         return
-    profile["columns"] = {str(column): str(dtype) for column, dtype in zip(columns, dtypes)}
+    profile["columns"] = {
+        str(column): str(dtype) for column, dtype in zip(columns, dtypes, strict=False)
+    }

@@ -41,6 +41,8 @@ __all__ = [
 
 Resume = Literal["never", "allow", "must"]
 
+_get_frame = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
 
 def start_run(
     name: str | None = None,
@@ -61,7 +63,8 @@ def start_run(
     cell that is run again): then that one ends and this one is a root.
 
     Args:
-        name: what it is called; else `<script>-<4 letters>`. `run_name` is accepted for it.
+        name: what it is called; else `<script>-<4 letters>`.
+        run_name: accepted for `name`.
         run_id: a full id to record under, or with `resume="must"` also a name or a prefix.
         experiment: its experiment, for this run alone.
         parent: the run above it, a `LiveRun` or an id; by default the active run.
@@ -89,7 +92,7 @@ def start_run(
     if run_id is not None and (resume == "must" or not is_run_id(run_id)):
         run_id, name = _existing(run_id, name)
         resume = "must"
-    frame = sys._getframe(1)  # noqa: SLF001  the documented way to the caller's line
+    frame = _get_frame(1)
     site = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
     del frame
     if parent is None:

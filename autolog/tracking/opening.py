@@ -47,7 +47,12 @@ def open_run(
         parent: the run above it; else `AUTOLOG_PARENT_RUN_ID`, if the run is a root.
         run_id: a full id to write under; `AUTOLOG_RUN_ID` names it for the first root run.
         resume: whether that run may (`allow`) or must (`must`) exist; the fold judges it.
-        tags, description, kind, experiment, user_opened, fits: as for `start_run`.
+        kind: what the run is, see `autolog.entities.Kind`.
+        experiment: its experiment; else the process's.
+        tags: set at once, besides those of the settings.
+        description: a longer text.
+        user_opened: the user ends it, and other processes may adopt it as a parent.
+        fits: what becomes of trainings inside it.
     """
     recorder = current_recorder()
     parent_id = parent.run_id if isinstance(parent, LiveRun) else parent

@@ -8,7 +8,7 @@ database into the program that calls them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from autolog import settings
@@ -137,7 +137,7 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[Store]:
+def _reading() -> Generator[Store]:
     store = open_store()
     try:
         yield store

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from autolog.artifacts import models
 from autolog.artifacts.blobs import Blob
@@ -182,9 +182,7 @@ class LiveRun:
             JournalError: the journal cannot be written.
         """
         writer = self._recorder.writer
-        if type(metrics) is not dict or any(
-            type(value) is not float or type(key) is not str for key, value in metrics.items()
-        ):
+        if not _ready(metrics):
             metrics = as_floats(metrics)
         if not metrics:
             return
@@ -402,6 +400,14 @@ class LiveRun:
                 counter = self._counters.setdefault(key, itertools.count())
             groups.setdefault(next(counter), {})[key] = value
         return iter(groups.items())
+
+
+def _ready(metrics: Mapping[str, Any]) -> bool:
+    """Whether every key and value can be packed as it is."""
+    if type(metrics) is not dict:
+        return False
+    pairs = cast("dict[str, Any]", metrics).items()
+    return all(type(value) is float and type(key) is str for key, value in pairs)
 
 
 def outcome(exception: BaseException | None) -> tuple[str, int | None, str | None]:

@@ -6,7 +6,6 @@ objects are described by their class.
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -72,7 +71,7 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
     if type(value) is dict and depth:
         mapping = cast("dict[Any, Any]", value)
         return {str(plain(key, 0)): plain(item, depth - 1) for key, item in mapping.items()}
-    return _numeric(value)
+    return _numeric(cast("object", value))
 
 
 def plain_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def plain_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): plain(value) for key, value in values.items()}
 
 
-def _numeric(value: Any) -> Any:
+def _numeric(value: object) -> Any:
     """Describe a subclass of a scalar, a NumPy scalar or array, or any other object."""
     kind = type(value)
     root = kind.__module__.partition(".")[0]
@@ -91,17 +90,11 @@ def _numeric(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if root == "numpy":
-        if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape == ():
-            return plain(value.item())
-        if hasattr(value, "shape") and hasattr(value, "dtype"):
-            return f"{kind.__name__}(shape={tuple(value.shape)}, dtype={value.dtype})"
+        array: Any = value
+        if hasattr(array, "shape") and hasattr(array, "dtype"):
+            if array.shape == ():
+                return plain(array.item())
+            return f"{kind.__name__}(shape={tuple(array.shape)}, dtype={array.dtype})"
     if root == "pathlib":
         return str(value)
-    if hasattr(kind, "__name__"):
-        return kind.__qualname__
-    return str(kind)  # pragma: no cover
-
-
-def finite(value: float) -> bool:
-    """Whether a metric value can be compared and ranked."""
-    return math.isfinite(value)
+    return kind.__qualname__

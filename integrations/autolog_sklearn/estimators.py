@@ -39,7 +39,7 @@ def role_of(call: Call) -> Role:
     instance = call.instance
     if extract.is_lone_transformer(instance):
         return "preparation"
-    if extract.is_search(type(instance)):
+    if extract.is_search(extract.class_of(instance)):
         return "search"
     return "continuation" if extract.goes_on(instance) else "training"
 
@@ -121,7 +121,7 @@ class _Estimators:
         estimator = call.instance
         if span.role == "preparation":
             return
-        span.tag("estimator", extract.class_name(type(estimator)))
+        span.tag("estimator", extract.class_name(extract.class_of(estimator)))
         span.params(extract.params(estimator))
         bound = call.bound or {}
         for parameter, role in (("X", "train"), ("y", "train_target")):
@@ -139,7 +139,7 @@ class _Estimators:
         if span.role == "preparation":
             span.event("preparation", self._step(call, seconds))
             self._capture.produced(estimator, span)
-            self._watch_results(type(estimator))
+            self._watch_results(extract.class_of(estimator))
             return
         span.metrics({"fit_seconds": seconds})
         for facts in extract.learned(estimator):
@@ -164,7 +164,7 @@ class _Estimators:
         """Describe a preparation step of the training that follows."""
         bound = call.bound or {}
         return {
-            "class": extract.class_name(type(call.instance)),
+            "class": extract.class_name(extract.class_of(call.instance)),
             "method": call.name,
             "params": extract.params(call.instance),
             "seconds": seconds,
@@ -179,10 +179,10 @@ class _Estimators:
         best = extract.model_to_store(estimator)
         if best is not None and best is not estimator:
             self._capture.produced(best, span)
-            self._watch_results(type(best))
+            self._watch_results(extract.class_of(best))
         if result is not None and result is not estimator:  # fit_predict gives labels
             self._capture.produced(result, span, data="train")
-        self._watch_results(type(estimator))
+        self._watch_results(extract.class_of(estimator))
 
     # -- after the training ------------------------------------------------------------------
 

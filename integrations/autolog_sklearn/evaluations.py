@@ -64,7 +64,7 @@ class _Evaluations:
             produced.span.evaluation(f"{name}/{metric}", value)
 
     def scored(self, call: Call, result: Any) -> None:
-        """Record what a scorer gave for a fitted model: the metric's own value, not its negative."""
+        """Record what a scorer gave for a model: the metric's own value, not its negative."""
         bound = call.bound or {}
         produced = self._capture.producer(bound.get("estimator"))
         if call.span is None or produced is None or naming.written_in_sklearn(call):
@@ -132,7 +132,7 @@ def _values(
 
 def _support(average: str, parts: Any) -> Iterator[tuple[str, float]]:
     suffix = f"_{average}" if average else ""
-    for name, value in zip(("precision", "recall", "f1"), parts):
+    for name, value in zip(("precision", "recall", "f1"), parts, strict=False):
         if isinstance(value, (int, float)):
             yield f"{name}{suffix}", float(value)
 

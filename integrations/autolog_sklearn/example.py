@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from autolog.integration import Example
@@ -11,11 +12,10 @@ __all__ = ["EXAMPLE"]
 
 def train() -> tuple[Any, Any]:
     """Fit a logistic regression on 90 rows; the result is its coefficients."""
-    from sklearn.datasets import make_classification
-    from sklearn.linear_model import LogisticRegression
-
-    data, target = make_classification(n_samples=90, n_features=4, random_state=0)
-    model = LogisticRegression().fit(data, target)
+    datasets: Any = import_module("sklearn.datasets")
+    linear: Any = import_module("sklearn.linear_model")
+    data, target = datasets.make_classification(n_samples=90, n_features=4, random_state=0)
+    model = linear.LogisticRegression().fit(data, target)
     return model, (model.coef_.tobytes(), model.predict(data).tobytes())
 
 

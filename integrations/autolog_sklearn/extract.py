@@ -7,15 +7,16 @@ Facts are read from the instance's own dictionary, never through properties, whi
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = [
     "Facts",
     "best_params",
     "class_name",
+    "class_of",
     "contains_data",
     "goes_on",
     "is_lone_transformer",
@@ -75,6 +76,16 @@ class Facts:
     step: int | None = None
 
 
+def class_of(thing: object) -> type[object]:
+    """Return the class of a framework's object, which type checkers know nothing of."""
+    return type(thing)
+
+
+def known_of(thing: object) -> dict[str, Any]:
+    """Return what an object holds itself, without asking its properties."""
+    return vars(thing)
+
+
 def class_name(cls: type) -> str:
     """Return a class's public name: `sklearn.svm.SVC`, without private modules."""
     public = [part for part in cls.__module__.split(".") if not part.startswith("_")]
@@ -99,7 +110,7 @@ def is_lone_transformer(estimator: Any) -> bool:
 
 def goes_on(estimator: Any) -> bool:
     """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
-    known = vars(estimator)
+    known = known_of(estimator)
     return known.get("warm_start") is True and any(
         name.endswith("_") and not name.startswith("_") for name in known
     )
@@ -112,16 +123,19 @@ def params(estimator: Any) -> dict[str, Any]:
 
 def best_params(estimator: Any) -> dict[str, Any]:
     """Return what a search has chosen, under `best.`."""
-    chosen = vars(estimator).get("best_params_")
-    if not isinstance(chosen, Mapping):
+    chosen = known_of(estimator).get("best_params_")
+    if type(chosen) is not dict:
         return {}
-    return {f"best.{key}": _described(value) for key, value in chosen.items()}
+    found = cast("dict[str, Any]", chosen)
+    return {f"best.{key}": _described(value) for key, value in found.items()}
 
 
 def learned(estimator: Any) -> Iterator[Facts]:
     """Yield what a fitted estimator already knows; a pipeline speaks for its last step."""
     last = _last_step(estimator)
-    known = {**vars(last), **vars(estimator)} if last is not estimator else vars(estimator)
+    known = (
+        {**known_of(last), **known_of(estimator)} if last is not estimator else known_of(estimator)
+    )
     scalars: dict[str, float] = {}
     for name in _SCALARS:
         number = _number(known.get(name))
@@ -136,26 +150,26 @@ def learned(estimator: Any) -> Iterator[Facts]:
 
 def model_to_store(estimator: Any) -> Any:
     """Return what `load_model` should give back: of a refitted search the best estimator."""
-    if not is_search(type(estimator)):
+    if not is_search(class_of(estimator)):
         return estimator
-    return vars(estimator).get("best_estimator_", estimator)
+    return known_of(estimator).get("best_estimator_", estimator)
 
 
 def contains_data(model: Any) -> bool:
     """Whether the fitted model holds rows of its training data."""
     model = _last_step(model)
-    return any(base.__name__ in _KEEPS_ROWS for base in type(model).__mro__)
+    return any(base.__name__ in _KEEPS_ROWS for base in class_of(model).__mro__)
 
 
 def signature(model: Any, data: Any, target: Any) -> dict[str, Any]:
     """Describe what the model takes and gives: columns, dtypes and shapes of the training data."""
     inputs: dict[str, Any] = {"shape": shape(data)}
-    names = vars(model).get("feature_names_in_")
+    names = known_of(model).get("feature_names_in_")
     if names is not None and len(names) <= _MAX_COLUMNS:
         inputs["columns"] = [str(name) for name in names]
     inputs.update(_dtypes(data))
     outputs: dict[str, Any] = {"shape": shape(target), **_dtypes(target)}
-    classes = vars(_last_step(model)).get("classes_")
+    classes: Any = known_of(_last_step(model)).get("classes_", [])
     if hasattr(classes, "tolist") and len(classes) <= _MAX_COLUMNS:
         outputs["classes"] = classes.tolist()
     return {"inputs": inputs, "outputs": outputs}
@@ -168,7 +182,8 @@ def shape(data: Any) -> list[int] | None:
     if _package(data) not in _CONTAINERS:  # attributes of other classes are the user's code
         return None
     found = getattr(data, "shape", None)
-    return [int(size) for size in found] if isinstance(found, tuple) else None
+    sizes = cast("tuple[Any, ...]", found) if isinstance(found, tuple) else None
+    return [int(size) for size in sizes] if sizes is not None else None
 
 
 def versions() -> dict[str, str]:
@@ -183,7 +198,7 @@ def versions() -> dict[str, str]:
 def _has(estimator: Any, name: str) -> bool:
     """Whether a method is there; conditional ones (`available_if`) are asked on the instance."""
     attribute = next(
-        (vars(base)[name] for base in type(estimator).__mro__ if name in vars(base)), None
+        (vars(base)[name] for base in class_of(estimator).__mro__ if name in vars(base)), None
     )
     if attribute is None or isinstance(attribute, FunctionType):
         return attribute is not None
@@ -195,34 +210,39 @@ def _has(estimator: Any, name: str) -> bool:
 
 def _described(value: Any) -> Any:
     """Replace estimators by their class names; everything else is described by the core."""
-    if hasattr(type(value), "get_params"):
-        return class_name(type(value))
-    if isinstance(value, list) and value and all(isinstance(item, tuple) for item in value):
-        return [[_described(part) for part in item] for item in value]  # steps of a pipeline
-    return value
+    if hasattr(class_of(value), "get_params"):
+        return class_name(class_of(value))
+    if type(value) is not list:
+        return value
+    items = cast("list[Any]", value)
+    if all(type(item) is tuple for item in items):  # steps of a pipeline
+        return [[_described(part) for part in item] for item in items]
+    return items
 
 
 def _last_step(model: Any) -> Any:
-    steps = vars(model).get("steps") if hasattr(model, "__dict__") else None
-    if isinstance(steps, list) and steps and isinstance(steps[-1], tuple):
-        last = steps[-1][1]
-        return last if hasattr(last, "__dict__") else model
-    return model
+    steps = known_of(model).get("steps") if hasattr(model, "__dict__") else None
+    last: Any = cast("list[Any]", steps)[-1] if type(steps) is list and steps else None
+    step: Any = cast("tuple[Any, ...]", last)[1] if type(last) is tuple else model
+    return step if hasattr(step, "__dict__") else model
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
         return float(value)
     if hasattr(value, "dtype") and hasattr(value, "item"):
-        if value.dtype.kind not in "iuf" or value.size == 0:
+        array: Any = value
+        if array.dtype.kind not in "iuf" or array.size == 0:
             return None
-        return float(value.item()) if value.size == 1 else float(value.max())
+        return float(array.item()) if array.size == 1 else float(array.max())
     return None
 
 
 def _numbers(values: Any) -> Iterator[float]:
     if type(values) is list or (hasattr(values, "dtype") and getattr(values, "ndim", 0) == 1):
-        for value in values:
+        for value in cast("list[Any]", values):
             number = _number(value)
             if number is None:
                 return
@@ -230,7 +250,7 @@ def _numbers(values: Any) -> Iterator[float]:
 
 
 def _package(data: Any) -> str:
-    return type(data).__module__.partition(".")[0]
+    return class_of(data).__module__.partition(".")[0]
 
 
 def _dtypes(data: Any) -> dict[str, Any]:

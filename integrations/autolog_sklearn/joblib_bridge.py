@@ -21,6 +21,7 @@ _SPAN = "_autolog_span"
 
 def attach(capture: Capture) -> Detach:
     """Watch `joblib.parallel.BatchedCalls`."""
+
     def made(call: Call, _: Any) -> None:
         span = capture.current()
         if span is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog.integration import Call, Capture, Detach, Hook
 from autolog_sklearn import extract, naming
@@ -49,8 +48,8 @@ class _Validation:
         if call.span is None or not call.span.owns_run:
             return
         bound = call.bound or {}
-        estimator = bound.get("estimator")
-        call.span.tag("estimator", extract.class_name(type(estimator)))
+        estimator: Any = bound.get("estimator")
+        call.span.tag("estimator", extract.class_name(extract.class_of(estimator)))
         call.span.tag("function", call.name)
         call.span.params({f"cv.{key}": val for key, val in bound.items() if key not in _DATA})
         if hasattr(estimator, "get_params"):
@@ -64,9 +63,9 @@ class _Validation:
         span = call.span
         if span is None or not span.owns_run:
             return
-        if call.name == "cross_validate" and isinstance(result, Mapping):
-            for key, values in result.items():
-                self._folds(call, _TIMES.get(key, key.removeprefix("test_")), values)
+        if call.name == "cross_validate":
+            for key, values in cast("dict[str, Any]", result).items():
+                self._folds(call, _TIMES.get(key) or key.removeprefix("test_"), values)
         elif call.name == "cross_val_score":
             self._folds(call, "score", result)
         elif call.name == "cross_val_predict":

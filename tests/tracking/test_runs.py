@@ -184,9 +184,7 @@ def test_the_environment_names_the_first_run(recording, program):
 def test_a_parent_of_another_process_is_named_by_the_environment(recording, program):
     with autolog.start_run() as parent:
         pass
-    program(
-        "import autolog\nwith autolog.start_run(): pass\n", AUTOLOG_PARENT_RUN_ID=parent.run_id
-    )
+    program("import autolog\nwith autolog.start_run(): pass\n", AUTOLOG_PARENT_RUN_ID=parent.run_id)
     assert [run.parent_id for run in recording.runs()] == [None, parent.run_id]
 
 
@@ -367,13 +365,13 @@ def test_an_artifact_path_that_leaves_the_run_is_refused(recording, path):
 
 
 def test_a_missing_file_is_refused_by_name(recording):
-    with autolog.start_run(), pytest.raises(UsageError, match="nowhere.csv"):
+    with autolog.start_run(), pytest.raises(UsageError, match=r"nowhere\.csv"):
         autolog.log_artifact("nowhere.csv")
 
 
 def test_a_figure_is_whatever_can_save_itself(recording):
     class Figure:
-        def savefig(self, target, format):
+        def savefig(self, target, *, format):  # noqa: A002
             target.write(format.encode())
 
     with autolog.start_run():
