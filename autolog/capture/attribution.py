@@ -26,7 +26,17 @@ class Attribution:
         return len(self._entries)
 
     def remember(self, thing: Any, produced: Produced) -> None:
-        """Note who produced `thing`; objects without weak references (lists) are passed over."""
+        """Note who produced `thing`; objects without weak references (lists) are passed over.
+
+        An array that is itself a reshaped view stands for the whole array below, which is what
+        NumPy gives as the `base` of its further views.
+        """
+        base = getattr(thing, "base", None) if _is_numpy(thing) else None
+        if _is_numpy(base) and base is not None and base.size == thing.size:
+            self._note(base, produced)
+        self._note(thing, produced)
+
+    def _note(self, thing: Any, produced: Produced) -> None:
         key = id(thing)
         entries = self._entries
 
@@ -49,7 +59,11 @@ class Attribution:
             entry = self._entries.get(id(thing))
             if entry is not None and entry[0]() is thing:
                 return entry[1]
-            if type(thing).__module__.partition(".")[0] != "numpy":
+            if not _is_numpy(thing):
                 return None
             thing = getattr(thing, "base", None)
         return None
+
+
+def _is_numpy(thing: object) -> bool:
+    return type(thing).__module__.partition(".")[0] == "numpy"

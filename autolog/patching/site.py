@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns
-from types import ModuleType, SimpleNamespace
+from types import BuiltinMethodType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autolog.patching.call import EngineCall, Invocation
@@ -245,6 +245,8 @@ class Site:
             instance, leading = args[0], 1
         elif instance is not None and type(instance) is ModuleType:
             instance = None  # What a builtin calls its `__self__`.
+        elif type(original) is BuiltinMethodType and isinstance(original.__self__, type):
+            instance = original.__self__  # A class method written in C, `object.__init_subclass__`.
         try:
             frame = _get_frame(2)
         except ValueError:  # A thread may start in a watched function.

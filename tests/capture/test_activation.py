@@ -48,6 +48,7 @@ def test_disable_leaves_no_attribute_patched_and_no_import_watched(recording):
     from sklearn.base import BaseEstimator
 
     owners = [BaseEstimator, sklearn.linear_model.LogisticRegression, sklearn.metrics]
+
     def attributes() -> list[dict]:
         # copyreg keeps __slotnames__ on every class of which an instance was pickled.
         return [

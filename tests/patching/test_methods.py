@@ -315,3 +315,17 @@ def test_nothing_of_a_call_is_kept_when_it_is_over(engine):
         assert [reference() for reference in gone] == [None, None]
     finally:
         gc.enable()
+
+
+def test_a_class_method_written_in_c_gives_its_hook_the_class(engine):
+    class Base:
+        pass
+
+    seen = []
+    hook = Hook(exit=lambda call, _: seen.append(call.instance))
+    engine.apply(Base, "__init_subclass__", "test", hook)
+
+    class Child(Base):
+        pass
+
+    assert seen == [Child]

@@ -243,7 +243,7 @@ def test_fits_in_a_pool_inside_a_run_belong_to_it(recording):
 
 
 def prepare_and_train():
-    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame = pd.DataFrame(X.copy(), columns=list("abcd"))
     frame["kind"] = np.where(frame["a"] > 5, "big", "small")
     frame.loc[::7, "b"] = np.nan
     frame["b"] = SimpleImputer().fit_transform(frame[["b"]])
