@@ -7,7 +7,6 @@ half of one and a killed writer leaves only a temporary file behind.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 from collections.abc import Generator
@@ -35,6 +34,8 @@ class BlobWriter:
     """A file-like object that hashes what it writes; `blob` is set once it was kept."""
 
     def __init__(self, descriptor: int) -> None:
+        import hashlib  # OpenSSL: a program that stores no file does not wait for it
+
         self._descriptor = descriptor
         self._digest = hashlib.sha256()
         self.size = 0

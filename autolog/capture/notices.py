@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from dataclasses import dataclass
 
@@ -12,10 +11,6 @@ from autolog.tracking import printing
 from autolog.tracking.run import LiveRun
 
 __all__ = ["Notice", "every", "fault", "keep_with", "tell"]
-
-_logger = logging.getLogger("autolog")
-_logger.addHandler(logging.NullHandler())
-_logger.propagate = False  # a program's own logging stays as it was, unless it asks for ours
 
 
 @dataclass(slots=True)
@@ -41,9 +36,20 @@ def tell(key: str, text: str, run: LiveRun | None = None) -> None:
             _notices[key, text] = Notice(key, text)
     if known is None:
         printing.count_notice()
-        _logger.warning("%s", text)
+        _log(text)
     if run is not None:
         run.log_event("notice", {"key": key, "text": text})
+
+
+def _log(text: str) -> None:
+    """Write to the logger `autolog`, which is silent unless the program gives it a handler."""
+    import logging
+
+    logger = logging.getLogger("autolog")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+    logger.warning("%s", text)
 
 
 def fault(where: str, exception: BaseException) -> None:

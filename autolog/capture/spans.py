@@ -13,7 +13,6 @@ from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from autolog.artifacts.staging import TooLarge
 from autolog.capture import notices
 from autolog.entities import Status
 from autolog.errors import AutologError
@@ -141,7 +140,7 @@ class CaptureSpan:
         if capped:
             limit = min(limit, _DATA_LIMIT)
         refused = self.run.save_model(snapshot, limit=limit)
-        if isinstance(refused, TooLarge):
+        if refused is not None:
             option = 'log_models="always"' if capped else f"max_model_mb={_next_limit(limit)}"
             reason = "holds training rows and " if capped else ""
             notices.tell(

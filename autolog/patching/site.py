@@ -245,8 +245,10 @@ class Site:
             instance, leading = args[0], 1
         elif instance is not None and type(instance) is ModuleType:
             instance = None  # What a builtin calls its `__self__`.
-        elif type(original) is BuiltinMethodType and isinstance(original.__self__, type):
-            instance = original.__self__  # A class method written in C, `object.__init_subclass__`.
+        elif type(original) is BuiltinMethodType:
+            owner: object = getattr(original, "__self__", None)
+            if isinstance(owner, type):  # A class method in C, `object.__init_subclass__`.
+                instance = owner
         try:
             frame = _get_frame(2)
         except ValueError:  # A thread may start in a watched function.

@@ -12,8 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from autolog import settings
-from autolog.artifacts import models
-from autolog.artifacts.blobs import BlobFolder
+from autolog.artifacts.manifest import STAGED
 from autolog.entities import Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, UsageError
 from autolog.tracking.run import LiveRun
@@ -118,6 +117,9 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         NotFoundError: there is no such run or model.
         ModelError: it cannot be loaded or would have to be trusted.
     """
+    from autolog.artifacts import loading
+    from autolog.artifacts.blobs import BlobFolder
+
     reference = _reference(run)
     with _reading() as store:
         saved = store.details(reference).models
@@ -125,14 +127,14 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         folder = BlobFolder(store.location.artifacts)
         files = [folder.path(file.uri) for file in chosen.files]
         database = store.location.database
-        own = database is not None and models.owned_by_this_user(database, *files)
-        instance = models.load(chosen, folder, trusted=own or allow_pickle)
+        own = database is not None and loading.owned_by_this_user(database, *files)
+        instance = loading.load(chosen, folder, trusted=own or allow_pickle)
         known = {(model.name, model.format) for model in saved}
         if (chosen.name, chosen.manifest.get("convert_to")) not in known:
             with contextlib.suppress(AutologError):  # the model itself has been loaded
-                converted = models.convert(chosen, instance, folder)
+                converted = loading.convert(chosen, instance, folder)
                 if converted is not None and store.writable:
-                    store.record_model(reference, converted.model)
+                    store.record_model(reference, converted)
         return instance
 
 
@@ -163,5 +165,5 @@ def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
             if name is not None
             else f"run {reference} has several models, name one: {', '.join(names)}"
         )
-    staged = [model for model in fitting if model.format == models.STAGED]
+    staged = [model for model in fitting if model.format == STAGED]
     return (staged or fitting)[0]

@@ -14,9 +14,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from autolog.artifacts import models
-from autolog.artifacts.blobs import Blob
-from autolog.artifacts.staging import TooLarge, stage
+from autolog.artifacts.manifest import STAGED, STAGED_FILE, manifest, snapshot
 from autolog.entities import Kind, Phase, Status
 from autolog.errors import UsageError
 from autolog.journal.records import (
@@ -35,6 +33,8 @@ from autolog.tracking.values import as_float, as_floats, plain_mapping
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from autolog.artifacts.blobs import Blob
+    from autolog.artifacts.staging import TooLarge
     from autolog.integration import Snapshot
     from autolog.journal.writer import Writer
     from autolog.tracking.recorder import Recorder
@@ -268,26 +268,28 @@ class LiveRun:
         Raises:
             ModelError: it cannot be pickled.
         """
-        self.save_model(models.snapshot(model), name)
+        self.save_model(snapshot(model), name)
 
     def save_model(
         self, snapshot: Snapshot, name: str = "model", *, limit: int = sys.maxsize
     ) -> TooLarge | None:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
+        from autolog.artifacts.staging import TooLarge, stage
+
         staged = stage(snapshot.model, self._recorder.blobs, limit=limit)
         if isinstance(staged, TooLarge):
             return staged
-        path = f"{name}/{models.STAGED_FILE}"
+        path = f"{name}/{STAGED_FILE}"
         self._store(path, staged.blob)
         self._append(
             ModelSaved(
                 run=self._number(),
                 name=name,
-                format=models.STAGED,
+                format=STAGED,
                 safe=False,
                 size=staged.blob.size,
                 paths=[path],
-                manifest=models.manifest(snapshot, by_value=staged.by_value),
+                manifest=manifest(snapshot, by_value=staged.by_value),
                 wall_us=self._writer.now_us(),
             )
         )

@@ -1,4 +1,4 @@
-"""Models: how they are described when they are stored, and how they are loaded again.
+"""How a stored model is loaded again, and stored in its safe format.
 
 The trainer stages a pickle. Whoever loads it from their own embedded store gets it without a
 flag, since those bytes are as trusted as the program that wrote them; from a store of somebody
@@ -11,64 +11,20 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from autolog.artifacts.blobs import BlobFolder
+from autolog.artifacts.manifest import STAGED
 from autolog.discovery import discover, resolve
 from autolog.entities import Artifact, Model
 from autolog.errors import ModelError
-from autolog.integration import Format, Integration, Snapshot
+from autolog.integration import Format
 
-__all__ = [
-    "STAGED",
-    "STAGED_FILE",
-    "Converted",
-    "convert",
-    "load",
-    "manifest",
-    "owned_by_this_user",
-    "snapshot",
-]
-
-STAGED: Final = "pickle"
-STAGED_FILE: Final = "model.pkl"
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """A model in a safe format, stored and ready to be recorded."""
-
-    model: Model
-
-
-def snapshot(model: object) -> Snapshot:
-    """Describe any object for storing; the integration that knows its class gives the format."""
-    owner = _integration_of(type(model))
-    if owner is None:
-        return Snapshot(model=model, format=STAGED)
-    form = next((form.name for form in owner.formats if form.safe), STAGED)
-    return Snapshot(model=model, format=form)
-
-
-def manifest(snapshot: Snapshot, *, by_value: bool) -> dict[str, Any]:
-    """Describe a staged model: what it is, what it takes to load it, and how far to trust it."""
-    model: object = snapshot.model
-    kind = type(model)
-    return {
-        "class": f"{kind.__module__}.{kind.__qualname__}",
-        "convert_to": snapshot.format,
-        "python": platform.python_version(),
-        "versions": dict(snapshot.versions or {}),
-        "by_value": by_value,
-        "contains_data": snapshot.contains_data,
-        "signature": dict(snapshot.signature or {}),
-    }
+__all__ = ["convert", "load", "owned_by_this_user"]
 
 
 def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
@@ -103,7 +59,7 @@ def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
         return resolve(form.load)(Path(place))
 
 
-def convert(model: Model, instance: Any, folder: BlobFolder) -> Converted | None:
+def convert(model: Model, instance: Any, folder: BlobFolder) -> Model | None:
     """Store a loaded model in its safe format too; None if there is nothing to convert to.
 
     Raises:
@@ -126,15 +82,13 @@ def convert(model: Model, instance: Any, folder: BlobFolder) -> Converted | None
                 files.append(Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri))
     size = sum(file.size for file in files)
     details: dict[str, Any] = {**model.manifest, "converted_from": STAGED}
-    return Converted(
-        Model(
-            name=model.name,
-            format=form.name,
-            safe=form.safe,
-            size=size,
-            files=files,
-            manifest=details,
-        )
+    return Model(
+        name=model.name,
+        format=form.name,
+        safe=form.safe,
+        size=size,
+        files=files,
+        manifest=details,
     )
 
 
@@ -186,11 +140,3 @@ def _format(name: str) -> Format:
         f"no installed integration knows the model format {name!r};"
         " install the one that stored it (`autolog doctor` lists those that are there)"
     )
-
-
-def _integration_of(kind: type) -> Integration | None:
-    packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    for integration in discover().integrations.values():
-        if packages & {module.partition(".")[0] for module in integration.modules}:
-            return integration
-    return None

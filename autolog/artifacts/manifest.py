@@ -1,0 +1,49 @@
+"""How a stored model is described: what it is, what it takes to load it, how far to trust it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from autolog.integration import Integration, Snapshot
+
+__all__ = ["STAGED", "STAGED_FILE", "manifest", "snapshot"]
+
+STAGED: Final = "pickle"
+"""The format in which the trainer stores a model."""
+
+STAGED_FILE: Final = "model.pkl"
+
+
+def snapshot(model: object) -> Snapshot:
+    """Describe any object for storing; the integration that knows its class gives the format."""
+    owner = _integration_of(type(model))
+    if owner is None:
+        return Snapshot(model=model, format=STAGED)
+    form = next((form.name for form in owner.formats if form.safe), STAGED)
+    return Snapshot(model=model, format=form)
+
+
+def manifest(snapshot: Snapshot, *, by_value: bool) -> dict[str, Any]:
+    """Describe a staged model: what it is, what it takes to load it, and how far to trust it."""
+    model: object = snapshot.model
+    kind = type(model)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "convert_to": snapshot.format,
+        "python": sys.version.split()[0],
+        "versions": dict(snapshot.versions or {}),
+        "by_value": by_value,
+        "contains_data": snapshot.contains_data,
+        "signature": dict(snapshot.signature or {}),
+    }
+
+
+def _integration_of(kind: type) -> Integration | None:
+    from autolog.discovery import discover
+
+    packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    for integration in discover().integrations.values():
+        if packages & {module.partition(".")[0] for module in integration.modules}:
+            return integration
+    return None
