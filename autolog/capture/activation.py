@@ -19,16 +19,14 @@ from typing import Any, Final, Literal
 from autolog import settings
 from autolog.capture import notices
 from autolog.capture.attachment import Attachment, require_supported
-from autolog.capture.attribution import Attribution
+from autolog.capture.options import MEGABYTE, Options
 from autolog.discovery import by_name, discover, resolve
 from autolog.errors import IntegrationError, UsageError
 from autolog.integration import Integration
 from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
-from autolog.tracking import printing, recorder
+from autolog.store.location import locate
 
-__all__ = ["Activation", "Options", "activate", "attachments", "disable", "engine", "site_statuses"]
-
-_MEGABYTE: Final = 1_000_000
+__all__ = ["Activation", "activate", "attachments", "disable", "engine", "site_statuses"]
 
 _ELSEWHERE: Final = {
     "disable": "use autolog.disable(), or autolog(exclude=(...)) for some frameworks",
@@ -44,15 +42,6 @@ LogModels = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Options that hold for every integration."""
-
-    log_models: str = "auto"
-    max_model_bytes: int = 100 * _MEGABYTE
-    log_datasets: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class _State:
     """What is on: the integrations with their own options, and the common ones."""
 
@@ -63,7 +52,6 @@ class _State:
 _lock = threading.RLock()
 _state: _State | None = None
 _attachments: dict[str, Attachment] = {}
-_attribution = Attribution()
 
 
 def _on_fault(site: Site, integration: str, phase: str, exception: BaseException) -> None:
@@ -136,7 +124,7 @@ def activate(
         before = _state
         settings_before = settings.assigned()
         try:
-            _assign(store, experiment, tags, strict)
+            _assign(store, experiment, tags, silent=silent, strict=strict)
             wanted = dict(before.chosen) if before is not None else {}
             for integration in chosen:
                 if integration.name in left_out:
@@ -154,7 +142,6 @@ def activate(
             settings.reassign(settings_before)
             _switch(before)
             raise
-        printing.silence(silent)
         return Activation(before, settings_before)
 
 
@@ -201,7 +188,6 @@ def _switch(target: _State | None) -> None:
                 integration,
                 engine,
                 _watch,
-                _attribution,
                 own_options=chosen.get(name),
                 options=_current_options,
                 bridges_only=name not in chosen,
@@ -221,19 +207,26 @@ def _common(log_models: Any, max_model_mb: Any, log_datasets: Any) -> Options:
         raise UsageError(f'log_models={log_models!r}: expected "auto", "always" or "never"')
     if not isinstance(max_model_mb, (int, float)) or not max_model_mb >= 0:
         raise UsageError(f"max_model_mb={max_model_mb!r}: expected megabytes, 0 or more")
-    return Options(mode, int(min(max_model_mb, 1e12) * _MEGABYTE), bool(log_datasets))
+    return Options(mode, int(min(max_model_mb, 1e12) * MEGABYTE), bool(log_datasets))
 
 
 def _assign(
-    store: str | None, experiment: str | None, tags: Mapping[str, Any] | None, strict: bool
+    store: str | None,
+    experiment: str | None,
+    tags: Mapping[str, Any] | None,
+    *,
+    silent: bool,
+    strict: bool,
 ) -> None:
     if store is not None:
         settings.assign("store", str(store))
-        recorder.check_store()
+        locate(str(store))
     if experiment is not None:
         settings.assign("experiment", experiment)
     if tags is not None:
         settings.assign("tags", dict(tags))
+    if silent:
+        settings.assign("print", "never")
     if strict:
         settings.assign("strict", True)
 
@@ -302,18 +295,3 @@ def _names(given: Iterable[str], what: str) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in names):  # type: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"{what}={given!r}: expected names of frameworks")
     return names
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions of the frameworks that are loaded."""
-    found: dict[str, str] = {}
-    for integration in discover().integrations.values():
-        for name in integration.modules:
-            module = sys.modules.get(name)
-            if module is not None and hasattr(module, "__version__"):
-                found[integration.distributions[0]] = str(module.__version__)
-                break
-    return found
-
-
-recorder.report_versions(_versions)

@@ -1,40 +1,31 @@
-"""One integration while it is on: its sites wait for their modules and are undone together."""
+"""One integration while it is on: its sites wait for their modules and are undone together.
+
+Nothing here imports what records runs: a program that activates autolog and never trains does
+not wait for it.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from autolog.capture import notices, ownership, spans, suspension, workers
-from autolog.capture.attribution import Attribution
-from autolog.capture.watching import WatchedCall, open_span
+from autolog.capture import notices
 from autolog.discovery import resolve
 from autolog.errors import CompatError
-from autolog.integration import (
-    Attach,
-    Detach,
-    Hook,
-    Integration,
-    Patch,
-    Produced,
-    Role,
-    RoleOf,
-    Span,
-)
+from autolog.integration import Attach, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
-from autolog.tracking import context
 
 if TYPE_CHECKING:
-    from autolog.capture.activation import Options
+    from autolog.capture.options import Options
+    from autolog.capture.port import Port
     from autolog.compat.view import CompatView
 
-__all__ = ["Attachment"]
+__all__ = ["Attachment", "require_supported"]
 
 
 class Attachment:
-    """Applies an integration's sites, and is the `Capture` that its hooks get.
+    """Applies an integration's sites once their modules are there, and undoes them.
 
     Args:
         integration: the declaration.
@@ -48,7 +39,6 @@ class Attachment:
         integration: Integration,
         engine: Engine,
         watch: ModuleWatch,
-        attribution: Attribution,
         *,
         own_options: Any,
         options: Callable[[], Options],
@@ -58,18 +48,13 @@ class Attachment:
         self.bridges_only = bridges_only
         self._engine = engine
         self._watch = watch
-        self._attribution = attribution
         self._own_options = own_options
         self._options = options
+        self._port: Port | None = None
         self._views: dict[str, CompatView] = {}
         self._undo: list[Callable[[], None]] = []
         self._states: dict[int, SiteStatus] = {}
         self._on = False
-
-    @property
-    def options(self) -> Any:
-        """The integration's own options."""
-        return self._own_options
 
     def start(self) -> None:
         """Wait for the modules of all sites, or apply them at once if they are imported."""
@@ -125,78 +110,6 @@ class Attachment:
                 notices.tell("compat", known.note)
         return known
 
-    # -- the contract ------------------------------------------------------------------------
-
-    def patch(
-        self,
-        owner: Any,
-        attribute: str,
-        hook: Hook | None,
-        *,
-        role: Role | RoleOf = "watch",
-        kind: str = "fit",
-    ) -> Detach:
-        """Watch one attribute of a class or module."""
-        watched = WatchedCall(
-            self.integration.name,
-            hook,
-            role=role,
-            kind=kind,
-            options=self._options,
-            attribution=self._attribution,
-        )
-        handle = self._engine.apply(owner, attribute, self.integration.name, watched)
-        return lambda: self._engine.remove(handle)
-
-    def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
-        """Open a span by the ownership rules; None if the call must pass through."""
-        if suspension.suspended():
-            return None
-        stack = spans.stack()
-        user_run = context.current() if not stack else None
-        decision = ownership.decide(
-            role, owner, stack, user_run, worker=workers.is_framework_worker()
-        )
-        if decision in (ownership.Decision.PASS, ownership.Decision.WATCH):
-            return None
-        span = open_span(
-            decision,
-            role=role,
-            kind=kind,
-            owner=owner,
-            name=name,
-            integration=self.integration.name,
-            options=self._options(),
-        )
-        spans.enter(span)
-        if span.owns_run:
-            span.announce()
-        return span
-
-    def current(self) -> Span | None:
-        """Return the innermost open span of this context."""
-        return spans.current()
-
-    def enclosed(self, span: Span | None) -> AbstractContextManager[None]:
-        """Make `span` the innermost one inside the block."""
-        return spans.enclosed(span if isinstance(span, spans.CaptureSpan) else None)
-
-    def guard(self, name: str) -> bool:
-        """Whether the matrix activates this guard for the installed version."""
-        return name in self.view(self.integration.modules[0]).guards
-
-    def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
-        """Remember, by weak reference, that `thing` came from `span`."""
-        self._attribution.remember(thing, Produced(span, data))
-
-    def producer(self, thing: Any) -> Produced | None:
-        """Return who produced `thing`, or the array that it is a view of."""
-        return self._attribution.find(thing)
-
-    def notice(self, key: str, text: str) -> None:
-        """Tell the user something once."""
-        notices.tell(key, text, context.current() or context.last_trained())
-
     # -- applying ----------------------------------------------------------------------------
 
     def _applier(self, site: Patch | Attach) -> Callable[[Any], None]:
@@ -231,13 +144,27 @@ class Attachment:
 
     def _attach(self, site: Patch | Attach, module: Any) -> Callable[[], None]:
         if isinstance(site, Attach):
-            return resolve(site.attach)(self)
+            return resolve(site.attach)(self._capture())
         owner = module
         *path, attribute = site.target.split(".")
         for part in path:
             owner = getattr(owner, part)
         hook = resolve(site.hook) if site.hook is not None else None
-        return self.patch(owner, attribute, hook, role=site.role, kind=site.kind)
+        return self._capture().patch(owner, attribute, hook, role=site.role, kind=site.kind)
+
+    def _capture(self) -> Port:
+        """Make what the integration's hooks get, now that its framework is there."""
+        if self._port is None:
+            from autolog.capture.port import Port
+
+            self._port = Port(
+                self.integration,
+                self._engine,
+                own_options=self._own_options,
+                options=self._options,
+                guards=lambda: self.view(self.integration.modules[0]).guards,
+            )
+        return self._port
 
     def _note(self, site: Patch | Attach, state: Any, reason: str | None) -> None:
         self._states[id(site)] = SiteStatus(

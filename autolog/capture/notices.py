@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from autolog.errors import AutologError
-from autolog.tracking import printing
-from autolog.tracking.run import LiveRun
 
-__all__ = ["Notice", "every", "fault", "keep_with", "tell"]
+if TYPE_CHECKING:
+    from autolog.tracking.run import LiveRun
+
+__all__ = ["Notice", "count", "every", "fault", "keep_with", "tell"]
 
 
 @dataclass(slots=True)
@@ -35,7 +37,6 @@ def tell(key: str, text: str, run: LiveRun | None = None) -> None:
         else:
             _notices[key, text] = Notice(key, text)
     if known is None:
-        printing.count_notice()
         _log(text)
     if run is not None:
         run.log_event("notice", {"key": key, "text": text})
@@ -68,6 +69,11 @@ def keep_with(run: LiveRun | None, where: str, exception: BaseException) -> None
     with contextlib.suppress(AutologError):  # it may be the journal itself that fails
         error = f"{type(exception).__name__}: {exception}"
         run.log_event("logging_error", {"where": where, "error": error})
+
+
+def count() -> int:
+    """Return how many different things there are to tell."""
+    return len(_notices)
 
 
 def every() -> tuple[Notice, ...]:

@@ -11,9 +11,10 @@ import itertools
 import threading
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from autolog.capture import notices
+from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Status
 from autolog.errors import AutologError
 from autolog.integration import Snapshot
@@ -21,13 +22,9 @@ from autolog.journal.records import SpanClose, SpanOpen
 from autolog.tracking import context, opening, printing
 from autolog.tracking.run import LiveRun, outcome
 
-if TYPE_CHECKING:
-    from autolog.capture.activation import Options
-
 __all__ = ["CaptureSpan", "close", "current", "enclosed", "enter", "open_anywhere", "stack"]
 
-_MEGABYTE: Final = 1_000_000
-_DATA_LIMIT: Final = 16 * _MEGABYTE
+_DATA_LIMIT: Final = 16 * MEGABYTE
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
 _numbers = itertools.count(1)
@@ -145,7 +142,7 @@ class CaptureSpan:
             reason = "holds training rows and " if capped else ""
             notices.tell(
                 "model_not_stored",
-                f"the model {name} {reason}takes more than {limit // _MEGABYTE} MB and was not"
+                f"the model {name} {reason}takes more than {limit // MEGABYTE} MB and was not"
                 f" stored; autolog({option}) stores it",
                 self.run,
             )
@@ -272,4 +269,4 @@ def _leave(span: CaptureSpan) -> None:
 
 
 def _next_limit(limit: int) -> int:
-    return max(2 * limit // _MEGABYTE, 1)
+    return max(2 * limit // MEGABYTE, 1)

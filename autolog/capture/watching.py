@@ -18,7 +18,7 @@ from autolog.tracking import context, opening
 from autolog.tracking.run import LiveRun
 
 if TYPE_CHECKING:
-    from autolog.capture.activation import Options
+    from autolog.capture.options import Options
     from autolog.patching.call import EngineCall
 
 __all__ = ["WatchedCall", "open_span"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from autolog import settings
 if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
-__all__ = ["closing", "count_notice", "ended", "evaluated", "opened", "silence"]
+__all__ = ["closing", "count_notices", "ended", "evaluated", "opened"]
 
 _LOWER_IS_BETTER: Final = ("loss", "error", "mse", "rmse", "mae", "mape", "deviance", "inertia")
 
@@ -26,21 +27,15 @@ class _Tally:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.silent = False
         self.runs = 0
         self.by_status: dict[str, int] = {}
         self.best: dict[str, tuple[float, str]] = {}
-        self.notices = 0
+        self.notices: Callable[[], int] = lambda: 0
         self.place = ""
         self.last_name = ""
 
 
 _tally = _Tally()
-
-
-def silence(silent: bool) -> None:
-    """Turn both lines off or on for this process."""
-    _tally.silent = silent
 
 
 def opened(run: LiveRun) -> None:
@@ -71,9 +66,9 @@ def evaluated(run: LiveRun, key: str, value: float) -> None:
         _tally.best[key] = (value, run.name)
 
 
-def count_notice() -> None:
-    """Count something the user should look at."""
-    _tally.notices += 1
+def count_notices(count: Callable[[], int]) -> None:
+    """Say how to find out how many notices there are."""
+    _tally.notices = count
 
 
 def closing() -> None:
@@ -86,14 +81,15 @@ def closing() -> None:
         f"best {key} {value:.4g}" + (f" ({name})" if _tally.runs > 1 else "")
         for key, (value, name) in list(_tally.best.items())[:2]
     ]
-    if _tally.notices:
-        parts.append(f"{_tally.notices} notice{'s' if _tally.notices > 1 else ''} (see show)")
+    notices = _tally.notices()
+    if notices:
+        parts.append(f"{notices} notice{'s' if notices > 1 else ''} (see show)")
     look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
     _say(f"{', '.join(parts)}: {look}")
 
 
 def _say(line: str) -> None:
-    if _tally.silent or not _wanted():
+    if not _wanted():
         return
     try:
         sys.stderr.write(f"autolog: {line}\n")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Recorder",
     "all_recorders",
-    "check_store",
     "current_recorder",
     "on_start",
     "report_versions",
@@ -126,16 +125,6 @@ def current_recorder() -> Recorder:
     if recorder is None:
         recorder = _recorders[location.uri] = Recorder(location)
     return recorder
-
-
-def check_store() -> None:
-    """Find the store that the settings name, so that a mistake in it is reported at once.
-
-    Raises:
-        UsageError: the store's name makes no sense.
-        StoreError: this version has no such store.
-    """
-    current_recorder()
 
 
 def all_recorders() -> list[Recorder]:

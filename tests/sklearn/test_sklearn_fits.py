@@ -498,9 +498,9 @@ def test_nothing_is_kept_alive_and_no_table_grows(recording):
     import gc
     import weakref
 
-    from autolog.capture import activation
+    from autolog.capture import port
 
-    entries = len(activation._attribution)
+    entries = len(port._attribution)
     alive = []
     for _ in range(50):
         data, target = make_regression(20, 3)
@@ -509,4 +509,4 @@ def test_nothing_is_kept_alive_and_no_table_grows(recording):
     del model, data, target
     gc.collect()
     assert not [reference for reference in alive if reference() is not None]
-    assert len(activation._attribution) == entries
+    assert len(port._attribution) == entries

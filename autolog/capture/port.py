@@ -1,0 +1,132 @@
+"""What autolog offers an integration's hooks while it is on: the `Capture` of the contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from autolog.capture import notices, ownership, spans, suspension, workers
+from autolog.capture.attribution import Attribution
+from autolog.capture.options import Options
+from autolog.capture.watching import WatchedCall, open_span
+from autolog.discovery import discover
+from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
+from autolog.patching import Engine
+from autolog.tracking import context, printing, recorder
+
+__all__ = ["Port"]
+
+_attribution = Attribution()
+"""Shared by all integrations: a metric of one may be computed on predictions of another."""
+
+
+class Port:
+    """The `Capture` of one integration."""
+
+    def __init__(
+        self,
+        integration: Integration,
+        engine: Engine,
+        *,
+        own_options: Any,
+        options: Callable[[], Options],
+        guards: Callable[[], frozenset[str]],
+    ) -> None:
+        self._integration = integration
+        self._engine = engine
+        self._own_options = own_options
+        self._options = options
+        self._guards = guards
+
+    @property
+    def options(self) -> Any:
+        """The integration's own options."""
+        return self._own_options
+
+    def patch(
+        self,
+        owner: Any,
+        attribute: str,
+        hook: Hook | None,
+        *,
+        role: Role | RoleOf = "watch",
+        kind: str = "fit",
+    ) -> Detach:
+        """Watch one attribute of a class or module."""
+        watched = WatchedCall(
+            self._integration.name,
+            hook,
+            role=role,
+            kind=kind,
+            options=self._options,
+            attribution=_attribution,
+        )
+        handle = self._engine.apply(owner, attribute, self._integration.name, watched)
+        return lambda: self._engine.remove(handle)
+
+    def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
+        """Open a span by the ownership rules; None if the call must pass through."""
+        if suspension.suspended():
+            return None
+        stack = spans.stack()
+        user_run = context.current() if not stack else None
+        decision = ownership.decide(
+            role, owner, stack, user_run, worker=workers.is_framework_worker()
+        )
+        if decision in (ownership.Decision.PASS, ownership.Decision.WATCH):
+            return None
+        span = open_span(
+            decision,
+            role=role,
+            kind=kind,
+            owner=owner,
+            name=name,
+            integration=self._integration.name,
+            options=self._options(),
+        )
+        spans.enter(span)
+        if span.owns_run:
+            span.announce()
+        return span
+
+    def current(self) -> Span | None:
+        """Return the innermost open span of this context."""
+        return spans.current()
+
+    def enclosed(self, span: Span | None) -> AbstractContextManager[None]:
+        """Make `span` the innermost one inside the block."""
+        return spans.enclosed(span if isinstance(span, spans.CaptureSpan) else None)
+
+    def guard(self, name: str) -> bool:
+        """Whether the matrix activates this guard for the installed version."""
+        return name in self._guards()
+
+    def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
+        """Remember, by weak reference, that `thing` came from `span`."""
+        _attribution.remember(thing, Produced(span, data))
+
+    def producer(self, thing: Any) -> Produced | None:
+        """Return who produced `thing`, or the array that it is a view of."""
+        return _attribution.find(thing)
+
+    def notice(self, key: str, text: str) -> None:
+        """Tell the user something once."""
+        notices.tell(key, text, context.current() or context.last_trained())
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the frameworks that are loaded."""
+    found: dict[str, str] = {}
+    for integration in discover().integrations.values():
+        for name in integration.modules:
+            module = sys.modules.get(name)
+            if module is not None and hasattr(module, "__version__"):
+                found[integration.distributions[0]] = str(module.__version__)
+                break
+    return found
+
+
+recorder.report_versions(_versions)
+printing.count_notices(notices.count)
