@@ -10,9 +10,10 @@ import contextlib
 import os
 import secrets
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from autolog.errors import StoreError
 
@@ -21,8 +22,7 @@ __all__ = ["Blob", "BlobFolder", "BlobWriter"]
 _PIECE: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True):
     """A stored file: its digest, its size in bytes and its place relative to the folder."""
 
     sha256: str

@@ -11,8 +11,9 @@ from __future__ import annotations
 import pickle
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from autolog.artifacts.blobs import Blob, BlobFolder
 from autolog.errors import ModelError
@@ -22,16 +23,14 @@ __all__ = ["Staged", "TooLarge", "stage"]
 PROTOCOL: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True):
     """A model's bytes in the store. `by_value`: code of `__main__` travels inside (cloudpickle)."""
 
     blob: Blob
     by_value: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TooLarge:
+class TooLarge(msgspec.Struct, frozen=True):
     """The model was not written: it needs at least `size` bytes."""
 
     size: int

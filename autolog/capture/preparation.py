@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 __all__ = ["Step", "add", "take"]
 
@@ -18,13 +19,12 @@ _LIMIT: Final = 1000
 """A service that only transforms must not collect steps for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """A preparation: its report, the span of its results, and the spans whose results it took."""
 
     report: dict[str, Any]
-    span: object
-    sources: tuple[object, ...]
+    span: Any
+    sources: tuple[Any, ...]
 
 
 class _Thread(threading.local):

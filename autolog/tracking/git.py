@@ -6,15 +6,14 @@ training would give it a child to wait for.
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 __all__ = ["Checkout", "find_checkout", "is_dirty"]
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(msgspec.Struct, frozen=True):
     """A git work tree. `commit` is None before the first one, `branch` on a detached head."""
 
     root: Path
@@ -39,6 +38,8 @@ def find_checkout(start: Path) -> Checkout | None:
 
 def is_dirty(root: Path, timeout: float) -> bool | None:
     """Whether tracked files differ from the commit; None if git is absent or too slow."""
+    import subprocess
+
     command = [
         "git", "--no-optional-locks", "-C", str(root),
         "status", "--porcelain", "--untracked-files=no",

@@ -8,12 +8,12 @@ when the program ends.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from autolog import settings
 from autolog.journal.records import Process
@@ -21,12 +21,10 @@ from autolog.tracking.git import Checkout, find_checkout, is_dirty
 
 __all__ = ["Source", "at_exit", "at_start", "find_source", "redact", "user_name"]
 
-_SECRET: Final = re.compile(r"(?i)(token|secret|passwd|password|api[-_]?key|credential)")
-_USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SECRETS: Final = ("token", "secret", "passwd", "password", "apikey", "credential")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """What is running: a `script`, `module`, `notebook` or `interactive` session.
 
     `name` is what a reader knows it by (a path, a dotted name), `stem` what an experiment is
@@ -83,12 +81,25 @@ def redact(arguments: Iterable[str]) -> list[str]:
             hide_next = False
             continue
         hide_next = False
-        if sign and _SECRET.search(name):
+        if sign and _is_secret(name):
             cleaned.append(f"{name}=***")
             continue
-        hide_next = argument.startswith("-") and bool(_SECRET.search(argument))
-        cleaned.append(_USERINFO.sub("***", argument))
+        hide_next = argument.startswith("-") and _is_secret(argument)
+        cleaned.append(_without_userinfo(argument))
     return cleaned
+
+
+def _is_secret(name: str) -> bool:
+    word = name.lower().replace("-", "").replace("_", "")
+    return any(secret in word for secret in _SECRETS)
+
+
+def _without_userinfo(argument: str) -> str:
+    scheme, sign, rest = argument.partition("://")
+    host, slash, path = rest.partition("/")
+    if not sign or "@" not in host:
+        return argument
+    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"
 
 
 def at_start(source: Source, versions: dict[str, str], details: dict[str, Any]) -> Process:

@@ -142,8 +142,8 @@ class _Estimators:
             self._watch_results(extract.class_of(estimator))
             return
         span.metrics({"fit_seconds": seconds})
-        for facts in extract.learned(estimator):
-            span.metrics(facts.values, step=facts.step)
+        for numbers, step in extract.learned(estimator):
+            span.metrics(numbers, step=step)
         best = extract.best_params(estimator)
         if best:
             span.params(best)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Final, cast
 
 __all__ = [
-    "Facts",
     "best_params",
     "class_name",
     "class_of",
@@ -66,14 +64,6 @@ _KEEPS_ROWS: Final = frozenset(
 _CONTAINERS: Final = frozenset({"cupy", "jax", "numpy", "pandas", "polars", "scipy", "torch"})
 
 _MAX_COLUMNS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Numbers that a fitted estimator knows, at one step of its training."""
-
-    values: dict[str, float]
-    step: int | None = None
 
 
 def class_of(thing: object) -> type[object]:
@@ -130,8 +120,11 @@ def best_params(estimator: Any) -> dict[str, Any]:
     return {f"best.{key}": _described(value) for key, value in found.items()}
 
 
-def learned(estimator: Any) -> Iterator[Facts]:
-    """Yield what a fitted estimator already knows; a pipeline speaks for its last step."""
+def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
+    """Yield the numbers that a fitted estimator knows, each group with the step it belongs to.
+
+    A pipeline speaks for its last step.
+    """
     last = _last_step(estimator)
     known = (
         {**known_of(last), **known_of(estimator)} if last is not estimator else known_of(estimator)
@@ -142,10 +135,10 @@ def learned(estimator: Any) -> Iterator[Facts]:
         if number is not None:
             scalars[name.rstrip("_")] = number
     if scalars:
-        yield Facts(scalars)
+        yield scalars, None
     for name in _SERIES:
         for step, value in enumerate(_numbers(known.get(name))):
-            yield Facts({name.rstrip("_"): value}, step)
+            yield {name.rstrip("_"): value}, step
 
 
 def model_to_store(estimator: Any) -> Any:

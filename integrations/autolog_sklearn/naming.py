@@ -7,25 +7,24 @@ the name in the caller's source stands (`X_test` gives `test`), and `eval` where
 from __future__ import annotations
 
 import os
-import re
 import sys
 import weakref
-from dataclasses import dataclass
 from typing import Any, Final
 
 from autolog.integration import Call, Span
 
 __all__ = ["References", "data_name", "first_name", "written_in_sklearn"]
 
-_DECORATION: Final = re.compile(r"^[Xxy]_(?=.)|(?<=.)_[Xy]$")
 _NAMELESS: Final = frozenset({"X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
 
 
-@dataclass(frozen=True, slots=True)
 class References:
     """Weak references to the data that a model was fitted on."""
 
-    references: tuple[weakref.ref[Any], ...]
+    __slots__ = ("_references",)
+
+    def __init__(self, references: tuple[weakref.ref[Any], ...]) -> None:
+        self._references = references
 
     @classmethod
     def of(cls, *data: Any) -> References:
@@ -40,7 +39,7 @@ class References:
 
     def holds(self, data: Any) -> bool:
         """Whether `data` is one of the objects, which are still alive."""
-        return data is not None and any(reference() is data for reference in self.references)
+        return data is not None and any(reference() is data for reference in self._references)
 
 
 def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
@@ -50,7 +49,11 @@ def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
         return "train"
     if source_name is None or source_name in _NAMELESS:
         return None
-    return _DECORATION.sub("", source_name)
+    for prefix in ("X_", "x_", "y_", "Y_"):
+        source_name = source_name.removeprefix(prefix) or source_name
+    for suffix in ("_X", "_y"):
+        source_name = source_name.removesuffix(suffix) or source_name
+    return source_name
 
 
 def written_in_sklearn(call: Call) -> bool:
