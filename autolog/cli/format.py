@@ -8,7 +8,7 @@ import time
 import unicodedata
 from typing import Any, Final, cast
 
-__all__ = ["ago", "clock", "count", "duration", "number", "plain", "shape", "size", "value"]
+__all__ = ["age", "ago", "clock", "count", "duration", "number", "plain", "shape", "size", "value"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -37,22 +37,27 @@ def duration(milliseconds: float) -> str:
     raise AssertionError("a minute or more has a unit")
 
 
-def ago(then: int, now: float | None = None) -> str:
-    """Write a moment (ms since the epoch) by its age, and by its date once that is a week.
+def age(then: int, now: float | None = None) -> str:
+    """Write how long ago a moment was, in one unit: `5 s`, `41 min`, `3 d`.
 
     Args:
-        then: the moment.
+        then: milliseconds since the epoch.
         now: seconds since the epoch; the clock's by default.
     """
-    age = (time.time() if now is None else now) - then / 1000
-    if age >= _WEEK or age < -_MINUTE:  # a future time is another machine's clock
-        return time.strftime("%Y-%m-%d", time.localtime(then / 1000))
-    if age < 1:
-        return "now"
+    passed = (time.time() if now is None else now) - then / 1000
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
-        if age >= unit:
-            return f"{int(age // unit)} {name} ago"
-    raise AssertionError("a second or more has a unit")
+        if passed >= unit:
+            return f"{int(passed // unit)} {name}"
+    return "now"
+
+
+def ago(then: int, now: float | None = None) -> str:
+    """Write a moment by its age, and by its date once that is a week; see `age`."""
+    passed = (time.time() if now is None else now) - then / 1000
+    if passed >= _WEEK or passed < -_MINUTE:  # a future time is another machine's clock
+        return time.strftime("%Y-%m-%d", time.localtime(then / 1000))
+    written = age(then, now)
+    return written if written == "now" else f"{written} ago"
 
 
 def clock(then: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from autolog.cli import format as written
 from autolog.cli.output import status_text, table
@@ -18,13 +19,20 @@ __all__ = ["forest", "run_time", "runs_table"]
 
 _MAX_METRICS: Final = 4
 _GAP: Final = 2
+
+_SPARED: Final = ("KIND", "EXPERIMENT")
+"""Columns that give way to a metric in a narrow terminal, the first one first."""
+
 _GUIDE: Final = 4
 """Columns that each level of a tree is indented by."""
 
 _CHILDREN: Final = 25
 """More children of a run than these are counted, not drawn."""
 
-_SAID_BY_TIME: Final = frozenset({"fit_seconds"})
+_NOT_TELLING: Final = frozenset({"fit_seconds", "n_features_in"})
+"""Metrics that are no news in a listing: beside the run's time, or of the data alone."""
+
+_Layout = dict[str, "list[Text]"]
 
 
 def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int) -> RenderableType:
@@ -35,20 +43,18 @@ def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int) -> Rende
         metrics: keys to show; if none, those that most of the runs have.
         width: columns of the terminal.
     """
-    from rich.cells import cell_len
-
-    several = len({run.experiment for run in runs}) > 1
-    fixed = [_fixed_cells(run, several) for run in runs]
-    titles = ["RUN", "KIND", "STATUS", "STARTED", "TIME", *(["EXPERIMENT"] if several else [])]
-    widths = [
-        max(len(title), *(cell_len(str(row[at])) for row in fixed))
-        for at, title in enumerate(titles)
-    ]
-    keys = list(metrics) or _telling_keys(runs, width - sum(widths) - _GAP * len(widths))
-    made = table(*titles, *map(written.plain, keys), right=("TIME", *map(written.plain, keys)))
-    for run, cells in zip(runs, fixed, strict=True):
+    columns = _columns(runs)
+    layouts = _layouts(columns)
+    layout = next((one for one in layouts if _keys(runs, metrics, width - _width(one))), columns)
+    while _width(layout) > width and layout is not layouts[-1]:
+        layout = layouts[layouts.index(layout) + 1]
+    keys = _keys(runs, metrics, width - _width(layout))
+    made = table(*layout, *map(written.plain, keys), right=("TIME", *map(written.plain, keys)))
+    for title, column in zip(layout, made.columns, strict=False):
+        column.no_wrap = title != "RUN"
+    for at, run in enumerate(runs):
         values = [_metric(run, key) for key in keys]
-        made.add_row(*cells, *values)
+        made.add_row(*(cells[at] for cells in layout.values()), *values)
     return made
 
 
@@ -90,29 +96,51 @@ def run_time(run: Run, now_ms: float) -> str:
     return written.duration(end - run.start_time)
 
 
-def _fixed_cells(run: Run, several: bool) -> list[Any]:
-    import time
-
+def _columns(runs: Sequence[Run]) -> _Layout:
+    """Return the cells that are not metrics, by the title of their column."""
     from rich.text import Text
 
-    cells: list[Any] = [
-        Text(written.plain(run.name), style="bold"),
-        run.kind,
-        status_text(run.status),
-        written.ago(run.start_time),
-        run_time(run, time.time() * 1000),
-    ]
-    if several:
-        cells.append(Text(written.plain(run.experiment)))
-    return cells
+    now = time.time() * 1000
+    columns: _Layout = {
+        "RUN": [Text(written.plain(run.name), style="bold") for run in runs],
+        "KIND": [Text(run.kind) for run in runs],
+        "STATUS": [status_text(run.status) for run in runs],
+        "AGE": [Text(written.age(run.start_time)) for run in runs],
+        "TIME": [Text(run_time(run, now)) for run in runs],
+    }
+    if len({run.experiment for run in runs}) > 1:
+        columns["EXPERIMENT"] = [Text(written.plain(run.experiment)) for run in runs]
+    return columns
+
+
+def _layouts(columns: _Layout) -> list[_Layout]:
+    """Return the columns with less and less of what a narrow terminal can do without."""
+    layouts = [columns]
+    for title in _SPARED:
+        layouts.append({name: cells for name, cells in layouts[-1].items() if name != title})
+    return layouts
+
+
+def _width(layout: _Layout) -> int:
+    """Return how wide the columns are, each with the gap behind it."""
+    return sum(
+        max(len(title), *(cell.cell_len for cell in cells)) + _GAP
+        for title, cells in layout.items()
+    )
+
+
+def _keys(runs: Sequence[Run], metrics: Sequence[str], room: int) -> list[str]:
+    """Return the metrics to show in `room` columns: those asked for, else the most telling."""
+    return list(metrics) or _telling_keys(runs, room)
 
 
 def _line(run: Run, metrics: Sequence[str], room: int) -> Text:
     """Return a run as a node of a tree, with the metrics that fit into `room` columns."""
     from rich.text import Text
 
-    name, kind, status, started, took = _fixed_cells(run, several=False)
-    line = Text.assemble(name, "  ", status, "  ", (f"{kind}, {started}, {took}", "dim"))
+    took = run_time(run, time.time() * 1000)
+    line = Text.assemble((written.plain(run.name), "bold"), "  ", status_text(run.status))
+    line.append(f"  {run.kind}, {written.ago(run.start_time)}, {took}", style="dim")
     keys = list(metrics) or sorted(_evaluations(run))[:2] or _plain_keys(run)[:2]
     for key in keys:
         entry = Text.assemble(f"  {written.plain(key)} ", (_metric(run, key), "bold"))
@@ -134,11 +162,12 @@ def _telling_keys(runs: Sequence[Run], room: int) -> list[str]:
         return (not common, key not in evaluated, key.startswith("n_"), -having[key])
 
     chosen: list[str] = []
-    for key in sorted((key for key in having if key not in _SAID_BY_TIME), key=rank):
+    for key in sorted((key for key in having if key not in _NOT_TELLING), key=rank):
         widest = max(len(written.plain(key)), *(len(_metric(run, key)) for run in runs))
-        if len(chosen) < _MAX_METRICS and widest + _GAP <= room:
-            chosen.append(key)
-            room -= widest + _GAP
+        if len(chosen) == _MAX_METRICS or widest > room:
+            break  # a lesser key that is short enough would tell less than it seems to
+        chosen.append(key)
+        room -= widest + _GAP
     return chosen
 
 
@@ -147,7 +176,7 @@ def _evaluations(run: Run) -> list[str]:
 
 
 def _plain_keys(run: Run) -> list[str]:
-    return [key for key in run.metrics if key not in _SAID_BY_TIME and not key.startswith("n_")]
+    return [key for key in run.metrics if key not in _NOT_TELLING and not key.startswith("n_")]
 
 
 def _metric(run: Run, key: str) -> str:

@@ -184,7 +184,7 @@ def _models(details: RunDetails) -> Iterator[RenderableType]:
             remarks.append("holds training rows")
         rows.add_row(
             written.plain(model.name),
-            written.plain(str(model.manifest.get("class", ""))),
+            written.plain(str(model.manifest.get("class", "")).rpartition(".")[2]),
             written.plain(model.format),
             written.size(model.size),
             ", ".join(remarks),

@@ -39,6 +39,11 @@ def test_a_moment_is_told_by_its_age(seconds: float, text: str) -> None:
     assert written.ago(int((NOW - seconds) * 1000), NOW) == text
 
 
+def test_an_age_has_one_unit_however_old_it_is() -> None:
+    assert written.age(int((NOW - 400 * 86400) * 1000), NOW) == "400 d"
+    assert written.age(int((NOW + 60) * 1000), NOW) == "now"
+
+
 @pytest.mark.parametrize("seconds", [8 * 86400, -3600])
 def test_a_moment_long_ago_or_in_the_future_is_told_by_its_date(seconds: float) -> None:
     assert written.ago(int((NOW - seconds) * 1000), NOW).startswith("2027-01-")

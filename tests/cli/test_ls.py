@@ -59,7 +59,7 @@ def test_a_pipe_gets_a_line_a_run_without_colours(recorded: Path, tmp_path: Path
     done = command("ls", store=recorded, cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert len(lines) == 1 + 5
-    assert lines[0].split()[:5] == ["RUN", "KIND", "STATUS", "STARTED", "TIME"]
+    assert lines[0].split()[:5] == ["RUN", "KIND", "STATUS", "AGE", "TIME"]
     assert "\x1b" not in done.stdout
     assert all(line == line.rstrip() for line in lines)
 
@@ -71,6 +71,17 @@ def test_a_line_is_never_wider_than_the_terminal(
     for words in (("ls",), ("ls", "--tree")):
         out = invoke(*words, store=recorded, COLUMNS=str(columns)).stdout
         assert max(map(len, out.splitlines())) <= columns
+
+
+def test_a_narrow_terminal_loses_columns_before_it_loses_values(
+    recorded: Path, invoke: Invoke
+) -> None:
+    wide = invoke("ls", "-e", "scored", store=recorded, COLUMNS="120").stdout.splitlines()
+    narrow = invoke("ls", "-e", "scored", store=recorded, COLUMNS="60").stdout.splitlines()
+    assert wide[0].split()[:6] == ["RUN", "KIND", "STATUS", "AGE", "TIME", "test/score"]
+    assert narrow[0].split() == ["RUN", "STATUS", "AGE", "TIME", "test/score"]
+    (run,) = strict_json(invoke("ls", "-e", "scored", "--json", store=recorded).stdout)
+    assert float(narrow[1].split()[-1]) == pytest.approx(run["metrics"]["test/score"], abs=1e-4)
 
 
 def test_the_experiment_is_a_column_only_if_there_are_several(
