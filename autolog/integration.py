@@ -85,7 +85,8 @@ class Patch:
     Args:
         module: where it lives; importing this module is what triggers the patch.
         target: the attribute path inside the module, `"Model.fit"` or `"train"`.
-        hook: `"package.module:NAME"` of a `Hook`, or None to take part in ownership only.
+        hook: `"package.module:NAME"` of a `Hook`, or of a function `make(capture) -> Hook` for
+            one that needs options; None to take part in ownership only.
         role: see `Role`.
         kind: the `kind` of a run that this call opens (`fit`, `search`, ...).
         when: a PEP 440 specifier on the framework's version; None is always.
@@ -364,6 +365,13 @@ class Capture(Protocol):
 
     def producer(self, thing: Any) -> Produced | None:
         """Who produced `thing`, or the array that it is a view of."""
+        ...
+
+    def guarded(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Wrap a callback given to a framework, so that its errors never reach the training.
+
+        They are counted and shown once; after three the callback does nothing any more.
+        """
         ...
 
     def notice(self, key: str, text: str) -> None:

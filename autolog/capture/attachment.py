@@ -150,6 +150,8 @@ class Attachment:
         for part in path:
             owner = getattr(owner, part)
         hook = resolve(site.hook) if site.hook is not None else None
+        if callable(hook):
+            hook = hook(self._capture())
         return self._capture().patch(owner, attribute, hook, role=site.role, kind=site.kind)
 
     def _capture(self) -> Port:

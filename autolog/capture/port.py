@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from autolog.capture import notices, ownership, spans, suspension, workers
 from autolog.capture.attribution import Attribution
@@ -17,6 +18,9 @@ from autolog.patching import Engine
 from autolog.tracking import context, printing, recorder
 
 __all__ = ["Port"]
+
+_STRIKES: Final = 3
+"""A callback that has failed this often is left alone."""
 
 _attribution = Attribution()
 """Shared by all integrations: a metric of one may be computed on predictions of another."""
@@ -110,6 +114,27 @@ class Port:
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""
         return _attribution.find(thing)
+
+    def guarded(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Wrap a callback given to a framework, so that its errors never reach the training."""
+        strikes = 0
+
+        @functools.wraps(function)
+        def guarded(*arguments: Any, **named: Any) -> None:
+            nonlocal strikes
+            if strikes >= _STRIKES:
+                return
+            try:
+                function(*arguments, **named)
+            except Exception as exc:
+                strikes += 1
+                where = f"{self._integration.name}, callback {function.__name__}"
+                notices.fault(f"autolog's {where}", exc)
+                notices.keep_with(context.current(), where, exc)
+                if self._engine.strict:
+                    raise
+
+        return guarded
 
     def notice(self, key: str, text: str) -> None:
         """Tell the user something once."""
