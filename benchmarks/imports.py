@@ -1,6 +1,6 @@
 """What `import autolog` and activation cost over bare Python, in fresh processes.
 
-    python benchmarks/imports.py [--repeats 30]
+Run it with `python benchmarks/imports.py [--repeats 30]`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Peak memory of fitting a forest of some 500 MB, plain and with autolog, in fresh processes.
 
-    python benchmarks/peak_memory.py [--megabytes 500] [--repeats 3]
+Run it with `python benchmarks/peak_memory.py [--megabytes 500] [--repeats 3]`.
 """
 
 from __future__ import annotations

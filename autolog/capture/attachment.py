@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.capture import notices
 from autolog.discovery import resolve
 from autolog.errors import CompatError
-from autolog.integration import Attach, Integration, Patch
+from autolog.integration import Attach, Hook, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class Attachment:
         *path, attribute = site.target.split(".")
         for part in path:
             owner = getattr(owner, part)
-        hook = resolve(site.hook) if site.hook is not None else None
-        if callable(hook):
+        hook: Any = resolve(site.hook) if site.hook is not None else None
+        if hook is not None and not isinstance(hook, Hook):
             hook = hook(self._capture())
         return self._capture().patch(owner, attribute, hook, role=site.role, kind=site.kind)
 

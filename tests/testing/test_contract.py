@@ -42,11 +42,10 @@ def suite(folder: Path, *words: str, path: Path | None = None) -> subprocess.Com
 
 def outcome(done: subprocess.CompletedProcess[str]) -> tuple[int, int]:
     """Passed and failed."""
-    counts = {
-        word: int(number) for number, word in re.findall(r"(\d+) (passed|failed)", done.stdout)
-    }
+    found = re.findall(r"(\d+) (passed|failed|error)", done.stdout)
+    counts = {word: int(number) for number, word in found}
     assert counts, done.stdout + done.stderr
-    return counts.get("passed", 0), counts.get("failed", 0)
+    return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0)
 
 
 def test_scikit_learn_keeps_the_contract(tmp_path: Path):
