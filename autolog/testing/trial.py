@@ -282,7 +282,8 @@ def _attributes(integration: Integration) -> dict[str, Any]:
     for name, module in modules:
         if name.partition(".")[0] not in tops or module is None:
             continue
-        for key, value in dict[str, Any](vars(module)).items():
+        held: dict[str, Any] = module.__dict__
+        for key, value in list(held.items()):
             if isinstance(value, FunctionType):
                 found[f"{name}:{key}"] = (value, value.__code__)
             if isinstance(value, type) and value.__module__.partition(".")[0] in tops:
