@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ _log = logging.getLogger("autolog")
 
 _BUSY_SECONDS: Final = 30
 _PAGE_SIZE: Final = 8192
+_inherited: list[Any] = []
 
 
 class Database:
@@ -39,7 +41,9 @@ class Database:
         self.engine = engine
         self.path = path
         self._lock = lock
-        self._pid = os.getpid()
+        self._pids = [os.getpid()]
+        # A store that nobody closes must not warn of it (Python 3.13 does) in the user's program.
+        weakref.finalize(self, _let_go, engine, self._pids)
 
     @contextlib.contextmanager
     def read(self) -> Generator[Connection]:
@@ -71,19 +75,30 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose(close=self._pid == os.getpid())
+        _let_go(self.engine, self._pids)
 
     @contextlib.contextmanager
     def _begin(self, *, write: bool) -> Generator[Connection]:
-        if self._pid != os.getpid():
-            # A connection carried across a fork corrupts the database; the parent's stay its own.
-            if self.path is not None:
-                self.engine.dispose(close=False)
-            self._pid = os.getpid()
+        if self._pids[-1] != os.getpid():
+            if self.path is not None:  # a database in memory was copied by the fork
+                _let_go(self.engine, self._pids)
+            self._pids.append(os.getpid())
         with explained(self.path), self.engine.connect() as raw:
             connection = raw.execution_options(autolog_write=write)
             with connection.begin():
                 yield connection
+
+
+def _let_go(engine: Engine, pids: list[int]) -> None:
+    """Close the connections of this process; those that a fork brought along are left alone.
+
+    SQLite forbids to use one in a child, and closing it is a use.
+    """
+    if pids[-1] == os.getpid():
+        engine.dispose()
+    else:
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
 
 
 def open_file(path: Path) -> Database:

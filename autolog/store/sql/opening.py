@@ -37,17 +37,16 @@ def _may_write(path: Path, journal: Path) -> bool:
     """Whether to open the file. It is created where there is something to fold, not by looking."""
     if not os.access(path.parent, os.W_OK | os.X_OK):
         return False
-    return os.access(path, os.R_OK | os.W_OK) if path.exists() else journal.is_dir()
+    return os.access(path, os.R_OK | os.W_OK) if os.path.lexists(path) else os.path.isdir(journal)  # noqa: PTH112
 
 
 def _in_memory(path: Path) -> Database:
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    revision = None
-    if path.exists() and path.stat().st_size:
-        with explained(path):
-            _copy(path, memory)
-            revision = read_revision(memory)
-        check_revision(revision, path)
+    try:
+        revision = _read_into(memory, path)
+    except BaseException:
+        memory.close()
+        raise
     database = open_memory(memory)
     if revision != HEAD:
         with database.write() as connection:
@@ -56,6 +55,22 @@ def _in_memory(path: Path) -> Database:
             else:
                 migrate(connection)
     return database
+
+
+def _read_into(memory: sqlite3.Connection, path: Path) -> str | None:
+    """Copy the database, if there is one, and return its revision."""
+    try:
+        if not path.stat().st_size:
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be read: {exc.strerror}. Check its permissions.") from exc
+    with explained(path):
+        _copy(path, memory)
+        revision = read_revision(memory)
+    check_revision(revision, path)
+    return revision
 
 
 def _copy(path: Path, memory: sqlite3.Connection) -> None:
