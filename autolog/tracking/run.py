@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from autolog.artifacts.manifest import STAGED, STAGED_FILE, manifest, snapshot
 from autolog.entities import Kind, Phase, Status
@@ -44,6 +44,10 @@ __all__ = ["CallSite", "Fits", "LiveRun", "last_exception", "outcome"]
 Fits = Literal["join", "children"]
 CallSite = tuple[str, int, int]
 """File, line and instruction of a call."""
+
+_RUNNING: Final = Status.RUNNING.value
+_PLAIN: Final = frozenset({float, int, bool})
+"""Types of numbers that the journal takes as they are."""
 
 _LONG_PARAM: Final = 8192
 """A longer text is stored as an artifact; the parameter keeps its beginning and says so."""
@@ -100,7 +104,7 @@ class LiveRun:
     @property
     def active(self) -> bool:
         """Whether the run has not ended yet."""
-        return self.status == Status.RUNNING.value
+        return self.status == _RUNNING
 
     def claim_first_training(self) -> bool:
         """Whether the caller is the first training of this run; true only once."""
@@ -182,12 +186,13 @@ class LiveRun:
             JournalError: the journal cannot be written.
         """
         writer = self._recorder.writer
-        if not _ready(metrics):
+        kind = type(metrics)
+        if kind is not dict or not _PLAIN.issuperset(map(type, metrics.values())):
             metrics = as_floats(metrics)
         if not metrics:
             return
         ctx = 0
-        if dataset is not None or not self.active:
+        if dataset is not None or self.status != _RUNNING:
             phase = Phase.FIT if self.active else Phase.POST
             ctx = writer.context(phase=phase.value, dataset=dataset)
         number = writer.run(self.run_id)
@@ -402,14 +407,6 @@ class LiveRun:
                 counter = self._counters.setdefault(key, itertools.count())
             groups.setdefault(next(counter), {})[key] = value
         return iter(groups.items())
-
-
-def _ready(metrics: Mapping[str, Any]) -> bool:
-    """Whether every key and value can be packed as it is."""
-    if type(metrics) is not dict:
-        return False
-    pairs = cast("dict[str, Any]", metrics).items()
-    return all(type(value) is float and type(key) is str for key, value in pairs)
 
 
 def outcome(exception: BaseException | None) -> tuple[str, int | None, str | None]:
