@@ -222,6 +222,7 @@ def test_closed_segments_of_a_living_process_are_deleted_but_not_its_last(locati
     trainer.metrics(uid, {"loss": 200.0}, 200)
     trainer.close()
     fold(store)
+    assert len(list(location.journal.iterdir())) == 1
     assert store.run(uid).status == "RUNNING"
     assert store.history(uid, "loss").step.tolist() == list(range(201))
 
