@@ -67,8 +67,8 @@ def keep_with(run: LiveRun | None, where: str, exception: BaseException) -> None
     if run is None:
         return
     with contextlib.suppress(AutologError):  # it may be the journal itself that fails
-        error = f"{type(exception).__name__}: {exception}"
-        run.log_event("logging_error", {"where": where, "error": error})
+        message = f"{where}: {type(exception).__name__}: {exception}"
+        run.log_event("logging_error", {"message": message})
 
 
 def count() -> int:

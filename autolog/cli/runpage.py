@@ -209,12 +209,9 @@ def _problems(details: RunDetails) -> Iterator[RenderableType]:
     if notices:
         texts = [Text(written.plain(str(one.get("text", one)))) for one in notices]
         yield heading("Notices", *texts)
-    errors = [event.data for event in details.events if event.kind == "logging_error"]
-    if errors:
-        texts = [
-            Text(": ".join(written.value(part) for part in one.values()), style="yellow")
-            for one in errors
-        ]
+    if details.run.logging_errors:
+        errors = details.run.logging_errors
+        texts = [Text(written.plain(one), style="yellow") for one in errors]
         yield heading("Logging errors (the training itself was not affected)", *texts)
 
 

@@ -42,7 +42,9 @@ _thread = _Thread()
 
 
 def push(run: LiveRun) -> None:
-    """Make `run` the innermost one of this context."""
+    """Make `run` the innermost one of this context, if it is not on the stack already."""
+    if run in _stack.get():
+        return
     _stack.set((*_stack.get(), run))
     if run.user_opened:
         _opened.append(run)

@@ -97,10 +97,13 @@ def start_run(
     del frame
     if parent is None:
         _end_run_left_open_by(site)
+    above = parent if parent is not None else context.current()
+    if experiment is None and isinstance(above, LiveRun):
+        experiment = above.experiment
     run = opening.open_run(
         name=name or run_name,
         experiment=experiment,
-        parent=parent if parent is not None else context.current(),
+        parent=above,
         tags=tags,
         description=description,
         run_id=run_id,

@@ -360,6 +360,7 @@ class LiveRun:
 
     def __enter__(self) -> LiveRun:
         self.in_block = True
+        context.push(self)
         return self
 
     def __exit__(

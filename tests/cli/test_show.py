@@ -152,7 +152,7 @@ def test_notices_and_problems_of_logging_are_shown(tmp_path: Path) -> None:
         "import autolog\n"
         "with autolog.start_run('noticed') as run:\n"
         "    run.log_event('notice', {'key': 'k', 'text': 'a thing to know'})\n"
-        "    run.log_event('logging_error', {'where': 'a hook', 'error': 'E: why'})\n"
+        "    run.log_event('logging_error', {'message': 'a hook: E: why'})\n"
         "    run.log_event('training_failed', {'status': 'FAILED'})\n",
         store,
         "noticed.py",

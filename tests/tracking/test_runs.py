@@ -166,6 +166,19 @@ def test_a_run_has_children_by_handle(recording):
     assert (runs["fold"].metrics, runs["parent"].metrics) == ({"score": 0.5}, {"score": 1.0})
 
 
+def test_inside_its_block_a_child_is_the_active_run(recording):
+    with autolog.start_run("parent") as parent, parent.child("kid"):
+        autolog.log_metric("x", 1)
+    runs = {run.name: run for run in recording.runs()}
+    assert (runs["kid"].metrics, runs["parent"].metrics) == ({"x": 1.0}, {})
+
+
+def test_a_run_inside_a_run_is_in_its_experiment(recording):
+    with autolog.start_run("outer", experiment="E"), autolog.start_run("inner"):
+        pass
+    assert [run.experiment for run in recording.runs()] == ["E", "E"]
+
+
 def test_a_run_is_called_after_its_script_unless_it_is_named(recording):
     with autolog.start_run() as plain, autolog.start_run(run_name="mine", nested=True) as named:
         pass
@@ -216,6 +229,22 @@ def test_a_resumed_run_goes_on(recording):
     assert again.run_id == run.run_id
     assert recording.run().status == "FINISHED"
     assert autolog.metric_history("long", "x").value.tolist() == [1, 2]
+    assert recording.events("conflict") == []
+
+
+@pytest.mark.edge_case("EC-T9")
+def test_a_process_joins_a_run_of_another_by_the_environment_and_does_not_end_it(
+    recording, program
+):
+    with autolog.start_run("driver") as run:
+        autolog.log_metric("x", 1, 0)
+        program(
+            "import autolog\nwith autolog.start_run(): autolog.log_metric('x', 2, 1)\n",
+            AUTOLOG_RUN_ID=run.run_id,
+        )
+        assert recording.run().status == "RUNNING"
+    assert (recording.run().name, recording.run().status) == ("driver", "FINISHED")
+    assert autolog.metric_history(run, "x").value.tolist() == [1, 2]
 
 
 # --- values ----------------------------------------------------------------------------------

@@ -169,12 +169,15 @@ def _of_run(changes: Changes, run: Row, record: records.Record) -> None:
 
 def _open(changes: Changes, run: Row, record: records.RunOpen) -> None:
     if run["opened"]:
-        if record.attempt <= run["attempt"]:
+        if record.attempt > run["attempt"]:
+            run["attempt"] = record.attempt
+            _reopen(changes, run)
+        elif record.resume == "never":
             other = {"writer": changes.writer["uid"], "name": record.name}
             changes.conflict(run, "run", None, {"name": run["name"]}, other)
-            return
-        run["attempt"] = record.attempt
-        _reopen(changes, run)
+        elif run["status"] != Status.RUNNING.value:
+            # While its owner goes on, others only write to it; an ended run gets a new owner.
+            _reopen(changes, run)
         return
     experiment_id = changes.names.experiment(record.experiment)
     if run["experiment_id"] != experiment_id:
@@ -225,6 +228,8 @@ def _update(changes: Changes, run: Row, record: records.RunUpdate) -> None:
 
 
 def _end(changes: Changes, run: Row, record: records.RunEnd) -> None:
+    if run["owner_id"] not in (None, changes.writer["id"]):
+        return  # a process that joined somebody else's run has left it
     if run["status"] != Status.RUNNING.value:
         if run["status"] != record.status:
             changes.conflict(run, "status", None, run["status"], record.status)

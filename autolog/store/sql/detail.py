@@ -59,7 +59,10 @@ def _known(connection: Connection, row: Any) -> Process:
     known: dict[str, Any] = {}
     for data in connection.execute(query.order_by(_process.c.seq)).scalars():
         for name, value in from_json(data).items():
-            if not known.get(name):
+            earlier = known.get(name)
+            if isinstance(earlier, dict) and isinstance(value, dict):
+                known[name] = {**value, **earlier}
+            elif not earlier:
                 known[name] = value
     return msgspec.convert(known, Process)
 

@@ -62,7 +62,16 @@ def adopt(connection: Connection) -> int:
     no such run now never will: the question is settled for all that asked.
     """
     query = (
-        select(_run.c.id.label("run_id"), _run.c.uid.label("run_uid"), _writer)
+        select(
+            _run.c.id.label("run_id"),
+            _run.c.uid.label("run_uid"),
+            _writer.c.id,
+            _writer.c.ancestors,
+            _writer.c.host,
+            _writer.c.boot,
+            _writer.c.pid_namespace,
+            _writer.c.start_us,
+        )
         .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
         .where(_run.c.adopt)
         .order_by(_run.c.id)
