@@ -12,6 +12,7 @@ from autolog.journal.records import RunOpen
 from autolog.tracking import context, lifecycle
 from autolog.tracking.recorder import Recorder, current_recorder
 from autolog.tracking.run import Fits, LiveRun
+from autolog.tracking.values import well_formed
 
 __all__ = ["experiment_name", "open_run"]
 
@@ -66,9 +67,9 @@ def open_run(
     run = LiveRun(
         recorder,
         run_id=run_id or new_id(),
-        name=name or _process_run_name() or speaking_name(base or recorder.source.stem),
+        name=well_formed(name or _process_run_name() or _speaking_name(base, recorder)),
         kind=kind,
-        experiment=experiment or experiment_name(recorder),
+        experiment=well_formed(experiment or experiment_name(recorder)),
         parent_id=parent_id,
         user_opened=user_opened,
         fits=fits,
@@ -84,7 +85,7 @@ def open_run(
             start_us=writer.now_us(),
             user_opened=user_opened,
             resume=resume,
-            description=description,
+            description=well_formed(description) if description else None,
         )
     )
     every_tag = {**settings.value("tags"), **(tags or {})}
@@ -94,6 +95,10 @@ def open_run(
     context.remember_last(run)
     lifecycle.run_opened(run)
     return run
+
+
+def _speaking_name(base: str | None, recorder: Recorder) -> str:
+    return speaking_name(base or recorder.source.stem)
 
 
 def _process_run_id() -> str | None:

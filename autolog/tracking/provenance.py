@@ -18,6 +18,7 @@ import msgspec
 from autolog import settings
 from autolog.journal.records import Process
 from autolog.tracking.git import Checkout, find_checkout, is_dirty
+from autolog.tracking.values import well_formed
 
 __all__ = ["Source", "at_exit", "at_start", "find_source", "redact", "user_name"]
 
@@ -107,9 +108,9 @@ def at_start(source: Source, versions: dict[str, str], details: dict[str, Any]) 
     checkout = _checkout(source)
     return Process(
         user=user_name(),
-        source=source.name,
+        source=well_formed(source.name),
         source_type=source.kind,
-        argv=redact(sys.argv),
+        argv=[well_formed(argument) for argument in redact(sys.argv)],
         cwd=_working_directory(),
         commit=checkout.commit if checkout else None,
         branch=checkout.branch if checkout else None,
@@ -136,7 +137,7 @@ def _checkout(source: Source) -> Checkout | None:
 
 def _working_directory() -> str | None:
     try:
-        return os.getcwd()  # noqa: PTH109
+        return well_formed(os.getcwd())  # noqa: PTH109
     except OSError:
         return None
 

@@ -16,6 +16,7 @@ from autolog.errors import StoreError
 from autolog.journal.writer import Writer
 from autolog.store.location import Location, locate, prepare
 from autolog.tracking import provenance
+from autolog.tracking.values import well_formed
 
 if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
@@ -112,7 +113,7 @@ class Recorder:
             blob = self.blobs.put_file(path)
         except (OSError, StoreError):
             return {}
-        return {"entry": {"path": str(path), "sha256": blob.sha256, "uri": blob.uri}}
+        return {"entry": {"path": well_formed(str(path)), "sha256": blob.sha256, "uri": blob.uri}}
 
 
 def current_recorder() -> Recorder:

@@ -28,7 +28,7 @@ from autolog.journal.records import (
     Tags,
 )
 from autolog.tracking import context, datasets
-from autolog.tracking.values import as_float, as_floats, plain_mapping
+from autolog.tracking.values import as_float, as_floats, plain_mapping, well_formed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -144,7 +144,7 @@ class LiveRun:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; values are stored as text."""
-        values = {str(key): str(value) for key, value in tags.items()}
+        values = {well_formed(str(key)): well_formed(str(value)) for key, value in tags.items()}
         self._append(Tags(run=self._number(), values=values))
 
     def log_event(self, kind: str, data: Mapping[str, Any] | None = None) -> None:
@@ -263,9 +263,10 @@ class LiveRun:
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
         """Record which data the run used: shape, dtypes and columns, not the data."""
-        profile = datasets.describe(data)
+        profile = plain_mapping(datasets.describe(data))
         number = self._number()
-        self._append(Input(run=number, role=role, name=name or role, profile=profile))
+        label = well_formed(name or role)
+        self._append(Input(run=number, role=role, name=label, profile=profile))
 
     def log_model(self, model: Any, name: str = "model") -> None:
         """Store a model, whatever its size, so that `load_model` can give it back.
@@ -294,7 +295,7 @@ class LiveRun:
                 safe=False,
                 size=staged.blob.size,
                 paths=[path],
-                manifest=manifest(snapshot, by_value=staged.by_value),
+                manifest=plain_mapping(manifest(snapshot, by_value=staged.by_value)),
                 wall_us=self._writer.now_us(),
             )
         )
@@ -310,8 +311,8 @@ class LiveRun:
 
     def rename(self, name: str) -> None:
         """Give the run another name."""
-        self.name = name
-        self._append(RunUpdate(run=self._number(), name=name))
+        self.name = well_formed(name)
+        self._append(RunUpdate(run=self._number(), name=self.name))
 
     def end(
         self,
@@ -438,4 +439,4 @@ def _join(folder: str | None, name: str) -> str:
     path = PurePosixPath(folder or "", name)
     if path.is_absolute() or ".." in path.parts or not path.name or "\\" in str(path):
         raise UsageError(f"artifact path {str(path)!r} must be relative and stay inside the run")
-    return str(path)
+    return well_formed(str(path))

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from autolog.errors import UsageError
 
-__all__ = ["as_float", "as_floats", "plain", "plain_mapping"]
+__all__ = ["as_float", "as_floats", "plain", "plain_mapping", "well_formed"]
 
 _MAX_INT: Final = 2**63
 _DEPTH: Final = 6
@@ -53,14 +53,27 @@ def as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
     return converted
 
 
+def well_formed(text: str) -> str:
+    """Return text that UTF-8 can write: lone surrogates, as in undecodable file names, escaped."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
 def plain(value: Any, depth: int = _DEPTH) -> Any:
     """Return a value of plain types that describes `value`, and is equal to it where it can be.
 
     Scalars (NumPy's too) keep their type. Lists, tuples and dictionaries are converted with their
     elements. Classes and functions become their qualified names, anything else its class name.
     """
-    if value is None or type(value) in (bool, float, str):
+    if value is None or type(value) in (bool, float):
         return value
+    if type(value) is str:
+        return well_formed(value)
     if type(value) is int:
         return value if -_MAX_INT <= value < _MAX_INT else str(value)
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
@@ -70,13 +83,15 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
         return sorted(items, key=str) if isinstance(value, (set, frozenset)) else items
     if type(value) is dict and depth:
         mapping = cast("dict[Any, Any]", value)
-        return {str(plain(key, 0)): plain(item, depth - 1) for key, item in mapping.items()}
+        return {
+            well_formed(str(plain(key, 0))): plain(item, depth - 1) for key, item in mapping.items()
+        }
     return _numeric(cast("object", value))
 
 
 def plain_mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert every value; keys become text."""
-    return {str(key): plain(value) for key, value in values.items()}
+    return {well_formed(str(key)): plain(value) for key, value in values.items()}
 
 
 def _numeric(value: object) -> Any:
@@ -88,7 +103,7 @@ def _numeric(value: object) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, str):
-        return str.__str__(value)
+        return well_formed(str.__str__(value))
     if root == "numpy":
         array: Any = value
         if hasattr(array, "shape") and hasattr(array, "dtype"):

@@ -164,6 +164,17 @@ while True:
     assert steps in (list(range(acknowledged + 1)), list(range(acknowledged + 2)))
 
 
+def test_arguments_and_folders_that_are_no_text_are_recorded_escaped(recording, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    script = folder / "script.py"
+    script.write_text("import autolog\nwith autolog.start_run(): pass\n")
+    subprocess.run([sys.executable, script, b"\xff"], cwd=folder, check=True)
+    details = recording.details()
+    assert details.run.source.endswith("caf\\udce9/script.py")
+    assert details.argv[1] == "\\udcff"
+
+
 def test_the_trainer_has_no_thread_no_child_and_no_database(recording, program):
     program(
         """

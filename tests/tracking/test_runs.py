@@ -303,6 +303,20 @@ def test_any_name_round_trips(recording, name):
     assert run.tags[name] == name
 
 
+def test_text_that_no_file_can_hold_is_escaped(recording):
+    broken = "a\udcff"
+    with autolog.start_run(broken, experiment=broken, description=broken) as run:
+        run.log_param(broken, [broken, {broken: broken}])
+        run.set_tag(broken, broken)
+        run.log_input([1], broken)
+        run.log_text("x", broken)
+        with pytest.raises(UsageError, match="surrogates"):
+            run.log_metric(broken, 1)
+    found = recording.run()
+    assert (found.name, found.status) == ("a\\udcff", "FINISHED")
+    assert found.params == {"a\\udcff": ["a\\udcff", {"a\\udcff": "a\\udcff"}]}
+
+
 def test_params_keep_their_types(recording):
     params = {"i": 1, "f": 1.0, "b": True, "n": None, "s": "1", "l": [1, "a"], "d": {"k": 0.5}}
     with autolog.start_run():
