@@ -7,6 +7,7 @@ run. A forked child gets a journal of its own: it is a different writer.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,7 @@ __all__ = [
 _SCRIPT_LIMIT: Final = 1 << 20
 _SYNC_INTERVAL_US: Final = 1_000_000
 
+_starting = threading.RLock()
 _recorders: dict[str, Recorder] = {}
 _located: dict[str | None, Location] = {}
 _started: list[Callable[[Recorder], None]] = []
@@ -93,6 +95,13 @@ class Recorder:
         self._writer = None
 
     def _start(self) -> Writer:
+        with _starting:  # threads that start together share one journal
+            if self.started:
+                assert self._writer is not None
+                return self._writer
+            return self._start_alone()
+
+    def _start_alone(self) -> Writer:
         prepare(self.location)
         writer = Writer(
             self.location.journal, self.location.uri, durability=settings.value("durability")
@@ -124,7 +133,7 @@ def current_recorder() -> Recorder:
         location = _located[given] = locate(given)
     recorder = _recorders.get(location.uri)
     if recorder is None:
-        recorder = _recorders[location.uri] = Recorder(location)
+        recorder = _recorders.setdefault(location.uri, Recorder(location))
     return recorder
 
 
@@ -145,6 +154,8 @@ def report_versions(source: Callable[[], dict[str, str]]) -> None:
 
 
 def _after_fork() -> None:
+    global _starting
+    _starting = threading.RLock()  # the parent's may be held by a thread that is not here
     for recorder in _recorders.values():
         recorder.forget_parent()
 

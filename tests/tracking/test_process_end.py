@@ -192,3 +192,23 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     )
     assert len(recording.runs()) == 1
+
+
+def test_threads_that_log_first_at_the_same_time_share_one_journal(recording, program):
+    program(
+        """
+import sys, threading, autolog
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(16)
+def work(number):
+    barrier.wait()
+    with autolog.start_run(f"run-{number}", parent="0" * 32):
+        autolog.log_metric("x", number)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    )
+    writers = {path.name.partition(".")[0] for path in recording.journal.iterdir()}
+    assert len(writers) == 1
+    assert {run.status for run in recording.runs() if run.name.startswith("run-")} == {"FINISHED"}
