@@ -22,12 +22,8 @@ __all__ = [
     "Phase",
     "Run",
     "RunDetails",
-    "Scalar",
     "Status",
 ]
-
-Scalar = None | bool | int | float | str
-"""A parameter's plain value; lists and dictionaries of these are stored as JSON."""
 
 
 class Status(str, Enum):

@@ -109,12 +109,18 @@ KNOWN: Final[dict[str, tuple[Callable[[object], Any], Any]]] = {
 """Every setting: how its value is read and its default. `AUTOLOG_<NAME>` is its variable."""
 
 _assigned: dict[str, Any] = {}
+_lasting: dict[str, Any] = {}
 _files: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {}
 
 
-def assign(name: str, given: Any) -> None:
-    """Set a setting by argument, above every other origin, for this process."""
+def assign(name: str, given: Any, *, lasting: bool = False) -> None:
+    """Set a setting by argument, above every other origin.
+
+    What is `lasting` outlives the activation that it was set under.
+    """
     _assigned[name] = _parse(name, given, "argument")
+    if lasting:
+        _lasting[name] = _assigned[name]
 
 
 def assigned() -> dict[str, Any]:
@@ -123,9 +129,9 @@ def assigned() -> dict[str, Any]:
 
 
 def reassign(before: dict[str, Any]) -> None:
-    """Set by argument exactly what `assigned` returned."""
+    """Set by argument what `assigned` returned, and what is lasting."""
     _assigned.clear()
-    _assigned.update(before)
+    _assigned.update({**before, **_lasting})
 
 
 def lookup(name: str) -> Setting:

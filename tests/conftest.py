@@ -65,9 +65,11 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recor
     monkeypatch.setenv("AUTOLOG_PRINT", "never")
     yield Recording(folder)
     import autolog
+    from autolog import settings
     from autolog.capture import preparation
     from autolog.tracking import context, recorder
 
+    settings._lasting.clear()
     autolog.disable()
     preparation.take(())
     for one in recorder.all_recorders():

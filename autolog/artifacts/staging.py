@@ -31,7 +31,7 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 class TooLarge(msgspec.Struct, frozen=True):
-    """The model was not written: it needs at least `size` bytes."""
+    """The model was not written: it takes `size` bytes."""
 
     size: int
 
@@ -40,29 +40,19 @@ class _Sink(Protocol):
     def write(self, data: Any, /) -> int: ...
 
 
-class _OverLimitError(Exception):
-    """Ends the measuring walk early."""
-
-
 class _Measure:
-    """Counts what pickling would write, and stops at the limit."""
+    """Counts what pickling would write."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self) -> None:
         self.size = 0
-        self._limit = limit
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self._add(size)
+        self.size += size
         return size
 
     def buffer(self, buffer: pickle.PickleBuffer) -> None:
-        self._add(buffer.raw().nbytes)
-
-    def _add(self, size: int) -> None:
-        self.size += size
-        if self.size > self._limit:
-            raise _OverLimitError
+        self.size += buffer.raw().nbytes
 
 
 class _ByReference(pickle.Pickler):
@@ -89,10 +79,9 @@ def stage(model: Any, folder: BlobFolder, *, limit: int) -> Staged | TooLarge:
         ModelError: the model cannot be pickled; the message says which part of it.
         StoreError: the folder cannot be written.
     """
-    measure = _Measure(limit)
-    try:
-        by_value = _walk(model, measure)
-    except _OverLimitError:
+    measure = _Measure()
+    by_value = _walk(model, measure)
+    if measure.size > limit:
         return TooLarge(measure.size)
     with folder.writing() as writer:
         _pickler(by_value, writer).dump(model)
@@ -107,15 +96,11 @@ def _walk(model: Any, measure: _Measure) -> bool:
         walk.dump(model)
         if not walk.needs_value:
             return False
-    except _OverLimitError:
-        raise
     except Exception:  # noqa: S110  cloudpickle takes lambdas and local classes, or explains why not
         pass
     measure.size = 0
     try:
         _pickler(True, measure, measure.buffer).dump(model)
-    except _OverLimitError:
-        raise
     except Exception as exc:
         raise ModelError(
             f"{type(model).__name__} cannot be pickled ({type(exc).__name__}: {exc})."

@@ -21,7 +21,7 @@ from autolog.capture import notices
 from autolog.capture.attachment import Attachment, require_supported
 from autolog.capture.options import MEGABYTE, Options
 from autolog.discovery import by_name, discover, resolve
-from autolog.errors import IntegrationError, UsageError
+from autolog.errors import IntegrationError, SettingsError, UsageError
 from autolog.integration import Integration
 from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
 from autolog.store.location import locate
@@ -118,7 +118,7 @@ def activate(
     named = [by_name(name) for name in frameworks]
     own = _own_options(by_framework)
     left_out = {by_name(name).name for name in _names(exclude, "exclude")}
-    left_out |= {by_name(name).name for name in settings.value("disabled")}
+    left_out |= _disabled()
     chosen = named or list(discover().integrations.values())
     with _lock:
         before = _state
@@ -266,7 +266,10 @@ def _build(integration: Integration, values: dict[str, Any]) -> Any:
             raise UsageError(
                 f"{integration.name} has no option {name!r}.{hint} Known: {', '.join(legal)}."
             )
-    return kind(**values)
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as exc:
+        raise UsageError(f"{integration.name}={values!r}: {exc}") from exc
 
 
 def _defaults(integration: Integration) -> Any:
@@ -288,6 +291,17 @@ def _require_installed(integration: Integration) -> None:
             f"{integration.name} was asked for, but its framework is not installed:"
             f" pip install {integration.distributions[0]}"
         )
+
+
+def _disabled() -> set[str]:
+    """Return what the setting `disabled` leaves out; `1` stands for everything."""
+    setting = settings.lookup("disabled")
+    if setting.value in (("1",), ("true",), ("all",)):
+        return set(discover().integrations)
+    try:
+        return {by_name(name).name for name in setting.value}
+    except IntegrationError as exc:
+        raise SettingsError(f"{setting.origin} leaves out: {exc}") from None
 
 
 def _names(given: Iterable[str], what: str) -> tuple[str, ...]:

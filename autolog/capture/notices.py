@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autolog.errors import AutologError
 
@@ -24,21 +24,38 @@ class Notice:
     count: int = 1
 
 
-_notices: dict[tuple[str, str], Notice] = {}
+_MAX: Final = 1000
+"""More different notices than this are counted under their keys alone."""
+
+_notices: dict[str, Notice] = {}
+_told: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
-def tell(key: str, text: str, run: LiveRun | None = None) -> None:
-    """Note something; each text is written to the log once, and once to each run it concerns."""
+def tell(key: str, text: str, run: LiveRun | None = None, *, about: str | None = None) -> None:
+    """Note something; it is written to the log once, and once to each run it concerns.
+
+    Args:
+        key: the kind of notice.
+        text: what to say.
+        run: the run it concerns.
+        about: what makes two notices the same; by default their texts.
+    """
+    same = f"{key}: {about or text}"
     with _lock:
-        known = _notices.get((key, text))
+        if len(_notices) >= _MAX and same not in _notices:
+            same = key
+        known = _notices.get(same)
         if known is not None:
             known.count += 1
         else:
-            _notices[key, text] = Notice(key, text)
+            _notices[same] = Notice(key, text)
+        new_to_run = run is not None and (same, run.run_id) not in _told
+        if run is not None and len(_told) < 100 * _MAX:
+            _told.add((same, run.run_id))
     if known is None:
         _log(text)
-    if run is not None:
+    if run is not None and new_to_run:
         run.log_event("notice", {"key": key, "text": text})
 
 
@@ -59,6 +76,7 @@ def fault(where: str, exception: BaseException) -> None:
         "logging_error",
         f"{where} failed ({type(exception).__name__}: {exception}); the training is not affected."
         " Details: autolog.status(); to switch an integration off: autolog(exclude=(...))",
+        about=f"{where} {type(exception).__name__}",
     )
 
 

@@ -128,7 +128,8 @@ class Port:
                 function(*arguments, **named)
             except Exception as exc:
                 strikes += 1
-                where = f"{self._integration.name}, callback {function.__name__}"
+                name = getattr(function, "__name__", type(function).__name__)
+                where = f"{self._integration.name}, callback {name}"
                 notices.fault(f"autolog's {where}", exc)
                 notices.keep_with(context.current(), where, exc)
                 if self._engine.strict:

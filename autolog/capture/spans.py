@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
@@ -28,8 +27,7 @@ _DATA_LIMIT: Final = 16 * MEGABYTE
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
 _numbers = itertools.count(1)
-_open_count = 0
-_count_lock = threading.Lock()
+_open: set[int] = set()
 
 
 class CaptureSpan:
@@ -66,11 +64,17 @@ class CaptureSpan:
         self._ends_run = ends_run
         self._prefix = prefix
         self._number = next(_numbers)
+        self.closed = False
 
     @property
     def run_id(self) -> str | None:
         """Id of the run this span writes to; None if it has none."""
         return self.run.run_id if self.run is not None else None
+
+    @property
+    def number(self) -> int:
+        """Its number in this process."""
+        return self._number
 
     @property
     def opened_run(self) -> bool:
@@ -131,21 +135,24 @@ class CaptureSpan:
         """Store the model within the user's limits; a notice says what was left out and why."""
         if self.run is None or self._options.log_models == "never":
             return
-        name = type(snapshot.model).__name__
         limit = self._options.max_model_bytes
         capped = snapshot.contains_data and self._options.log_models == "auto"
+        capped = capped and limit > _DATA_LIMIT
+        refused = self.run.save_model(snapshot, limit=_DATA_LIMIT if capped else limit)
+        if refused is None:
+            return
+        megabytes = refused.size // MEGABYTE + 1
+        name = type(snapshot.model).__name__
+        why, option = f"takes {megabytes} MB", f"max_model_mb={megabytes}"
         if capped:
-            limit = min(limit, _DATA_LIMIT)
-        refused = self.run.save_model(snapshot, limit=limit)
-        if refused is not None:
-            option = 'log_models="always"' if capped else f"max_model_mb={_next_limit(limit)}"
-            reason = "holds training rows and " if capped else ""
-            notices.tell(
-                "model_not_stored",
-                f"the model {name} {reason}takes more than {limit // MEGABYTE} MB and was not"
-                f" stored; autolog({option}) stores it",
-                self.run,
-            )
+            why = f"{why} and holds training rows"
+            option = 'log_models="always"' + (f", {option}" if refused.size > limit else "")
+        notices.tell(
+            "model_not_stored",
+            f"the model {name} {why} and was not stored; autolog({option}) stores it",
+            self.run,
+            about=f"{name} {capped}",
+        )
 
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""
@@ -166,9 +173,11 @@ class CaptureSpan:
 
     def end(self, status: str = Status.FINISHED.value) -> None:
         """Close a span that `Capture.open` or `child` opened."""
-        _leave(self)
+        self._leave()
         if self.run is not None and self._ends_run:
             self.run.end(status)
+        elif self.run is not None and self.owns_run and status != Status.FINISHED.value:
+            self.run.log_event("training_failed", {"status": status, "error": None})
 
     # -- the engine's side -------------------------------------------------------------------
 
@@ -190,40 +199,51 @@ class CaptureSpan:
 
     def finish(self, exception: BaseException | None) -> None:
         """Leave the stack, and end the run if it is this span's to end."""
-        _leave(self)
-        self._owner = None
+        self._leave()
         if self.run is None or not self.owns_run:
             return
-        with contextlib.suppress(AutologError):  # the run's end is worth the try without it
-            writer = self.run.recorder.writer
-            writer.append(SpanClose(span=self._number, wall_us=writer.now_us()))
-        if self.role != "evaluation":
-            context.remember_trained(self.run)
         if self._ends_run:
-            context.pop(self.run)
             self.run.end_by(exception)
         elif exception is not None:
             status, _, error = outcome(exception)
             self.run.log_event("training_failed", {"status": status, "error": error})
 
+    def _leave(self) -> None:
+        """Take the span off the stack, whatever context this is, and write that it has ended."""
+        if self.closed:
+            return
+        self.closed = True
+        self._owner = None
+        _open.discard(self._number)
+        _stack.set(tuple(span for span in _stack.get() if not span.closed))
+        if self.run is None or not self.owns_run or self.role == "evaluation":
+            return
+        context.remember_trained(self.run)
+        if self._ends_run:
+            context.pop(self.run)
+        with contextlib.suppress(AutologError):  # the run's end is worth the try without it
+            writer = self.run.recorder.writer
+            writer.append(SpanClose(span=self._number, wall_us=writer.now_us()))
+
 
 def stack() -> tuple[CaptureSpan, ...]:
-    """Return the open spans of this context, outermost first."""
-    return _stack.get()
+    """Return the open spans of this context, outermost first.
+
+    A span that was closed in another context still stands on this one's tuple.
+    """
+    return tuple(span for span in _stack.get() if not span.closed)
 
 
 def current() -> CaptureSpan | None:
     """Return the innermost open span of this context."""
-    spans = _stack.get()
+    spans = stack()
     return spans[-1] if spans else None
 
 
 def enter(span: CaptureSpan) -> None:
     """Make `span` the innermost one, and its run the active one."""
-    global _open_count
-    _stack.set((*_stack.get(), span))
-    with _count_lock:
-        _open_count += 1
+    _stack.set((*stack(), span))
+    _open.add(span.number)
     if span.run is not None and span.opened_run:
         context.push(span.run)
 
@@ -235,7 +255,7 @@ def close(span: CaptureSpan, exception: BaseException | None = None) -> None:
 
 def open_anywhere() -> bool:
     """Whether a span is open in any thread of this process."""
-    return _open_count > 0
+    return bool(_open)
 
 
 @contextlib.contextmanager
@@ -254,19 +274,5 @@ def enclosed(span: CaptureSpan | None) -> Generator[None]:
 
 def after_fork() -> None:
     """In a forked child: the parent's spans are not ours."""
-    global _open_count
     _stack.set(())
-    _open_count = 0
-
-
-def _leave(span: CaptureSpan) -> None:
-    global _open_count
-    spans = _stack.get()
-    if span in spans:
-        _stack.set(tuple(other for other in spans if other is not span))
-        with _count_lock:
-            _open_count -= 1
-
-
-def _next_limit(limit: int) -> int:
-    return max(2 * limit // MEGABYTE, 1)
+    _open.clear()

@@ -125,7 +125,7 @@ def _pass_run_name(name: str | None) -> None:
     if name is not None:
         from autolog import settings
 
-        settings.assign("run_name", name)
+        settings.assign("run_name", name, lasting=True)
 
 
 def _run(program: Program) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
 __all__ = [
+    "above_new_run",
     "current",
     "inherit",
     "last",
@@ -68,6 +69,18 @@ def user_opened() -> LiveRun | None:
     """Return the run that the user opened last and that is still open."""
     for run in reversed(_opened):
         if run.active:
+            return run
+    return None
+
+
+def above_new_run() -> LiveRun | None:
+    """Return the run that a new one belongs below: never one that another worker thread opened."""
+    for run in reversed(_stack.get()):
+        if run.active:
+            return run
+    threads = (threading.get_ident(), threading.main_thread().ident)
+    for run in reversed(_opened):
+        if run.active and run.opened_in in threads:
             return run
     return None
 

@@ -89,15 +89,19 @@ def start_run(
         raise UsageError(f'resume={resume!r}: expected "never", "allow" or "must"')
     if resume != "never" and run_id is None:
         raise UsageError(f'resume="{resume}" needs run_id=, the run to resume')
-    if run_id is not None and (resume == "must" or not is_run_id(run_id)):
-        run_id, name = _existing(run_id, name)
-        resume = "must"
+    if run_id is not None and resume == "must":
+        run_id, name = _existing(run_id, name or run_name)
+    elif run_id is not None and not is_run_id(run_id):
+        raise UsageError(
+            f"run_id={run_id!r} is no whole run id: a run that exists is resumed by its name or the"
+            ' beginning of its id with resume="must"'
+        )
     frame = _get_frame(1)
     site = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
     del frame
     if parent is None:
         _end_run_left_open_by(site)
-    above = parent if parent is not None else context.current()
+    above = parent if parent is not None else context.above_new_run()
     if experiment is None and isinstance(above, LiveRun):
         experiment = above.experiment
     run = opening.open_run(
@@ -137,7 +141,7 @@ def set_experiment(name: str) -> None:
     """Name the experiment of the runs that this process opens from now on; `/` makes folders."""
     if not name or not isinstance(name, str):  # type: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"experiment name {name!r}: expected text that is not empty")
-    settings.assign("experiment", name)
+    settings.assign("experiment", name, lasting=True)
 
 
 def log_param(key: str, value: Any) -> None:
@@ -222,7 +226,7 @@ def _target() -> LiveRun:
 
 def _end_run_left_open_by(site: CallSite) -> None:
     """End the run that this very call left open, with what its cell came to."""
-    left = context.user_opened()
+    left = context.above_new_run()
     if left is not None and left.opened_at == site and not (left.attached or left.in_block):
         left.end_by(left.failed_since_start())
 

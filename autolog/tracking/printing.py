@@ -46,9 +46,11 @@ def opened(run: LiveRun) -> None:
         return
     location = run.recorder.location
     _tally.place = _short(location.root)
+    text = f"recording run {run.name} of experiment {run.experiment} in {_tally.place}"
     if location.notice:
-        _say(location.notice)
-    _say(f"recording run {run.name} of experiment {run.experiment} in {_tally.place}")
+        run.log_event("notice", {"key": "store", "text": location.notice})
+        text = f"{text} ({location.notice})"
+    _say(text)
 
 
 def ended(run: LiveRun) -> None:
@@ -73,7 +75,7 @@ def count_notices(count: Callable[[], int]) -> None:
 
 def closing() -> None:
     """Say at the end what was recorded, and what to type to see it."""
-    if not _tally.runs or _tally.pid != os.getpid():
+    if not _tally.runs:
         return
     states = ", ".join(f"{count} {state}" for state, count in sorted(_tally.by_status.items()))
     parts = [f"{_tally.runs} run{'s' if _tally.runs > 1 else ''} ({states})"]
@@ -85,16 +87,24 @@ def closing() -> None:
     if notices:
         parts.append(f"{notices} notice{'s' if notices > 1 else ''} (see show)")
     look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
-    _say(f"{', '.join(parts)}: {look}")
+    _say(f"{', '.join(parts)} in {_tally.place}: {look}")
 
 
 def _say(line: str) -> None:
-    if not _wanted():
+    if not (_wanted() and _leads()):
         return
     try:
         sys.stderr.write(f"autolog: {line}\n")
     except (OSError, ValueError, AttributeError):  # a closed or missing stderr is the user's affair
         return
+
+
+def _leads() -> bool:
+    """Whether this process speaks for its group: no child of multiprocessing, no rank above 0."""
+    processes = sys.modules.get("multiprocessing.process")
+    if _tally.pid != os.getpid() or (processes and processes.parent_process() is not None):
+        return False
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def _wanted() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -91,6 +92,7 @@ class LiveRun:
         self._claims = itertools.count()
         self._continuations = itertools.count(2)
         self.opened_at: CallSite | None = None
+        self.opened_in = threading.get_ident()
         self.in_block = False
         self._recorder = recorder
         self._attempt = attempt
