@@ -8,7 +8,7 @@ import pytest
 
 import autolog as package
 from autolog import UsageError, autolog
-from autolog.errors import IntegrationError, StoreError
+from autolog.errors import IntegrationError, SettingsError, StoreError
 
 
 def fit(data=((0.0,), (1.0,)), target=(0, 1), **params):
@@ -104,6 +104,32 @@ def test_a_disabled_framework_is_left_alone(recording, monkeypatch):
     autolog()
     fit()
     assert recording.runs() == []
+
+
+def test_everything_is_disabled_by_a_one(recording, monkeypatch):
+    monkeypatch.setenv("AUTOLOG_DISABLED", "1")
+    autolog()
+    fit()
+    assert recording.runs() == []
+
+
+def test_an_unknown_name_among_the_disabled_is_an_error_that_names_its_origin(
+    recording, monkeypatch
+):
+    monkeypatch.setenv("AUTOLOG_DISABLED", "sklaern")
+    with pytest.raises(SettingsError, match=r"AUTOLOG_DISABLED.*sklearn"):
+        autolog()
+
+
+def test_a_notice_is_said_once_and_once_to_each_run(recording):
+    from autolog.capture import notices
+
+    with package.start_run() as run:
+        for _ in range(3):
+            notices.tell("kind", "this very text", run)
+    assert len(recording.events("notice")) == 1
+    (notice,) = [one for one in package.status().notices if one.text == "this very text"]
+    assert notice.count == 3
 
 
 def test_tags_and_experiment_hold_for_every_run(recording):

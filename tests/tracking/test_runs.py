@@ -422,3 +422,66 @@ def test_a_figure_is_whatever_can_save_itself(recording):
         with pytest.raises(UsageError, match="log_artifact"):
             autolog.log_figure(object(), "plot.png")
     assert recording.details().artifacts[0].path == "plot.svg"
+
+
+# --- threads, settings, printing -------------------------------------------------------------
+
+
+def test_threads_that_start_runs_on_one_line_do_not_end_one_another(recording):
+    started = threading.Barrier(3)
+
+    def work(number: int) -> None:
+        run = autolog.start_run(f"t{number}")
+        started.wait()
+        autolog.log_metric("x", number)
+        run.end()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    runs = {run.name: (run.status, run.metrics, run.parent_id) for run in recording.runs()}
+    assert runs == {f"t{number}": ("FINISHED", {"x": float(number)}, None) for number in range(3)}
+
+
+def test_a_short_name_is_resumed_only_where_the_user_says_so(recording):
+    with autolog.start_run("old"):
+        pass
+    with pytest.raises(UsageError, match='resume="must"'):
+        autolog.start_run(run_id="old")
+
+
+def test_an_experiment_set_by_hand_outlives_the_activation(recording):
+    with autolog.autolog():
+        autolog.set_experiment("mine")
+    autolog.disable()
+    with autolog.start_run() as run:
+        pass
+    assert run.experiment == "mine"
+
+
+PRINTS = """
+import multiprocessing, autolog
+def work():
+    with autolog.start_run("child"): pass
+if __name__ == "__main__":
+    for name in ("one", "two"):
+        with autolog.start_run(name) as run: run.log_metric("x", 1)
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start(); process.join()
+"""
+
+
+def test_two_lines_are_printed_on_stderr_by_the_first_process_alone(recording, program):
+    ended = program(PRINTS, AUTOLOG_PRINT="always")
+    first, last = ended.err.splitlines()
+    assert first.startswith("autolog: recording run one of experiment script in ")
+    assert last.startswith("autolog: 2 runs (2 FINISHED) in ")
+    assert str(recording.folder) in last
+    assert last.endswith(": autolog ls")
+    assert ended.out == ""
+
+
+def test_nothing_is_printed_where_nobody_watches(recording, program):
+    assert program(PRINTS).err == ""
