@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import notices, ownership, spans, suspension, workers
+from autolog.capture import notices, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.options import Options
-from autolog.capture.watching import WatchedCall, open_span
+from autolog.capture.ownership import Decision
+from autolog.capture.watching import WatchedCall, begin, decide, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
@@ -74,12 +75,8 @@ class Port:
         """Open a span by the ownership rules; None if the call must pass through."""
         if suspension.suspended():
             return None
-        stack = spans.stack()
-        user_run = context.current() if not stack else None
-        decision = ownership.decide(
-            role, owner, stack, user_run, worker=workers.is_framework_worker()
-        )
-        if decision in (ownership.Decision.PASS, ownership.Decision.WATCH):
+        decision = decide(role, owner)
+        if decision in (Decision.PASS, Decision.WATCH):
             return None
         span = open_span(
             decision,
@@ -90,9 +87,7 @@ class Port:
             integration=self._integration.name,
             options=self._options(),
         )
-        spans.enter(span)
-        if span.owns_run:
-            span.announce()
+        begin(span)
         return span
 
     def current(self) -> Span | None:

@@ -13,7 +13,7 @@ from autolog.capture import notices, ownership, preparation, spans, suspension, 
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
-from autolog.integration import Hook, Role, RoleOf
+from autolog.integration import Hook, Produced, Role, RoleOf
 from autolog.tracking import context, opening
 from autolog.tracking.run import LiveRun
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autolog.capture.options import Options
     from autolog.patching.call import EngineCall
 
-__all__ = ["WatchedCall", "open_span"]
+__all__ = ["WatchedCall", "begin", "decide", "open_span"]
 
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
@@ -53,7 +53,7 @@ class WatchedCall:
             return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
-            decision = _decide(role, call)
+            decision = decide(role, _owner(call))
             if decision is Decision.PASS:
                 return
             if decision is not Decision.WATCH:
@@ -88,26 +88,19 @@ class WatchedCall:
 
     def _open(self, call: EngineCall, role: Role, decision: Decision) -> None:
         name = type(call.instance).__name__ if call.instance is not None else call.name
-        owner = call.instance if call.instance is not None else call
         span = open_span(
             decision,
             role=role,
             kind=self._kind,
-            owner=owner,
+            owner=_owner(call),
             name=name,
             integration=self._integration,
             options=self._options(),
         )
         call.span = span
-        spans.enter(span)
-        if span.owns_run and span.run is not None:
-            span.announce()
-            for report in preparation.take(self._sources(call)):
-                span.run.log_event("preparation", report)
+        begin(span, self._sources(call))
 
     def _keep_step(self, call: EngineCall, span: CaptureSpan, result: Any) -> None:
-        from autolog.integration import Produced
-
         if span.step is None:
             return
         preparation.add(preparation.Step(span.step, span, tuple(self._sources(call))))
@@ -179,11 +172,29 @@ def _experiment(parent: LiveRun | None) -> str | None:
     return parent.experiment if parent is not None else None
 
 
-def _decide(role: Role, call: EngineCall) -> Decision:
+def decide(role: Role, owner: object) -> Decision:
+    """Ask the ownership table what a call is, here and now."""
     stack = spans.stack()
     user_run = context.current() if not stack else None
-    owner = call.instance if call.instance is not None else call
     return ownership.decide(role, owner, stack, user_run, worker=workers.is_framework_worker())
+
+
+def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
+    """Put a span on the stack; a training takes the preparation steps that wait for it.
+
+    Args:
+        span: what was opened.
+        sources: the spans whose results it was given.
+    """
+    spans.enter(span)
+    if span.owns_run and span.run is not None:
+        span.announce()
+        for report in preparation.take(sources):
+            span.run.log_event("preparation", report)
+
+
+def _owner(call: EngineCall) -> object:
+    return call.instance if call.instance is not None else call
 
 
 def _folds_into_own(span: Any, integration: str) -> bool:
