@@ -134,13 +134,20 @@ class Format:
 class Example:
     """A tiny training that the contract suite runs: `train()` gives `(model, result)`.
 
-    `result` is compared between runs with and without autolog (`==` on its pickle);
-    `owner` and `method` name the patched method (`"package.module:Class"`, `"fit"`).
+    Args:
+        train: trains the same from the same seeds, however often it is called in a process.
+            `result` is compared between trainings with and without autolog (`==` on its pickle).
+        owner: the class of the model, `"package.module:Class"`, or a module for its function.
+        method: the watched method of that class, or the function of that module.
+        fails: a training that raises; default: the method is given an unknown argument.
+        predict: what a model computes, to compare loaded models; default: their pickles.
     """
 
     train: Callable[[], tuple[Any, Any]]
     owner: str
     method: str
+    fails: Callable[[], Any] | None = None
+    predict: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,19 @@
 """A pytest plugin that runs the contract suite: `pytest -p autolog.testing.contract`.
 
-The suite runs on every integration that is installed, or on those that `--autolog-integration`
-names. It is not registered by itself; with the option, pytest collects the suite beside whatever
-else its command line names.
+The suite runs on every integration that is installed with its framework, or on those that
+`--autolog-integration` names. It is not registered by itself; with the option, pytest collects
+the suite beside whatever its command line names.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
-from autolog.discovery import discover
+from autolog.discovery import Discovered, discover
+from autolog.integration import Integration
 
 SUITE = Path(__file__).with_name("contract_suite.py")
 
@@ -30,18 +32,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the suite: alone if the command line names no tests, else beside them."""
     config.addinivalue_line("markers", "edge_case(id): a known failure of autologging, by its id")
-    named = [word for word in config.invocation_params.args if Path(word.split("::")[0]).exists()]
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
     config.args = [*config.args, str(SUITE)] if named else [str(SUITE)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test of the suite on each integration."""
+    """Run each test of the suite on each integration; one that cannot be loaded fails them."""
     if "integration_name" not in metafunc.fixturenames:
         return
     found = discover()
-    names = metafunc.config.getoption("--autolog-integration") or sorted(found.integrations)
-    unknown = [name for name in names if name not in found.integrations]
-    if unknown:
-        why = found.problems.get(unknown[0], "no entry point of this name is installed")
-        raise pytest.UsageError(f"--autolog-integration {unknown[0]}: {why}")
-    metafunc.parametrize("integration_name", names)
+    chosen: list[str] = metafunc.config.getoption("--autolog-integration") or []
+    names = [_name(found, name) for name in chosen]
+    if not chosen:
+        names = [name for name, one in found.integrations.items() if _has_framework(one)]
+        names += found.problems
+    metafunc.parametrize("integration_name", sorted(names))
+
+
+def _name(found: Discovered, given: str) -> str:
+    for name, integration in found.integrations.items():
+        if given == name or given in integration.aliases:
+            if not _has_framework(integration):
+                wanted = integration.distributions[0]
+                raise pytest.UsageError(f"{name}: its framework is missing: pip install {wanted}")
+            return name
+    if given in found.problems:
+        return given
+    known = ", ".join(sorted(found.integrations)) or "none"
+    raise pytest.UsageError(
+        f"--autolog-integration {given}: no entry point of this name is installed in the group"
+        f" autolog.integrations; installed: {known}"
+    )
+
+
+def _has_framework(integration: Integration) -> bool:
+    try:
+        tops = {module.partition(".")[0] for module in integration.modules}
+        return any(importlib.util.find_spec(top) is not None for top in tops)
+    except (ImportError, ValueError):
+        return False

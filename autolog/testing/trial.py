@@ -1,47 +1,56 @@
 """One experiment of the contract suite, in a process of its own.
 
-    python -m autolog.testing.trial INTEGRATION EXPERIMENT [ARGUMENT]
+    python -m autolog.testing.trial ANSWER INTEGRATION EXPERIMENT [ARGUMENT]
 
-Each experiment prints what it found as one line of JSON; the suite says what is right. The
+Each experiment writes what it found to the file ANSWER as JSON; the suite says what is right. The
 process is fresh, so what an integration imports or leaves behind cannot hide in another test.
+Each training is recorded under an experiment of its own, so that the suite can tell which were.
 """
 
 from __future__ import annotations
 
-import copy
+import contextlib
+import errno
 import importlib
-import inspect
-import io
 import json
-import pickle
-import random
+import os
 import sys
 import tempfile
-import traceback
-import weakref
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Generator
 from pathlib import Path
-from types import FunctionType
+from types import ModuleType
 from typing import Any
 
 import autolog
 from autolog.discovery import discover, resolve
 from autolog.integration import Example, Hook, Integration, Patch
+from autolog.testing import observation
 
-__all__ = ["EXPERIMENTS", "main"]
+__all__ = ["BROKEN", "EXPERIMENTS", "PHASES", "main"]
 
 Found = dict[str, Any]
 
+BROKEN = "broken on purpose"
+"""What the hooks raise that `faults` breaks."""
 
-def main(name: str, experiment: str, *arguments: str) -> None:
-    """Run one experiment and print what it found."""
-    print(json.dumps(EXPERIMENTS[experiment](discover().integrations[name], *arguments)))  # noqa: T201
+PHASES = ("enter", "exit", "callback", "metrics")
+"""What `faults` breaks, one after the other."""
+
+
+def main(answer: str, name: str, experiment: str, *arguments: str) -> None:
+    """Run one experiment and write down what it found, and what was warned of."""
+    integration = discover().integrations[name]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = EXPERIMENTS[experiment](integration, *arguments)
+    texts = {f"{one.category.__name__}: {one.message}" for one in caught}
+    Path(answer).write_text(json.dumps({**found, "warnings": sorted(texts)}))
 
 
 def declaration(integration: Integration) -> Found:
     """Whether the declaration stays clear of its framework, and what of it cannot be resolved."""
-    tops = {module.partition(".")[0] for module in integration.modules}
-    found: Found = {"imported": sorted(tops & set(sys.modules)), "broken": []}
+    found: Found = {"imported": sorted(_tops(integration) & set(sys.modules)), "broken": []}
     for module in integration.modules:
         importlib.import_module(module)
     names = [site.hook if isinstance(site, Patch) else site.attach for site in _sites(integration)]
@@ -57,180 +66,144 @@ def declaration(integration: Integration) -> Found:
 
 
 def permutation(integration: Integration, order: str) -> Found:
-    """How many runs a training makes after importing, activating and disabling in an order."""
+    """Import, activate and disable in an order; train after each step that allows it."""
     example: Example | None = None
     for letter in order:
         if letter == "i":
-            example = _example(integration)
+            example = _ready(integration)
         elif letter == "a":
-            autolog.autolog(integration.name)
+            autolog.autolog()
         else:
             autolog.disable()
-    (example or _example(integration)).train()
-    return {"runs": len(autolog.search_runs())}
+        if example is not None:
+            with _recorded_as(f"{order} after {letter}"):
+                example.train()
+    return {}
 
 
-def record(integration: Integration) -> Found:
-    """What one training leaves in the store when autolog was switched on twice."""
-    example = _example(integration)
-    autolog.autolog(integration.name)
-    autolog.autolog(integration.name)
-    example.train()
-    runs = autolog.search_runs()
-    model = type(autolog.load_model(runs[0].run_id)).__name__ if _has_model(runs) else None
+def plain(integration: Integration) -> Found:
+    """What trainings and their method are without autolog."""
+    example = _ready(integration)
+    model, _ = observation.training(example)  # late imports may draw random numbers, once
+    trainings = [observation.training(example)[1] for _ in range(2)]
     return {
-        "runs": [[run.status, len(run.params), len(run.logging_errors)] for run in runs],
-        "model": model,
-        "active": autolog.active_run() is not None,
-        "faults": [site.reason for site in autolog.status().sites if site.faults],
-        "missing": [site.place for site in autolog.status().sites if site.state == "missing"],
+        "trainings": trainings,
+        "traits": observation.traits(example, model),
+        "failure": observation.failure(example, model),
+        "predictions": observation.predictions(example, model),
     }
 
 
-def neutral(integration: Integration) -> Found:
-    """Whether a training computes the same bits, and leaves the same random states."""
-    example = _example(integration)
-
-    def train() -> tuple[bytes, Any, list[str]]:
-        _seed()
-        model, result = example.train()
-        return pickle.dumps(result), _random_state(), sorted(getattr(model, "__dict__", ()))
-
-    train()  # what a framework imports late may draw random numbers once
-    plain = train()
-    autolog.autolog(integration.name)
-    watched = train()
-    return {
-        "result": plain[0] == watched[0],
-        "random": plain[1] == watched[1],
-        "attributes": plain[2] == watched[2],
-    }
-
-
-def restore(integration: Integration) -> Found:
-    """Which attributes of the framework are not what they were once autolog is off again."""
-    example = _example(integration)
-    example.train()  # lazy imports of the framework are not ours
+def watched(integration: Integration) -> Found:
+    """The same with autolog, then what is left of it when it is off again."""
+    example, tops = _ready(integration), _tops(integration)
+    for site in _sites(integration):
+        with contextlib.suppress(ImportError):  # its state will say so
+            importlib.import_module(site.module)
+    observation.training(example)
+    before = observation.attributes(tops)
+    observation.training(example)
+    restless = set(observation.differences(before, observation.attributes(tops)))
+    before, process = observation.attributes(tops), observation.process_state()
     finders = list(sys.meta_path)
-    before = _attributes(integration)
+
     autolog.autolog(integration.name)
-    example.train()
-    changed = _differences(before, _attributes(integration))
+    with _recorded_as("once"):
+        model, once = observation.training(example)
+    found: Found = {
+        "process": _changes(process, observation.process_state()),
+        "traits": observation.traits(example, model),
+        "open": autolog.active_run() is not None,
+    }
+    with _recorded_as("failing"):
+        found["failure"] = observation.failure(example, model)
+    autolog.autolog(integration.name)
+    with _recorded_as("twice"):
+        _, twice = observation.training(example)
+    found["trainings"] = [once, twice]
+    found["sites"] = _states(integration)
+    found["method"] = [site.state for site in _sites_of_method(integration, example)]
+
     autolog.disable()
-    return {
-        "patched": len(changed),
-        "left": _differences(before, _attributes(integration)),
-        "finders": sys.meta_path == finders,
-        "sites": len(autolog.status().sites),
-    }
+    left = observation.differences(before, observation.attributes(tops))
+    found["left"] = [name for name in left if name not in restless]
+    if sys.meta_path != finders:
+        found["left"].append("sys.meta_path")
+    found["left"] += _changes(process, observation.process_state())
+    found["left"] += [site.place for site in autolog.status().sites]
+    return found
 
 
-def objects(integration: Integration) -> Found:
-    """Which ways of copying, pickling and describing the patched method fail while it is on."""
-    cloudpickle: Any = importlib.import_module("cloudpickle")
-    example = _example(integration)
-    model, _ = example.train()
-    owner = resolve(example.owner)
-    original = getattr(owner, example.method)
-    described = ("__name__", "__doc__", "__module__", "__qualname__")
-    was = [inspect.signature(original), *(getattr(original, name) for name in described)]
-    autolog.autolog(integration.name)
-    example.train()
-    patched = getattr(owner, example.method)
-    now = [inspect.signature(patched), *(getattr(patched, name) for name in described)]
-    bound = getattr(model, example.method)
-    trials: dict[str, Callable[[], Any]] = {
-        "pickle": lambda: pickle.loads(pickle.dumps(bound)),  # noqa: S301
-        "pickle of the object": lambda: pickle.loads(pickle.dumps(model)),  # noqa: S301
-        "cloudpickle": lambda: pickle.loads(cloudpickle.dumps(bound)),  # noqa: S301
-        "copy": lambda: copy.copy(model),
-        "deepcopy": lambda: copy.deepcopy(bound),
-        "WeakMethod": lambda: weakref.WeakMethod(bound)() or _fail("the method is gone"),
-        "clone": lambda: _clone(model),
-    }
-    failed: list[str] = []
-    for name, trial in trials.items():
-        try:
-            trial()
-        except Exception as exc:
-            failed.append(f"{name}: {type(exc).__name__}: {exc}")
-    same = [str(a) == str(b) for a, b in zip(was, now, strict=True)]
-    names = ("signature", *described)
-    changed = [name for name, equal in zip(names, same, strict=True) if not equal]
-    return {"failed": failed, "changed": changed}
-
-
-def faults(integration: Integration, phase: str) -> Found:
-    """What a hook that always raises changes, and whether it is counted and switched off."""
-    from autolog.capture.port import Port
-
-    example = _example(integration)
-    plain = pickle.dumps(example.train()[1])
-
-    def boom(*_: Any) -> None:
-        raise RuntimeError("broken on purpose")
-
-    patch = Port.patch
-
-    def breaking(self: Port, owner: Any, attribute: str, hook: Hook | None, **rest: Any) -> Any:
-        parts = {name: getattr(hook, name, None) for name in ("enter", "exit", "error")}
-        broken = Hook(**{**parts, phase: boom}) if rest.get("role", "watch") != "watch" else hook
-        return patch(self, owner, attribute, broken, **rest)
-
-    Port.patch = breaking
-    autolog.autolog(integration.name)
-    results = [pickle.dumps(example.train()[1]) for _ in range(4)]
-    sites = [site for site in autolog.status().sites if site.faults]
-    return {
-        "same": all(result == plain for result in results),
-        "states": sorted({run.status for run in autolog.search_runs()}),
-        "faults": sum(site.faults for site in sites),
-        "switched_off": any(site.state == "faulted" for site in sites),
-        "told": any("broken on purpose" in notice.text for notice in autolog.status().notices),
-        "kept": any(run.logging_errors for run in autolog.search_runs()),
-    }
+def faults(integration: Integration) -> Found:
+    """What changes when hooks, callbacks or what they write raise, one after the other."""
+    example = _ready(integration)
+    model, _ = observation.training(example)
+    found: Found = {}
+    for phase in PHASES:
+        told = _notices()
+        with _breaking(phase) as used, _recorded_as(f"broken {phase}"):
+            autolog.autolog(integration.name)
+            failed = observation.failure(example, model)
+            trainings: list[Found] = []
+            raised = None
+            try:
+                trainings += [observation.training(example)[1] for _ in range(3)]
+            except Exception as exc:
+                raised = f"{type(exc).__name__}: {exc}"
+            sites = autolog.status().sites
+            found[phase] = {
+                "failure": failed,
+                "trainings": trainings,
+                "raised": raised,
+                "method": [site.state for site in _sites_of_method(integration, example)],
+                "faults": sum(site.faults for site in sites),
+                "told": _notices() > told,
+                "used": bool(used),
+            }
+            autolog.disable()
+    return found
 
 
 def unwritable(integration: Integration) -> Found:
     """What a store that cannot be written changes for the training."""
-    example = _example(integration)
-    plain = pickle.dumps(example.train()[1])
+    example = _ready(integration)
+    model, _ = observation.training(example)
     with tempfile.NamedTemporaryFile() as file:  # a folder cannot be made below a file
-        autolog.autolog(integration.name, store=f"{file.name}/store")
-        same = pickle.dumps(example.train()[1]) == plain
+        os.environ["AUTOLOG_STORE"] = f"{file.name}/store"
+        autolog.autolog(integration.name)
+        trainings = [observation.training(example)[1] for _ in range(2)]
+        failed = observation.failure(example, model)
         notices = [notice.text for notice in autolog.status().notices]
         autolog.disable()
-    return {"same": same, "notices": notices}
+    return {"trainings": trainings, "failure": failed, "notices": notices}
 
 
-def formats(integration: Integration) -> Found:
-    """Which safe formats do not give the example's model back."""
-    model, _ = _example(integration).train()
-    failed: list[str] = []
+def load(integration: Integration, run_id: str) -> Found:
+    """What the stored model computes, and what it computes out of each safe format."""
+    example = _ready(integration)
+    model = autolog.load_model(run_id)
+    formats: dict[str, list[str | None]] = {}
     for form in integration.formats:
         if not form.safe:
             continue
         with tempfile.TemporaryDirectory() as place:
             try:
                 resolve(form.save)(model, Path(place))
-                loaded = resolve(form.load)(Path(place))
-                if type(loaded) is not type(model):
-                    failed.append(f"{form.name}: gave a {type(loaded).__name__}")
-            except Exception:
-                failed.append(f"{form.name}: {traceback.format_exc(limit=1)}")
-    return {"failed": failed}
+                back = resolve(form.load)(Path(place))
+                formats[form.name] = [observation.predictions(example, back), None]
+            except Exception as exc:
+                formats[form.name] = [None, f"{type(exc).__name__}: {exc}"]
+    return {"predictions": observation.predictions(example, model), "formats": formats}
 
 
 EXPERIMENTS: dict[str, Callable[..., Found]] = {
     "declaration": declaration,
     "permutation": permutation,
-    "record": record,
-    "neutral": neutral,
-    "restore": restore,
-    "objects": objects,
+    "plain": plain,
+    "watched": watched,
     "faults": faults,
     "unwritable": unwritable,
-    "formats": formats,
+    "load": load,
 }
 
 
@@ -238,82 +211,97 @@ def _sites(integration: Integration) -> list[Any]:
     return [*integration.sites, *integration.bridges]
 
 
-def _example(integration: Integration) -> Example:
+def _tops(integration: Integration) -> set[str]:
+    """The packages that the integration touches."""
+    modules = [*integration.modules, *(site.module for site in _sites(integration))]
+    return {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names)
+
+
+def _ready(integration: Integration) -> Example:
     assert integration.example is not None
     for module in integration.modules:
         importlib.import_module(module)
     return resolve(integration.example)
 
 
-def _has_model(runs: list[Any]) -> bool:
-    store = autolog.open_store()
+@contextlib.contextmanager
+def _recorded_as(experiment: str) -> Generator[None]:
+    os.environ["AUTOLOG_EXPERIMENT"] = experiment
     try:
-        return bool(runs) and bool(store.details(runs[0].run_id).models)
+        yield
     finally:
-        store.close()
+        del os.environ["AUTOLOG_EXPERIMENT"]
 
 
-def _seed() -> None:
-    random.seed(0)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(0)
-
-
-def _random_state() -> tuple[Any, ...]:
-    numpy = sys.modules.get("numpy")
-    arrays = pickle.dumps(numpy.random.get_state()) if numpy is not None else b""
-    return random.getstate(), arrays
-
-
-def _clone(model: Any) -> None:
-    if hasattr(model, "get_params") and "sklearn" in sys.modules:
-        importlib.import_module("sklearn.base").clone(model)
-
-
-def _attributes(integration: Integration) -> dict[str, Any]:
-    """Collect every attribute of the framework's modules and classes, functions with their code.
-
-    `__slotnames__` is what copyreg keeps on a class of which an instance was pickled.
-    """
-    tops = tuple({module.partition(".")[0] for module in integration.modules})
-    found: dict[str, Any] = {}
-    modules: list[tuple[str, Any]] = list(sys.modules.items())
-    for name, module in modules:
-        if name.partition(".")[0] not in tops or module is None:
-            continue
-        held: dict[str, Any] = module.__dict__
-        for key, value in list(held.items()):
-            if isinstance(value, FunctionType):
-                found[f"{name}:{key}"] = (value, value.__code__)
-            if isinstance(value, type) and value.__module__.partition(".")[0] in tops:
-                for attribute, inner in vars(value).items():
-                    if attribute != "__slotnames__":
-                        found[f"{name}:{key}.{attribute}"] = (inner,)
-    return found
-
-
-def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    gone = [name for name in before if name not in after]
-    changed = [
-        name
-        for name, parts in after.items()
-        if name in before
-        and any(old is not new for old, new in zip(before[name], parts, strict=True))
+def _sites_of_method(integration: Integration, example: Example) -> list[Any]:
+    """The integration's sites at the example's method, wherever it is defined."""
+    owner = _owners(example)
+    return [
+        site
+        for site in autolog.status().sites
+        if (site.integration, site.attribute) == (integration.name, example.method)
+        and (owner is None or site.owner in owner)
     ]
-    added = [name for name in after if name not in before and "." in name.partition(":")[2]]
-    return sorted({*gone, *changed, *added})
 
 
-def _fail(text: str) -> None:
-    raise AssertionError(text)
+def _owners(example: Example) -> list[str] | None:
+    """Names of the classes that may define the example's method; None for a module's function."""
+    owner = observation.locate(example.owner)
+    if isinstance(owner, ModuleType):
+        return None
+    return [f"{one.__module__}:{one.__qualname__}" for one in owner.__mro__]
+
+
+def _states(integration: Integration) -> list[list[str | None]]:
+    sites = autolog.status().sites
+    return [[s.place, s.state, s.reason] for s in sites if s.integration == integration.name]
+
+
+def _notices() -> int:
+    """How often autolog has told of errors of its own."""
+    return sum(one.count for one in autolog.status().notices if one.key == "logging_error")
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [name for name in before if before[name] != after.get(name)]
+
+
+@contextlib.contextmanager
+def _breaking(phase: str) -> Generator[list[str]]:
+    """Break hooks on purpose; the list says whether there was anything to break."""
+    from autolog.capture.port import Port
+    from autolog.capture.spans import CaptureSpan
+
+    used: list[str] = []
+
+    def boom(*_: Any, **__: Any) -> None:
+        used.append(phase)
+        raise OSError(errno.ENOSPC, f"{BROKEN}: {phase}")
+
+    patch, guarded = Port.patch, Port.guarded
+    ends = {"enter": ("enter",), "exit": ("exit", "error")}.get(phase, ())
+
+    def broken_patch(port: Port, owner: Any, name: str, hook: Hook | None, **rest: Any) -> Any:
+        parts = {end: getattr(hook, end, None) for end in ("enter", "exit", "error")}
+        return patch(port, owner, name, hook and Hook(**parts | dict.fromkeys(ends, boom)), **rest)
+
+    def broken_callback(port: Port, _: Callable[..., None]) -> Callable[..., None]:
+        return guarded(port, boom)
+
+    doubles: list[tuple[type, str, Any]] = [(Port, "patch", broken_patch)]
+    if phase == "callback":
+        doubles = [(Port, "guarded", broken_callback)]
+    elif phase == "metrics":
+        doubles = [(CaptureSpan, "metrics", boom)]
+    originals = [(owner, name, vars(owner)[name]) for owner, name, _ in doubles]
+    for owner, name, double in doubles:
+        setattr(owner, name, double)
+    try:
+        yield used
+    finally:
+        for owner, name, original in originals:
+            setattr(owner, name, original)
 
 
 if __name__ == "__main__":
-    output, sys.stdout = sys.stdout, io.StringIO()  # a chatty training must not spoil the answer
-    try:
-        main(*sys.argv[1:])
-        answer = sys.stdout.getvalue().splitlines()[-1]
-    finally:
-        sys.stdout = output
-    output.write(answer + "\n")
+    main(*sys.argv[1:])

@@ -19,4 +19,11 @@ def train() -> tuple[Any, Any]:
     return model, (model.coef_.tobytes(), model.predict(data).tobytes())
 
 
-EXAMPLE = Example(train, owner="sklearn.linear_model:LogisticRegression", method="fit")
+def predict(model: Any) -> Any:
+    """Give the probabilities of two rows."""
+    return model.predict_proba([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]]).tobytes()
+
+
+EXAMPLE = Example(
+    train, owner="sklearn.linear_model:LogisticRegression", method="fit", predict=predict
+)

@@ -2,182 +2,208 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TOYFIT = ROOT / "examples" / "autolog_toyfit"
+TESTS = 33
+"""Tests of the suite for one integration, parametrised ones counted one by one."""
 
 
-@pytest.fixture
-def toyfit(tmp_path: Path) -> Path:
-    """A copy of the example plugin, found by Python as if it were installed."""
-    place = tmp_path / "installed"
-    for package in ("autolog_toyfit", "toyfit"):
-        shutil.copytree(TOYFIT / package, place / package)
-    metadata = place / "autolog_toyfit-0.1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: autolog-toyfit\nVersion: 0.1.0\n"
+def test_scikit_learn_keeps_the_contract(contract):
+    done = contract("--autolog-integration", "sklearn")
+    assert (done.passed, done.failed) == (TESTS, 0), done.text
+
+
+def test_a_third_partys_plugin_keeps_the_contract(contract, toyfit):
+    done = contract("--autolog-integration", "toyfit", path=toyfit)
+    assert (done.passed, done.failed) == (TESTS, 0), done.text
+
+
+def test_without_a_name_every_integration_is_judged_whose_framework_is_there(contract, toyfit):
+    words = ("-vv", "-k", "imports_no_framework")
+    everything = contract(*words, path=toyfit).text
+    assert "[sklearn]" in everything
+    assert "[toyfit]" in everything
+    shutil.rmtree(toyfit / "toyfit")
+    assert "[toyfit]" not in contract(*words, path=toyfit).text
+
+
+def test_an_integration_that_cannot_be_loaded_fails_with_the_reason(contract, toyfit):
+    (toyfit / "autolog_toyfit" / "__init__.py").write_text("import nowhere_at_all\n")
+    done = contract("-k", "imports_no_framework", path=toyfit)
+    assert (done.passed, done.failed) == (1, 1), done.text
+    assert "No module named 'nowhere_at_all'" in done.text
+
+
+def test_the_suite_runs_beside_tests_that_are_named(contract, tmp_path, toyfit):
+    own = tmp_path / "test_mine.py"
+    own.write_text("def test_mine(): pass\n")
+    words = ("--autolog-integration", "toyfit", "-k", "mine or imports_no_framework")
+    assert contract(str(own), *words, path=toyfit).passed == 2
+    assert contract(*words, path=toyfit).passed == 1
+
+
+def test_a_project_with_rules_of_its_own_does_not_keep_the_suite_from_running(
+    contract, tmp_path, toyfit
+):
+    folder = tmp_path / "elsewhere"
+    (folder / "checks").mkdir(parents=True)
+    (folder / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers\npython_files = check_*.py\ntestpaths = checks\n"
+        "filterwarnings = error\n"
     )
-    entry = "[autolog.integrations]\ntoyfit = autolog_toyfit:INTEGRATION\n"
-    (metadata / "entry_points.txt").write_text(entry)
-    return place
+    done = contract("--autolog-integration", "toyfit", "-k", "declaration", path=toyfit)
+    assert (done.passed, done.failed) == (2, 0), done.text
 
 
-def suite(folder: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the suite as a third party does, from somewhere else."""
-    env = {key: text for key, text in os.environ.items() if not key.startswith("AUTOLOG_")}
-    if path is not None:
-        env["PYTHONPATH"] = str(path)
-    command = [sys.executable, "-m", "pytest", "-p", "autolog.testing.contract", "-q", *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+def test_an_unknown_integration_is_refused_by_name(contract):
+    done = contract("--autolog-integration", "nowhere")
+    assert "--autolog-integration nowhere: no entry point of this name" in done.text
+    assert "installed: sklearn" in done.text
 
 
-def outcome(done: subprocess.CompletedProcess[str]) -> tuple[int, int]:
-    """Passed and failed."""
-    found = re.findall(r"(\d+) (passed|failed|error)", done.stdout)
-    counts = {word: int(number) for number, word in found}
-    assert counts, done.stdout + done.stderr
-    return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0)
+DECLARATION, HOOKS, EXAMPLE = "__init__.py", "hooks.py", "example.py"
+GUARDED = "capture.guarded(on_epoch)"
 
-
-def test_scikit_learn_keeps_the_contract(tmp_path: Path):
-    done = suite(tmp_path, "--autolog-integration", "sklearn")
-    assert outcome(done) == (17, 0), done.stdout
-
-
-def test_a_third_partys_plugin_keeps_the_contract(tmp_path: Path, toyfit: Path):
-    done = suite(tmp_path, "--autolog-integration", "toyfit", path=toyfit)
-    assert outcome(done) == (17, 0), done.stdout
-
-
-def test_the_suite_runs_beside_tests_that_are_named(tmp_path: Path, toyfit: Path):
-    (tmp_path / "test_mine.py").write_text("def test_mine(): pass\n")
-    words = ("test_mine.py", "--autolog-integration", "toyfit", "-k", "mine or declaration")
-    assert outcome(suite(tmp_path, *words, path=toyfit)) == (2, 0)
-
-
-def test_an_unknown_integration_is_refused_by_name(tmp_path: Path):
-    done = suite(tmp_path, "--autolog-integration", "nowhere")
-    assert done.returncode != 0
-    assert "nowhere" in done.stdout + done.stderr
-
-
-BREAKAGES = {
+BREAKAGES: dict[str, tuple[str, str, str, str, str]] = {
     "a declaration that imports its framework": (
-        "__init__.py",
+        DECLARATION,
         "from autolog.integration import",
         "import toyfit\nfrom autolog.integration import",
+        "imports_no_framework",
         "must not import its framework",
     ),
     "a hook that is not there": (
-        "__init__.py",
-        "hooks:fit",
-        "hooks:fitt",
-        "fitt",
+        DECLARATION,
+        "hooks:training",
+        "hooks:trainin",
+        "every_name",
+        "autolog_toyfit.hooks:trainin: AttributeError",
     ),
-    "a hook that changes the result": (
-        "hooks.py",
-        "        span = call.span\n",
-        "        span = call.span\n        call.replace('epochs', 3)\n",
-        "'result': False",
-    ),
-    "a hook that changes the framework": (
-        "hooks.py",
-        "    def enter(",
-        "    import toyfit\n    toyfit.Model.extra = 1\n\n    def enter(",
-        "attributes that are not what they were",
+    "a site that is not there": (
+        DECLARATION,
+        'target="train"',
+        'target="trane"',
+        "lacks",
+        "toyfit:trane",
     ),
     "no example": (
-        "__init__.py",
+        DECLARATION,
         '    example="autolog_toyfit.example:EXAMPLE",\n',
         "",
-        "declares no example",
+        "declaration",
+        "add example='package.module:EXAMPLE'",
+    ),
+    "an example that differs each time": (
+        EXAMPLE,
+        "return model, vars(model)",
+        "import time; return model, time.perf_counter()",
+        "reproducible",
+        "seed Example.train",
+    ),
+    "a method that is not watched": (
+        EXAMPLE,
+        'method="fit"',
+        'method="predict"',
+        "method_is_watched",
+        "names a method without a site",
+    ),
+    "a hook that changes the result": (
+        HOOKS,
+        "        span = call.span\n",
+        "        span = call.span\n        call.replace('epochs', 3)\n",
+        "same_bits",
+        "different with autolog, in its:\n  result\n",
+    ),
+    "a hook that draws random numbers": (
+        HOOKS,
+        "        span = call.span\n",
+        "        span = call.span\n        import random; random.random()\n",
+        "same_bits",
+        "different with autolog, in its:\n  random\n",
+    ),
+    "a hook that marks the model": (
+        HOOKS,
+        "        span = call.span\n",
+        "        span = call.span\n        call.instance.run = 1\n",
+        "same_bits",
+        "\n  attributes of the model\n",
+    ),
+    "a hook that warns": (
+        HOOKS,
+        "        span = call.span\n",
+        "        span = call.span\n        import warnings; warnings.warn('seen')\n",
+        "no_warning",
+        "UserWarning: seen",
+    ),
+    "a hook that reads what may be missing": (
+        HOOKS,
+        'bound.get("epochs", 10)',
+        'bound["epoch"]',
+        "finished_run",
+        "KeyError",
+    ),
+    "a callback that is not guarded": (
+        HOOKS,
+        GUARDED,
+        "on_epoch",
+        "what_breaks and metrics",
+        "broken on purpose: metrics",
+    ),
+    "a format that loses something": (
+        "formats.py",
+        "json.dumps(vars(model))",
+        "json.dumps({**vars(model), 'slope': 0})",
+        "safe_formats",
+        "toyfit-json gives another model",
+    ),
+    "a model that is not stored": (
+        HOOKS,
+        "call.span.owns_run:",
+        "call.span.owns_run and False:",
+        "model_loads",
+        "no model was stored",
     ),
 }
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda name: name.replace(" ", "-"))
-def test_a_broken_plugin_fails_with_what_is_wrong(tmp_path: Path, toyfit: Path, breakage: str):
-    file, old, new, message = BREAKAGES[breakage]
+def test_a_broken_plugin_fails_with_what_is_wrong(contract, toyfit: Path, breakage: str):
+    file, old, new, chosen, message = BREAKAGES[breakage]
     path = toyfit / "autolog_toyfit" / file
     source = path.read_text()
     assert old in source
-    path.write_text(source.replace(old, new, 1))
-    chosen = ("-k", "declaration or same_bits or restores")
-    done = suite(tmp_path, "--autolog-integration", "toyfit", *chosen, path=toyfit)
-    assert outcome(done)[1] > 0, done.stdout
-    assert message in done.stdout
+    path.write_text(source.replace(old, new))
+    done = contract("--autolog-integration", "toyfit", "-k", chosen, path=toyfit)
+    assert done.failed > 0, done.text
+    assert message in done.text
 
 
-SCRIPT = """
-from autolog import autolog
-autolog("toyfit", toyfit={"every": 2})
-import toyfit
-seen = []
-callbacks = [lambda *a: seen.append(a)]
-model = toyfit.Model(0.05).fit([0.0, 1.0], [1.0, 3.0], epochs=4, callbacks=callbacks)
-assert len(callbacks) == 1
-assert len(seen) == 4
+ATTACH = """
+def attach(capture):
+    import toyfit
+    original = toyfit.Model.predict
+    def predict(self, x):
+        return original(self, x)
+    toyfit.Model.predict = predict
+    toyfit.Model.seen = True
+    return {detach}
 """
+RESTORING = "lambda: (setattr(toyfit.Model, 'predict', original), delattr(toyfit.Model, 'seen'))"
 
 
-def test_the_example_records_its_epochs(recording, program, toyfit: Path):
-    program(SCRIPT, PYTHONPATH=str(toyfit))
-    run = recording.run()
-    assert run.params == {"rate": 0.05, "epochs": 4}
-    import autolog
-
-    history = autolog.metric_history(run.run_id, "loss")
-    assert history.step.tolist() == [0, 2, 3]
-    assert history.epoch.tolist() == [0, 2, 3]
-
-
-def test_a_wrong_option_of_the_example_is_named(recording, program, toyfit: Path):
-    ended = program(
-        "from autolog import autolog\nautolog(toyfit={'evry': 2})",
-        check=False,
-        PYTHONPATH=str(toyfit),
-    )
-    assert "Did you mean 'every'" in ended.err
-
-
-def test_inside_another_frameworks_fit_the_example_contributes_its_series(
-    recording, program, toyfit: Path
-):
-    program(
-        """
-from autolog import autolog
-autolog()
-import toyfit
-from sklearn.base import BaseEstimator, RegressorMixin
-class Wraps(RegressorMixin, BaseEstimator):
-    def __init__(self, rate=0.05):
-        self.rate = rate
-    def fit(self, X, y):
-        self.line_ = toyfit.Model(self.rate).fit(X, y, epochs=3)
-        return self
-    def predict(self, X):
-        return self.line_.predict(X)
-Wraps().fit([0.0, 1.0], [1.0, 3.0])
-""",
-        PYTHONPATH=str(toyfit),
-    )
-    run = recording.run()
-    assert run.name.startswith("Wraps-")
-    assert "epochs" not in run.params
-    import autolog
-
-    assert len(autolog.metric_history(run.run_id, "loss").value) == 3
-
-
-def test_the_quickstart_is_the_readmes_example():
-    readme = (ROOT / "README.md").read_text()
-    assert (ROOT / "examples" / "quickstart.py").read_text() in readme
+@pytest.mark.parametrize(
+    ("detach", "failed"), [(RESTORING, 0), ("lambda: None", 1)], ids=["restores", "forgets"]
+)
+def test_an_attachment_that_leaves_a_patch_behind_is_named(contract, toyfit, detach, failed):
+    declaration = toyfit / "autolog_toyfit" / DECLARATION
+    text = declaration.read_text().replace("Format, ", "Attach, Format, ")
+    attach = '    sites=(\n        Attach(module="toyfit", attach="autolog_toyfit.more:attach"),'
+    declaration.write_text(text.replace("    sites=(", attach))
+    (toyfit / "autolog_toyfit" / "more.py").write_text(ATTACH.format(detach=detach))
+    done = contract("--autolog-integration", "toyfit", "-k", "restores", path=toyfit)
+    assert done.failed == failed, done.text
+    for name in ("toyfit:Model.predict", "toyfit:Model.seen"):
+        assert (name in done.text) == bool(failed)

@@ -11,7 +11,13 @@ INTEGRATION = Integration(
         Patch(
             module="toyfit",
             target="Model.fit",
-            hook="autolog_toyfit.hooks:fit",
+            hook="autolog_toyfit.hooks:training",
+            role="training",
+        ),
+        Patch(
+            module="toyfit",
+            target="train",
+            hook="autolog_toyfit.hooks:training",
             role="training",
         ),
     ),

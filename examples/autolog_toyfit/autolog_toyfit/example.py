@@ -14,4 +14,8 @@ def train() -> tuple[Any, Any]:
     return model, vars(model)
 
 
-EXAMPLE = Example(train, owner="toyfit:Model", method="fit")
+def predict(model: Any) -> Any:
+    return model.predict([3.0, 4.0])
+
+
+EXAMPLE = Example(train, owner="toyfit:Model", method="fit", predict=predict)
