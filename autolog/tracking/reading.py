@@ -11,10 +11,10 @@ import contextlib
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from autolog import settings
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, UsageError
+from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def open_store(uri: str | None = None) -> Store:
     from autolog.store import open_store as open_plain
     from autolog.store.fold import fold
 
-    store = open_plain(uri if uri is not None else settings.value("store"))
+    # A program that changes its folder still reads where it has written.
+    store = open_plain(uri if uri is not None else current_recorder().location)
     fold(store)
     return store
 

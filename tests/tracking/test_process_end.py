@@ -175,6 +175,20 @@ def test_arguments_and_folders_that_are_no_text_are_recorded_escaped(recording, 
     assert details.argv[1] == "\\udcff"
 
 
+def test_a_program_that_changes_its_folder_reads_where_it_has_written(program, monkeypatch):
+    monkeypatch.delenv("AUTOLOG_STORE")
+    program(
+        """
+import os, autolog
+with autolog.start_run("here"): pass
+os.chdir("/")
+with autolog.start_run("there"): pass
+assert [run.name for run in autolog.search_runs()] == ["there", "here"]
+assert not os.path.exists("/.autolog")
+"""
+    )
+
+
 def test_the_trainer_has_no_thread_no_child_and_no_database(recording, program):
     program(
         """
