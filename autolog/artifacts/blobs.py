@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from autolog.errors import StoreError
+from autolog.journal.descriptor import above_streams
 
 __all__ = ["Blob", "BlobFolder", "BlobWriter"]
 
@@ -138,10 +139,10 @@ class BlobFolder:
     def _create(self, path: Path) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         try:
-            return os.open(path, flags, 0o600)
+            return above_streams(os.open(path, flags, 0o600))
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(path, flags, 0o600)
+            return above_streams(os.open(path, flags, 0o600))
 
     def _unwritable(self, exc: OSError) -> StoreError:
         return StoreError(

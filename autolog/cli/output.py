@@ -12,7 +12,9 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+from autolog.errors import AutologError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -86,8 +88,16 @@ def emit(document: Any) -> None:
 
 def _send(text: str) -> None:
     """Write to stdout now: a reader that has gone (`| head`) is noticed inside the command."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    stream: TextIO | None = sys.stdout
+    if stream is None:  # started with `>&-`
+        raise AutologError("the answer cannot be written: standard output is closed")
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AutologError(f"the answer cannot be written: {error.strerror}") from error
 
 
 def as_json(document: Any, *, ascii_only: bool = False) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from autolog.errors import JournalError
+from autolog.journal.descriptor import above_streams
 from autolog.journal.frame import PREFIX
 
 if sys.platform == "win32":
@@ -59,7 +60,7 @@ class JournalFile:
         end = len(start)
         try:
             os.makedirs(path.parent, exist_ok=True)  # noqa: PTH103
-            fd = os.open(path, _FLAGS, 0o600)
+            fd = above_streams(os.open(path, _FLAGS, 0o600))
         except OSError as error:
             raise JournalError(
                 f"the journal {path} cannot be created: {_text(error)}. Make {path.parent} "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from types import CellType, CodeType, FunctionType, SimpleNamespace
@@ -84,12 +85,22 @@ def _closed_over(source: str, **cells: Any) -> Callable[..., Any]:
 
 def method_frame(site: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     """A plain function for a class: its first argument is the instance (or the class)."""
-    return functools.wraps(original)(_closed_over(_METHOD, site=site, original=original))
+    return _described(original, _closed_over(_METHOD, site=site, original=original))
 
 
 def function_frame(site: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     """A plain function without an instance, for static methods."""
-    return functools.wraps(original)(_closed_over(_FUNCTION, site=site, original=original))
+    return _described(original, _closed_over(_FUNCTION, site=site, original=original))
+
+
+def _described(original: Callable[..., Any], frame: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a frame look like the original to whoever asks for names, text or parameters."""
+    wrapped = functools.wraps(original)(frame)
+    if not {"__wrapped__", "__signature__"} & vars(original).keys():
+        # `inspect.getfullargspec` does not follow `__wrapped__`, and programs ask it whether a
+        # fit takes `sample_weight`.
+        cast("Any", wrapped).__signature__ = inspect.signature(original)
+    return wrapped
 
 
 def proxy_frame(site: Any) -> Callable[..., Any]:

@@ -7,6 +7,8 @@ made of them and pickles stay what they are.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -21,6 +23,11 @@ _PREDICTED: Final = ("y_pred", "y_score", "y_proba", "y_prob", "pred_decision", 
 _TRUE: Final = ("y_true", "labels_true")
 _SUPPORT: Final = "precision_recall_fscore_support"
 _AVERAGES: Final = ("micro", "macro", "weighted", "samples")
+_OPTIONS: Final = (
+    *("adjusted", "alpha", "beta", "k", "labels", "max_fpr", "normalize", "pos_label", "power"),
+    *("sample_weight", "squared", "weights"),
+)
+"""Options that make another quantity of a metric: without its name it would hide the usual one."""
 
 
 def attach(capture: Capture) -> Detach:
@@ -116,22 +123,48 @@ def _values(
             if average == "micro" and single_label and bound.get("labels") is None:
                 yield "accuracy", float(parts[2])  # all three parts are the accuracy then
             else:
-                yield from _support(average, parts)
+                yield from _support(f"_{average}", parts)
         return
     average = bound.get("average")
     suffix = f"_{average}" if average in _AVERAGES else ""
+    options = _options(function, bound)
     if function == _SUPPORT:
-        if suffix:
-            yield from _support(str(average), result)
-        elif average == "binary":
-            yield from _support("", result)
+        if suffix or average == "binary":
+            yield from _support(suffix + options, result)
         return
+    several = bound.get("multi_class")
+    if several in ("ovr", "ovo"):  # as scikit-learn calls its scorers, roc_auc_ovr_weighted
+        suffix = f"_{several}{suffix}"
     if isinstance(result, (int, float)) and not isinstance(result, bool):
-        yield f"{function.removesuffix('_score')}{suffix}", float(result)
+        yield f"{function.removesuffix('_score')}{suffix}{options}", float(result)
 
 
-def _support(average: str, parts: Any) -> Iterator[tuple[str, float]]:
-    suffix = f"_{average}" if average else ""
+def _options(function: str, bound: Mapping[str, Any]) -> str:
+    """Name the options that differ from the function's own defaults."""
+    defaults = _defaults(function)
+    named = ""
+    for option in _OPTIONS:
+        value = bound.get(option)
+        if option not in defaults or value is None:
+            continue
+        if not isinstance(value, (bool, int, float, str)):
+            named += f"_{option}"
+        elif value != defaults[option]:
+            named += f"_{option}_{str(value).lower()}"
+    return named
+
+
+@functools.cache
+def _defaults(function: str) -> Mapping[str, Any]:
+    """Return the default values of a function of scikit-learn, nothing of another function."""
+    found = getattr(import_module("sklearn.metrics"), function, None)
+    if not isinstance(found, types.FunctionType):
+        return {}
+    parameters = inspect.signature(found).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+def _support(suffix: str, parts: Any) -> Iterator[tuple[str, float]]:
     for name, value in zip(("precision", "recall", "f1"), parts, strict=False):
         if isinstance(value, (int, float)):
             yield f"{name}{suffix}", float(value)

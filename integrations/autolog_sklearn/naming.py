@@ -15,7 +15,7 @@ from autolog.integration import Call, Span
 
 __all__ = ["References", "data_name", "first_name", "written_in_sklearn"]
 
-_NAMELESS: Final = frozenset({"X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
+_NAMELESS: Final = frozenset({"", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
 
 
 class References:
@@ -47,7 +47,7 @@ def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
     fitted_on = span.state.get("fitted_on")
     if isinstance(fitted_on, References) and fitted_on.holds(data):
         return "train"
-    if source_name is None or source_name in _NAMELESS:
+    if source_name is None or source_name.strip("_") in _NAMELESS:
         return None
     for prefix in ("X_", "x_", "y_", "Y_"):
         source_name = source_name.removeprefix(prefix) or source_name

@@ -79,7 +79,8 @@ class _Validation:
 
     def _folds(self, call: Call, name: str, values: Any) -> None:
         """Record one point per fold, their mean and their standard deviation."""
-        if call.span is None or getattr(getattr(values, "dtype", None), "kind", "") not in "fiu":
+        kind = getattr(getattr(values, "dtype", None), "kind", None)
+        if call.span is None or kind is None or kind not in "fiu":  # estimators, indices
             return
         for fold, value in enumerate(values.tolist()):
             call.span.metrics({name: float(value)}, step=fold)

@@ -191,3 +191,21 @@ def test_a_user_estimators_own_metrics_are_its_business(recording):
     model = LogisticRegression(max_iter=5000).fit(iris.data, iris.target)
     value = accuracy_score(iris.target, model.predict(iris.data))
     assert evaluations(recording) == {"train/accuracy": value}
+
+
+def test_an_option_that_makes_another_quantity_is_named(recording, model):
+    predicted = model.predict(X_test)
+    count = accuracy_score(y_test, predicted, normalize=False)
+    share = accuracy_score(y_test, predicted)
+    found = {"test/accuracy_normalize_false": count, "test/accuracy": share}
+    assert evaluations(recording) == found
+
+
+def test_whoever_asks_for_the_parameters_of_a_fit_gets_them():
+    import inspect
+
+    class Mine(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            return self
+
+    assert "sample_weight" in inspect.getfullargspec(Mine.fit).args

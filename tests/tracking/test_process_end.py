@@ -226,3 +226,19 @@ for thread in threads: thread.join()
     writers = {path.name.partition(".")[0] for path in recording.journal.iterdir()}
     assert len(writers) == 1
     assert {run.status for run in recording.runs() if run.name.startswith("run-")} == {"FINISHED"}
+
+
+def test_our_files_never_take_the_numbers_of_closed_streams(recording, program):
+    program(
+        """
+import os
+os.close(1)
+import autolog
+with autolog.start_run():
+    autolog.log_text("x", "x.txt")
+    os.open(os.devnull, os.O_WRONLY)
+    os.write(1, b"what C code prints")
+    autolog.log_metric("x", 1)
+"""
+    )
+    assert recording.run().metrics == {"x": 1.0}
