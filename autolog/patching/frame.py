@@ -54,8 +54,10 @@ _PROXY = (
 )
 _SITE, _ORIGINAL = "<the site>", "<the original>"
 _STUB = (
-    f"if True:\n    def autolog_engine(*args, **kwargs):\n"
-    f"        site = {_SITE!r}\n        original = {_ORIGINAL!r}" + _BODY.format(instance="None")
+    "def make({free}):\n    def autolog_engine(*args, **kwargs):\n"
+    f"        site = {_SITE!r}\n        original = {_ORIGINAL!r}"
+    + _BODY.format(instance="None")
+    + "        {free}\n"
 )
 
 
@@ -112,10 +114,13 @@ def stub_code(site: Any, original: FunctionType, code: CodeType) -> CodeType:
     """Code to exchange for a function's own: it holds the site and the original as constants.
 
     The free variables are those of `code`, unused: a function accepts only code with as many as
-    its closure has. The file name is no file, so `inspect.getsource` and tracebacks ask the
-    module's loader, and its one line is the original's first: they show the original's text.
+    its closure has. They are compiled in and not only declared, since reading `f_locals` of a
+    frame that never got its cells kills the process (3.11, 3.12). The file name is no file, so
+    `inspect.getsource` and tracebacks ask the module's loader, and its one line is the
+    original's first: they show the original's text.
     """
-    stub = _compiled(_STUB, one_line=True)
+    free = "".join(f"free_{index:05}, " for index in range(len(code.co_freevars)))
+    stub = _compiled(_STUB.replace("{free}", free), one_line=True)
     held = {_SITE: site, _ORIGINAL: original}
     constants = tuple(
         held.get(constant, constant) if isinstance(constant, str) else constant

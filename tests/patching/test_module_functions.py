@@ -263,3 +263,26 @@ def test_a_lazy_export_is_found_and_nothing_is_set_on_its_module(engine):
     assert len(calls) == 2
     assert vars(module) == before
     assert engine.apply(module, "other", "a", Hook()).state == "missing"
+
+
+def test_a_debugger_may_look_into_the_frame_of_a_function_with_a_closure(python):
+    script = """
+import inspect, sys, traceback
+from autolog.integration import Hook
+from autolog.patching import Engine
+
+def make(result, call):
+    def fails():
+        raise ValueError(result, call)
+    return fails
+
+fails = make(1, 2)
+Engine().apply(sys.modules["__main__"], "fails", "a", Hook())
+try:
+    fails()
+except ValueError as error:
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    print("autolog_engine" in "".join(shown.format()))
+print(dict(inspect.getclosurevars(fails).nonlocals))
+"""
+    assert python(script).splitlines() == ["True", "{'call': 2, 'result': 1}"]
