@@ -25,6 +25,7 @@ from autolog.errors import IntegrationError, SettingsError, UsageError
 from autolog.integration import Integration
 from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
 from autolog.store.location import locate
+from autolog.tracking.values import as_texts
 
 __all__ = ["Activation", "activate", "attachments", "disable", "engine", "site_statuses"]
 
@@ -224,7 +225,7 @@ def _assign(
     if experiment is not None:
         settings.assign("experiment", experiment)
     if tags is not None:
-        settings.assign("tags", dict(tags))
+        settings.assign("tags", as_texts(tags))
     if silent:
         settings.assign("print", "never")
     if strict:

@@ -20,7 +20,7 @@ class Attribution:
     """A table from objects to the spans that produced them."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, tuple[weakref.ref[Any], Produced]] = {}
+        self._entries: dict[int, tuple[weakref.ref[Any], Produced, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -33,10 +33,10 @@ class Attribution:
         """
         base = getattr(thing, "base", None) if _is_numpy(thing) else None
         if _is_numpy(base) and base is not None and base.size == thing.size:
-            self._note(base, produced)
-        self._note(thing, produced)
+            self._note(base, produced, thing)
+        self._note(thing, produced, thing)
 
-    def _note(self, thing: Any, produced: Produced) -> None:
+    def _note(self, thing: Any, produced: Produced, result: Any) -> None:
         key = id(thing)
         entries = self._entries
 
@@ -49,16 +49,24 @@ class Attribution:
             reference = weakref.ref(thing, forget)
         except TypeError:
             return
-        entries[key] = (reference, produced)
+        rows = result.shape[:1] if _is_numpy(result) and hasattr(result, "shape") else None
+        entries[key] = (reference, produced, rows)
 
     def find(self, thing: Any) -> Produced | None:
-        """Return who produced `thing`, or the array that it is a view of."""
+        """Return who produced `thing`, or the array that it is a view of.
+
+        A view of some rows is of no named data: `predicted[:100]` is not all of the test set.
+        """
+        asked = thing
         for _ in range(_DEPTH):
             if thing is None:
                 return None
             entry = self._entries.get(id(thing))
             if entry is not None and entry[0]() is thing:
-                return entry[1]
+                _, produced, rows = entry
+                if asked is thing or asked.size == thing.size or asked.shape[:1] == rows:
+                    return produced
+                return Produced(produced.span, None)
             if not _is_numpy(thing):
                 return None
             thing = getattr(thing, "base", None)

@@ -74,13 +74,19 @@ def user_opened() -> LiveRun | None:
 
 
 def above_new_run() -> LiveRun | None:
-    """Return the run that a new one belongs below: never one that another worker thread opened."""
+    """Return the run that a new one belongs below.
+
+    Never one that another worker thread opened, nor another task of this thread in a `with`
+    block, which ends in its own task: the two run side by side.
+    """
     for run in reversed(_stack.get()):
         if run.active:
             return run
-    threads = (threading.get_ident(), threading.main_thread().ident)
+    thread, main = threading.get_ident(), threading.main_thread().ident
     for run in reversed(_opened):
-        if run.active and run.opened_in in threads:
+        if not run.active:
+            continue
+        if (run.opened_in == thread and not run.in_block) or run.opened_in == main != thread:
             return run
     return None
 

@@ -77,7 +77,7 @@ def start_run(
 
     Raises:
         UsageError: arguments contradict each other.
-        NotFoundError: `resume="must"` and there is no such run.
+        NotFoundError: `resume="must"` or `parent` names no run.
         JournalError: the journal cannot be written.
     """
     del nested
@@ -96,6 +96,8 @@ def start_run(
             f"run_id={run_id!r} is no whole run id: a run that exists is resumed by its name or the"
             ' beginning of its id with resume="must"'
         )
+    if isinstance(parent, str) and not is_run_id(parent):
+        parent = _existing(parent, None)[0]
     frame = _get_frame(1)
     site = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
     del frame

@@ -12,7 +12,7 @@ from autolog.journal.records import RunOpen
 from autolog.tracking import context, lifecycle
 from autolog.tracking.recorder import Recorder, current_recorder
 from autolog.tracking.run import Fits, LiveRun
-from autolog.tracking.values import well_formed
+from autolog.tracking.values import as_texts, well_formed
 
 __all__ = ["experiment_name", "open_run"]
 
@@ -55,6 +55,7 @@ def open_run(
         user_opened: the user ends it, and other processes may adopt it as a parent.
         fits: what becomes of trainings inside it.
     """
+    every_tag = as_texts({**settings.value("tags"), **as_texts(tags or {})})
     recorder = current_recorder()
     parent_id = parent.run_id if isinstance(parent, LiveRun) else parent
     if parent_id is None:
@@ -88,7 +89,6 @@ def open_run(
             description=well_formed(description) if description else None,
         )
     )
-    every_tag = {**settings.value("tags"), **(tags or {})}
     if every_tag:
         run.set_tags(every_tag)
     recorder.open_runs[run.run_id] = run

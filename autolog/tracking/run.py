@@ -29,7 +29,7 @@ from autolog.journal.records import (
     Tags,
 )
 from autolog.tracking import context, datasets
-from autolog.tracking.values import as_float, as_floats, plain_mapping, well_formed
+from autolog.tracking.values import as_float, as_floats, as_texts, plain_mapping, well_formed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -146,7 +146,7 @@ class LiveRun:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; values are stored as text."""
-        values = {well_formed(str(key)): well_formed(str(value)) for key, value in tags.items()}
+        values = as_texts(tags)
         self._append(Tags(run=self._number(), values=values))
 
     def log_event(self, kind: str, data: Mapping[str, Any] | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from autolog.errors import UsageError
 
-__all__ = ["as_float", "as_floats", "plain", "plain_mapping", "well_formed"]
+__all__ = ["as_float", "as_floats", "as_texts", "plain", "plain_mapping", "well_formed"]
 
 _MAX_INT: Final = 2**63
 _DEPTH: Final = 6
@@ -62,6 +62,17 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+def as_texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Convert tags to text.
+
+    Raises:
+        UsageError: they are no dictionary.
+    """
+    if not isinstance(tags, Mapping):  # type: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"tags are a dictionary of texts, not a {type(tags).__name__}: {tags!r}")
+    return {well_formed(str(key)): well_formed(str(value)) for key, value in tags.items()}
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:

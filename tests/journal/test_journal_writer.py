@@ -377,3 +377,16 @@ def test_importing_the_writer_brings_no_heavy_module_and_no_global_generator(pyt
         " 'autolog.journal.reader') if m in sys.modules])"
     )
     assert python(program).stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are duplicated by fcntl")
+def test_the_journal_never_takes_the_number_of_a_closed_stream(python, tmp_path):
+    program = """
+import os, sys
+from autolog.journal.writer import Writer
+os.close(0); os.close(2)
+writer = Writer(__import__("pathlib").Path(sys.argv[1]), "s")
+writer.metrics(writer.run("0" * 32), {"a": 1.0}, 1)
+print(os.open(os.devnull, os.O_RDONLY))
+"""
+    assert python(program, tmp_path).stdout.strip() == "0"

@@ -109,6 +109,16 @@ def test_a_patched_method_is_described_as_the_original(engine):
     ]
 
 
+def test_old_style_introspection_sees_the_originals_parameters(engine):
+    class Plain:
+        def fit(self, X, y=None, *, sample_weight: float = 1.0) -> Plain:
+            return self
+
+    before = inspect.getfullargspec(Plain().fit)
+    engine.apply(Plain, "fit", "a", Hook())
+    assert inspect.getfullargspec(Plain().fit) == before
+
+
 def test_a_call_returns_what_the_original_returns_and_the_hook_sees_it(engine):
     calls, results = [], []
     hook = Hook(enter=watching(calls).enter, exit=lambda call, result: results.append(result))

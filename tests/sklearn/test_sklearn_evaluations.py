@@ -209,3 +209,42 @@ def test_whoever_asks_for_the_parameters_of_a_fit_gets_them():
             return self
 
     assert "sample_weight" in inspect.getfullargspec(Mine.fit).args
+
+
+def test_options_that_change_the_quantity_are_named(recording, model):
+    predicted = model.predict(X_test)
+    scorer = make_scorer(metrics.recall_score, pos_label=0)
+    values = {
+        "test/accuracy": accuracy_score(y_test, predicted),
+        "test/accuracy_normalize_false": accuracy_score(y_test, predicted, normalize=False),
+        "test/f1": f1_score(y_test, predicted, pos_label=1),
+        "test/f1_pos_label_0": f1_score(y_test, predicted, pos_label=0),
+        "test/fbeta_beta_2": metrics.fbeta_score(y_test, predicted, beta=2),
+        "test/precision_sample_weight": metrics.precision_score(
+            y_test, predicted, sample_weight=np.arange(len(predicted))
+        ),
+        "test/recall_pos_label_0": scorer(model, X_test, y_test),
+    }
+    assert evaluations(recording) == values
+
+
+def test_an_area_under_several_curves_says_which(recording):
+    flowers, kinds = load_iris(return_X_y=True)
+    classifier = LogisticRegression(max_iter=5000).fit(flowers, kinds)
+    proba = classifier.predict_proba(flowers)
+    one = metrics.roc_auc_score(kinds, proba, multi_class="ovo", average="weighted")
+    rest = metrics.roc_auc_score(kinds, proba, multi_class="ovr")
+    assert evaluations(recording) == {"train/roc_auc_ovo_weighted": one, "train/roc_auc_ovr": rest}
+
+
+def test_some_rows_of_a_prediction_are_not_the_whole_data(recording, model):
+    predicted = model.predict(X_test)
+    whole = accuracy_score(y_test, predicted)
+    part = accuracy_score(y_test[:20], predicted[:20])
+    assert evaluations(recording) == {"test/accuracy": whole, "eval/accuracy": part}
+
+
+def test_a_name_that_is_nothing_but_its_prefix_is_none(recording, model):
+    X_, y_ = X_test, y_test
+    accuracy_score(y_, model.predict(X_))
+    assert list(evaluations(recording)) == ["eval/accuracy"]

@@ -39,6 +39,13 @@ def test_every_scorer_of_a_cross_validation_is_recorded(recording):
     assert {"accuracy_mean", "fit_seconds_mean", "score_seconds_mean"} <= set(run.metrics)
 
 
+def test_estimators_among_the_results_are_passed_over(recording):
+    result = cross_validate(MODEL, X, y, cv=3, return_estimator=True, return_indices=True)
+    run = recording.run()
+    assert run.metrics["score_mean"] == pytest.approx(result["test_score"].mean())
+    assert run.logging_errors == []
+
+
 def test_predictions_of_a_cross_validation_are_evaluated_in_its_run(recording):
     value = accuracy_score(y, cross_val_predict(MODEL, X, y, cv=3))
     assert recording.run().metrics["cv/accuracy"] == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 
@@ -208,11 +209,13 @@ def test_a_parent_of_another_process_is_named_by_the_environment(recording, prog
         ({"resume": "perhaps"}, '"must"'),
         ({"resume": "must"}, "needs run_id="),
         ({"name": "a", "run_name": "b"}, "two names"),
+        ({"tags": 3}, "a dictionary of texts, not a int"),
     ],
 )
 def test_contradicting_arguments_are_refused(recording, arguments, part):
     with pytest.raises(UsageError, match=part):
         autolog.start_run(**arguments)
+    assert recording.runs() == []
     assert recording.runs() == []
 
 
@@ -485,3 +488,36 @@ def test_two_lines_are_printed_on_stderr_by_the_first_process_alone(recording, p
 
 def test_nothing_is_printed_where_nobody_watches(recording, program):
     assert program(PRINTS).err == ""
+
+
+def test_tasks_that_run_side_by_side_are_no_children_of_one_another(recording):
+    async def train(name: str) -> None:
+        with autolog.start_run(name):
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        await asyncio.gather(train("a"), train("b"))
+        with autolog.start_run("above"):
+            await asyncio.gather(train("c"), train("d"))
+
+    asyncio.run(main())
+    runs = {run.name: run for run in recording.runs()}
+    above = runs["above"].run_id
+    assert {name: run.parent_id for name, run in runs.items()} == {
+        "a": None,
+        "b": None,
+        "above": None,
+        "c": above,
+        "d": above,
+    }
+
+
+def test_a_parent_is_named_as_runs_are_anywhere(recording):
+    with autolog.start_run("above") as above:
+        pass
+    with autolog.start_run("below", parent="above"):
+        pass
+    parents = {run.name: run.parent_id for run in recording.runs()}
+    assert parents == {"above": None, "below": above.run_id}
+    with pytest.raises(NotFoundError, match="nobody"):
+        autolog.start_run(parent="nobody")
