@@ -7,13 +7,14 @@ the top of the process, where CPython decides on message and exit code.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from autolog.cli.mainmodule import Program, find_file, find_module
+from autolog.cli.mainmodule import DEPENDENCIES, Program, find_file, find_module
 from autolog.cli.uncaught import show_without_launcher
 
 USAGE = """\
@@ -54,6 +55,8 @@ def main(argv: Sequence[str]) -> None:
     program = (find_module if is_module else find_file)(words[0], words[1:])
     program.enter()
     _activate(options)
+    if program.neighbours() & DEPENDENCIES:
+        _load_recording()
     program.enter_path()
     _run(program)
 
@@ -118,6 +121,14 @@ def _activate(options: Options) -> None:
     except AutologError as error:
         sys.stderr.write(f"autolog run: {error}\n")
         raise SystemExit(2) from None
+
+
+def _load_recording() -> None:
+    """Import what recording needs, before a file of the program's can stand in its place."""
+    names = ("autolog.artifacts.staging", "autolog.capture.port", "autolog.compat.view")
+    lazy = ("autolog.patching.proxy", "cloudpickle", "packaging.specifiers", "packaging.version")
+    for name in (*names, *lazy):
+        importlib.import_module(name)
 
 
 def _pass_run_name(name: str | None) -> None:

@@ -16,6 +16,9 @@ from importlib import machinery
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
+DEPENDENCIES = frozenset({"cloudpickle", "msgspec", "packaging", "typing_extensions", "wrapt"})
+"""What recording imports while the program runs: files of these names must not be taken for it."""
+
 _STARTUP = frozenset(
     {
         *("__main__", "_collections_abc", "_sitebuiltins", "abc", "codecs", "encodings"),
@@ -56,19 +59,23 @@ class Program:
 
         A file `platform.py` beside a script is what the script's `import platform` finds under
         plain Python, so the standard library's module, loaded by now for our own use, has to
-        leave `sys.modules`.
+        leave `sys.modules`; so has a dependency of ours.
         """
         if self.path is None:
             return
         sys.path.insert(0, self.path)
-        try:
-            names = {name.partition(".")[0] for name in os.listdir(self.path)}  # noqa: PTH208
-        except OSError:
-            return
-        for name in names & sys.stdlib_module_names - _STARTUP:
+        for name in self.neighbours() & ((sys.stdlib_module_names - _STARTUP) | DEPENDENCIES):
             for loaded in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
                 if not _is_below(sys.modules[loaded], self.path):
                     del sys.modules[loaded]
+
+    def neighbours(self) -> set[str]:
+        """Return the names of the modules that may lie in the program's folder."""
+        try:
+            found = os.listdir(self.path) if self.path is not None else []  # noqa: PTH208
+        except OSError:
+            return set()
+        return {name.partition(".")[0] for name in found}
 
     def leave(self) -> None:
         """Remove what CPython removes after the last line of a script."""

@@ -415,7 +415,7 @@ class LiveRun:
 
 def outcome(exception: BaseException | None) -> tuple[str, int | None, str | None]:
     """Return status, exit code and message for the exception that ended a run."""
-    if exception is None:
+    if exception is None or isinstance(exception, GeneratorExit):  # its caller closed a generator
         return Status.FINISHED.value, None, None
     if isinstance(exception, KeyboardInterrupt):
         return Status.KILLED.value, None, "KeyboardInterrupt"

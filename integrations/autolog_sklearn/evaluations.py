@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 import types
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -135,7 +136,7 @@ def _values(
     several = bound.get("multi_class")
     if several in ("ovr", "ovo"):  # as scikit-learn calls its scorers, roc_auc_ovr_weighted
         suffix = f"_{several}{suffix}"
-    if isinstance(result, (int, float)) and not isinstance(result, bool):
+    if type(result) is not bool and isinstance(result, numbers.Real):
         yield f"{function.removesuffix('_score')}{suffix}{options}", float(result)
 
 
@@ -166,7 +167,7 @@ def _defaults(function: str) -> Mapping[str, Any]:
 
 def _support(suffix: str, parts: Any) -> Iterator[tuple[str, float]]:
     for name, value in zip(("precision", "recall", "f1"), parts, strict=False):
-        if isinstance(value, (int, float)):
+        if isinstance(value, numbers.Real):
             yield f"{name}{suffix}", float(value)
 
 

@@ -447,3 +447,31 @@ def test_a_run_left_open_gets_the_state_that_the_program_ended_with(
     write(folder, LOOP.format(end=end))
     run((*LAUNCHED, "program.py"), folder)
     assert [row[1] for row in recorded(folder)] == [status]
+
+
+@pytest.mark.parametrize("name", ["msgspec", "wrapt", "packaging"])  # joblib needs cloudpickle
+def test_a_file_named_like_a_dependency_of_ours_is_the_programs_and_recording_goes_on(
+    folder: Path, name: str
+):
+    write(folder, "print('the program\\'s own')\nVALUE = 1\n", f"{name}.py")
+    source = (
+        "import sys\n"
+        "from sklearn.linear_model import Ridge\n"
+        "class Mine(Ridge): pass\n"
+        f"print('{name}' in sys.modules)\n"
+        "Mine().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+        f"import {name}\n"
+        f"print({name}.VALUE)\n"
+    )
+    write(folder, source)
+    ended = run((*LAUNCHED, "program.py"), folder)
+    assert (ended.code, ended.err) == (0, b"")
+    assert ended.out.splitlines()[-2:] == [b"the program's own", b"1"]
+    from autolog.tracking.reading import open_store
+
+    store = open_store(str(folder.parent / "store"))
+    try:
+        (found,) = store.runs().runs
+    finally:
+        store.close()
+    assert (found.status, found.logging_errors) == ("FINISHED", [])

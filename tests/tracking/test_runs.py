@@ -25,6 +25,7 @@ from autolog import NotFoundError, UsageError
         (SystemExit(0), "FINISHED", 0),
         (SystemExit(3), "FAILED", 3),
         (SystemExit("no data"), "FAILED", 1),
+        (GeneratorExit(), "FINISHED", None),
     ],
 )
 @pytest.mark.edge_case("EC-R2", "EC-R3", "EC-R4")
