@@ -108,7 +108,7 @@ def test_a_store_of_a_newer_version_is_refused_by_readers_and_journalled_on(reco
     with pytest.raises(NewerStoreError, match="pip install -U autolog-ml"):
         autolog.search_runs()
     with sqlite3.connect(recording.folder / "store.db") as database:
-        database.execute("update alembic_version set version_num = '0001'")
+        database.execute("update alembic_version set version_num = '0002'")
     database.close()
     assert recording.runs()[-1].metrics == {"x": 1.0}
 

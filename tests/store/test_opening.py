@@ -18,13 +18,18 @@ from autolog.store.sql.schema import metadata
 from tests.store.training import Trainer, finish
 
 
-def _definitions(connection) -> dict[tuple[str, str], str]:
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master")
-    return {
-        (kind, name): " ".join((sql or "").split())
-        for kind, name, sql in rows
-        if not name.startswith(("alembic", "sqlite_autoindex_alembic"))
-    }
+def _definitions(connection) -> dict[str, object]:
+    """Every table with its columns and every index with its text."""
+    found: dict[str, object] = {}
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    for kind, name, sql in rows:
+        if name.startswith(("alembic", "sqlite_autoindex")):
+            continue
+        found[name] = " ".join((sql or "").split())
+        if kind == "table":
+            columns = connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))
+            found[name] = ([row[1:] for row in columns], "WITHOUT ROWID" in sql)
+    return found
 
 
 def test_the_migrations_make_the_tables_of_the_schema(location, store):
@@ -86,19 +91,8 @@ def test_a_newer_schema_is_refused_with_both_revisions_and_the_upgrade_command(l
     connection.commit()
     connection.close()
     for write in (True, False):
-        with pytest.raises(NewerStoreError, match=r"9999.*0001.*pip install -U autolog-ml"):
+        with pytest.raises(NewerStoreError, match=r"9999.*0002.*pip install -U autolog-ml"):
             open_store(location, write=write)
-
-
-def test_an_older_schema_is_copied_before_it_is_migrated(location, store, monkeypatch):
-    """The copy is proved with the only revision there is, by calling it an older one."""
-    store.close()
-    monkeypatch.setattr(upgrade, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(upgrade, "HEAD", "0002")
-    open_store(location).close()
-    copy = sqlite3.connect(location.root / "store.db.before-0002")
-    assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
-    copy.close()
 
 
 @pytest.mark.parametrize("write", [True, False])
@@ -239,3 +233,30 @@ def test_a_store_survives_a_fork(location, trainer, folded):
 
 def test_a_location_is_taken_as_it_is(location):
     assert open_store(location).uri == locate(location.root).uri
+
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+@pytest.mark.parametrize("revision", upgrade.REVISIONS[:-1])
+def test_a_store_of_each_released_schema_is_copied_migrated_and_read(location, revision):
+    before = sqlite3.connect(location.database)
+    before.executescript((SCHEMAS / f"{revision}.sql").read_text())
+    before.close()
+    store = open_store(location)
+    fold(store)
+    run = store.run("parent")
+    assert run.params["layers"] == [64, 64]
+    assert run.metrics["loss"] == 1 / 50
+    assert store.history("parent", "loss").epoch.tolist() == [step // 10 for step in range(50)]
+    assert store.history("parent", "odd").step.tolist() == [-(2**63), 2**63 - 1]
+    assert store.run("child").parent_id == run.run_id
+    assert {run.status for run in store.runs().runs} == {"FINISHED", "FAILED"}
+    store.close()
+    copy = sqlite3.connect(location.root / f"store.db.before-{upgrade.HEAD}")
+    assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
+    copy.close()
+
+
+def test_there_is_a_store_of_each_released_schema():
+    assert {path.stem for path in SCHEMAS.glob("*.sql")} == set(upgrade.REVISIONS[:-1])

@@ -193,6 +193,7 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
     for uid, groups in by_run.items():
         run = changes.runs[uid]
         run["tail_no"] += 1
+        run["tail_n"] += sum(group.values.size for group in groups)
         latest = max(int(group.wall_us.max()) for group in groups)
         run["last_us"] = max(run["last_us"], latest)
         changes.writer["last_us"] = max(changes.writer["last_us"], latest)

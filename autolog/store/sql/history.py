@@ -56,7 +56,7 @@ def _blocks(
     )
     tail = select(_tail.c.data).where(_tail.c.run_id == run_id).order_by(_tail.c.no)
     blobs: list[bytes] = []
-    for codec, data in connection.execute(sealed.order_by(_chunk.c.idx)):
+    for codec, data in connection.execute(sealed.order_by(_chunk.c.axis_id)):
         if codec != blob.CODEC:
             raise StoreError(
                 f"points in codec {codec} were sealed by a newer autolog."

@@ -23,11 +23,12 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
     func,
     text,
 )
+
+from autolog.store.sql.words import Word
 
 __all__ = ["metadata"]
 
@@ -57,14 +58,21 @@ def _key_id() -> Column[Any]:
 
 
 def _text(name: str, default: str | None = None) -> Column[Any]:
-    return Column(name, Text, nullable=default is None, server_default=default)
+    return Column(name, Word, nullable=default is None, server_default=default)
 
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Word, primary_key=True),
+    Column("value", Word, nullable=False),
+)
 
 experiment = Table(
     "experiment",
     metadata,
     _id(),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Word, nullable=False, unique=True),
     Column("created_us", Big, nullable=False),
     _text("lifecycle", "active"),
 )
@@ -73,8 +81,8 @@ key = Table(
     "key",
     metadata,
     _id(),
-    Column("kind", Text, nullable=False),  # metric, param, tag, context
-    Column("name", Text, nullable=False),
+    Column("kind", Word, nullable=False),  # metric, param, tag, context
+    Column("name", Word, nullable=False),
     UniqueConstraint("kind", "name"),
 )
 
@@ -82,7 +90,7 @@ writer = Table(
     "writer",
     metadata,
     _id(),
-    Column("uid", Text, nullable=False, unique=True),
+    Column("uid", Word, nullable=False, unique=True),
     Column("last_seq", Big, nullable=False, server_default="0"),
     Column("segment", Big, nullable=False, server_default="0"),
     Column("byte_offset", Big, nullable=False, server_default="0"),
@@ -102,6 +110,8 @@ writer = Table(
     _text("group_key"),
     Column("group_rank", Big),
     Column("group_size", Big),
+    Column("beat_us", Big),  # when somebody last said that its process lives
+    Column("beat_every_us", Big),  # how often that was promised
     Index("ix_writer_process", "pid", "pid_start"),
 )
 
@@ -110,7 +120,7 @@ process = Table(
     metadata,
     Column("writer_id", Big, ForeignKey("writer.id"), primary_key=True),
     Column("seq", Big, primary_key=True, autoincrement=False),
-    Column("data", Text, nullable=False),  # JSON of records.Process
+    Column("data", Word, nullable=False),  # JSON of records.Process
 )
 
 span = Table(
@@ -130,16 +140,16 @@ run = Table(
     "run",
     metadata,
     _id(),
-    Column("uid", Text, nullable=False, unique=True),
+    Column("uid", Word, nullable=False, unique=True),
     Column("experiment_id", Big, ForeignKey("experiment.id")),
-    Column("name", Text, nullable=False),
+    Column("name", Word, nullable=False),
     _text("kind", "run"),
     _text("status", "RUNNING"),
     _text("ended_by"),  # record, lease
     Column("opened", Boolean, nullable=False, server_default=text("false")),
     Column("attempt", Big, nullable=False, server_default="0"),
     _text("parent_uid"),
-    Column("root_uid", Text, nullable=False),
+    Column("root_uid", Word, nullable=False),
     Column("depth", Big, nullable=False, server_default="0"),
     Column("user_opened", Boolean, nullable=False, server_default=text("false")),
     Column("adopt", Boolean, nullable=False, server_default=text("false")),
@@ -165,6 +175,8 @@ run = Table(
     Column("tail_no", Big, nullable=False, server_default="0"),
     Column("clean_no", Big, nullable=False, server_default="0"),
     Column("ver", Big, nullable=False, server_default="0"),
+    _text("job"),  # digest of a scheduler's job and of the run's place in it
+    Column("tail_n", Big, nullable=False, server_default="0"),  # values that are not sealed
 )
 Index("ix_run_list", run.c.lifecycle, run.c.start_us, run.c.uid)
 Index("ix_run_experiment", run.c.experiment_id, run.c.lifecycle, run.c.start_us, run.c.uid)
@@ -178,6 +190,21 @@ Index("ix_run_dirty", run.c.experiment_id, sqlite_where=_dirty, postgresql_where
 Index("ix_run_adopt", run.c.id, sqlite_where=run.c.adopt, postgresql_where=run.c.adopt)
 _known = run.c.recipe.is_not(None)
 Index("ix_run_recipe", run.c.recipe, sqlite_where=_known, postgresql_where=_known)
+
+_in_job = run.c.job.is_not(None)
+Index("ix_run_job", run.c.job, sqlite_where=_in_job, postgresql_where=_in_job)
+_large = run.c.tail_n >= text("4096")
+Index("ix_run_unsealed", run.c.tail_n, sqlite_where=_large, postgresql_where=_large)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _run_id(),
+    Column("attempt", Big, primary_key=True, autoincrement=False),
+    Column("writer_id", Big),  # whose points without an attempt of their own belong to it
+    Column("start_us", Big, nullable=False),
+    Column("restored_step", Big),  # later points of earlier attempts are superseded
+)
 
 tail = Table(
     "tail",
@@ -223,6 +250,27 @@ Index(
     sqlite_where=series.c.shown,
     postgresql_where=series.c.shown,
 )
+Index(
+    "ix_series_key",
+    series.c.key_id,
+    series.c.last_value,
+    sqlite_where=series.c.shown,
+    postgresql_where=series.c.shown,
+)
+
+axis = Table(
+    "axis",  # steps, times and epochs that several sealed series share
+    metadata,
+    _run_id(),
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("n", Big, nullable=False),
+    Column("step_min", Big, nullable=False),
+    Column("step_max", Big, nullable=False),
+    Column("us_min", Big, nullable=False),
+    Column("us_max", Big, nullable=False),
+    Column("codec", Big, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
 
 chunk = Table(
     "chunk",
@@ -231,12 +279,9 @@ chunk = Table(
     _key_id(),
     Column("context_id", Big, primary_key=True, autoincrement=False),
     Column("attempt", Big, primary_key=True, autoincrement=False),
-    Column("idx", Big, primary_key=True, autoincrement=False),
+    Column("axis_id", Big, primary_key=True, autoincrement=False),
     Column("n", Big, nullable=False),
-    Column("step_min", Big, nullable=False),
-    Column("step_max", Big, nullable=False),
-    Column("us_min", Big, nullable=False),
-    Column("us_max", Big, nullable=False),
+    Column("nan_count", Big, nullable=False),
     Column("min_value", Double),
     Column("max_value", Double),
     Column("codec", Big, nullable=False),
@@ -248,10 +293,10 @@ param = Table(
     metadata,
     _run_id(),
     _key_id(),
-    Column("type", Text, nullable=False),
-    Column("json", Text),  # NULL for text, which stands in `text` as it is
+    Column("type", Word, nullable=False),
+    Column("json", Word),  # NULL for text, which stands in `text` as it is
     Column("num", Double),
-    Column("text", Text, nullable=False),
+    Column("text", Word, nullable=False),
     sqlite_with_rowid=False,
 )
 # An index entry of Postgres holds at most 2,704 bytes: only the head of a text is indexed.
@@ -270,7 +315,7 @@ tag = Table(
     metadata,
     _run_id(),
     _key_id(),
-    Column("text", Text, nullable=False),
+    Column("text", Word, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("ix_tag_text", tag.c.key_id, func.substr(tag.c.text, text("1"), text("128")))
@@ -290,10 +335,10 @@ event = Table(
     _id(),
     Column("run_id", Big, ForeignKey("run.id")),
     Column("writer_id", Big),
-    Column("kind", Text, nullable=False),
+    Column("kind", Word, nullable=False),
     Column("wall_us", Big, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("mark", Text, unique=True),  # an event with a mark is recorded once
+    Column("data", Word, nullable=False),
+    Column("mark", Word, unique=True),  # an event with a mark is recorded once
     Index("ix_event_run", "run_id", "wall_us"),
     Index("ix_event_writer", "writer_id"),
 )
@@ -302,10 +347,10 @@ artifact = Table(
     "artifact",
     metadata,
     _run_id(),
-    Column("path", Text, primary_key=True),
+    Column("path", Word, primary_key=True),
     Column("size", Big, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("uri", Text, nullable=False),
+    Column("sha256", Word, nullable=False),
+    Column("uri", Word, nullable=False),
     Index("ix_artifact_sha256", "sha256"),
 )
 
@@ -313,12 +358,12 @@ model = Table(
     "model",
     metadata,
     _run_id(),
-    Column("name", Text, primary_key=True),
-    Column("format", Text, primary_key=True),
+    Column("name", Word, primary_key=True),
+    Column("format", Word, primary_key=True),
     Column("safe", Boolean, nullable=False),
     Column("size", Big, nullable=False),
-    Column("paths", Text, nullable=False),
-    Column("manifest", Text, nullable=False),
+    Column("paths", Word, nullable=False),
+    Column("manifest", Word, nullable=False),
     Column("wall_us", Big, nullable=False),
 )
 
@@ -326,9 +371,9 @@ dataset = Table(
     "dataset",
     metadata,
     _id(),
-    Column("digest", Text, nullable=False, unique=True),  # of name and profile
-    Column("name", Text, nullable=False),
-    Column("profile", Text, nullable=False),
+    Column("digest", Word, nullable=False, unique=True),  # of name and profile
+    Column("name", Word, nullable=False),
+    Column("profile", Word, nullable=False),
 )
 
 run_input = Table(
@@ -336,15 +381,23 @@ run_input = Table(
     metadata,
     _run_id(),
     Column("dataset_id", Big, ForeignKey("dataset.id"), primary_key=True),
-    Column("role", Text, primary_key=True),
+    Column("role", Word, primary_key=True),
     Index("ix_run_input_dataset", "dataset_id"),
+)
+
+imported = Table(
+    "imported",  # which state of a run was taken over from another store
+    metadata,
+    _run_id(),
+    Column("source", Word, primary_key=True),  # the `store` entry of its meta table
+    Column("ver", Big, nullable=False),
 )
 
 registered_model = Table(
     "registered_model",
     metadata,
     _id(),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Word, nullable=False, unique=True),
     _text("description"),
     Column("created_us", Big, nullable=False),
     Column("last_version", Big, nullable=False, server_default="0"),
@@ -375,7 +428,7 @@ alias = Table(
     "alias",
     metadata,
     _model_id(),
-    Column("name", Text, primary_key=True),
+    Column("name", Word, primary_key=True),
     Column("version", Big, nullable=False),
 )
 
@@ -384,10 +437,10 @@ promotion = Table(
     metadata,
     _id(),
     Column("model_id", Big, ForeignKey("registered_model.id"), nullable=False),
-    Column("alias", Text, nullable=False),
+    Column("alias", Word, nullable=False),
     Column("from_version", Big),
     Column("to_version", Big),
-    Column("outcome", Text, nullable=False),
+    Column("outcome", Word, nullable=False),
     _text("actor"),
     Column("wall_us", Big, nullable=False),
     _text("gates"),

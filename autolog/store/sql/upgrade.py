@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "REVISIONS", "check_revision", "migrate", "read_revision", "upgrade_file"]
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every schema revision that this version knows, oldest first."""
 
 HEAD: Final = REVISIONS[-1]

@@ -1,0 +1,1 @@
+"""Runs as a folder of files: exported from one store, imported into another."""

@@ -1,0 +1,1 @@
+"""Ships journals to stores that are not files beside them."""

@@ -1,0 +1,97 @@
+"""Sealed series, attempts, jobs, beats, and what was taken over from other stores.
+
+Revision ID: 0002
+Revises: 0001
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, LargeBinary, Text, text
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+Big = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _run_id() -> Column[Any]:
+    return Column("run_id", Big, ForeignKey("run.id"), primary_key=True)
+
+
+def _number(name: str) -> Column[Any]:
+    return Column(name, Big, nullable=False)
+
+
+def _key(name: str) -> Column[Any]:
+    return Column(name, Big, primary_key=True, autoincrement=False)
+
+
+def _index(name: str, table: str, columns: list[str], *, where: str) -> None:
+    condition = text(where)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
+
+
+def upgrade() -> None:
+    """Add tables and columns; no revision before this one has written to `chunk`."""
+    op.create_table(
+        "meta",
+        Column("key", Text, primary_key=True),
+        Column("value", Text, nullable=False),
+    )
+    op.add_column("writer", Column("beat_us", Big))
+    op.add_column("writer", Column("beat_every_us", Big))
+    op.add_column("run", Column("job", Text))
+    op.add_column("run", Column("tail_n", Big, nullable=False, server_default="0"))
+    op.execute(
+        "UPDATE run SET tail_n ="
+        " coalesce((SELECT sum(tail.n) FROM tail WHERE tail.run_id = run.id), 0)"
+    )
+    _index("ix_run_job", "run", ["job"], where="job IS NOT NULL")
+    _index("ix_run_unsealed", "run", ["tail_n"], where="tail_n >= 4096")
+    op.create_table(
+        "attempt",
+        _run_id(),
+        _key("attempt"),
+        Column("writer_id", Big),
+        _number("start_us"),
+        Column("restored_step", Big),
+    )
+    _index("ix_series_key", "series", ["key_id", "last_value"], where="shown")
+    op.create_table(
+        "axis",
+        _run_id(),
+        _key("id"),
+        _number("n"),
+        _number("step_min"),
+        _number("step_max"),
+        _number("us_min"),
+        _number("us_max"),
+        _number("codec"),
+        Column("data", LargeBinary, nullable=False),
+    )
+    op.drop_table("chunk")
+    op.create_table(
+        "chunk",
+        _run_id(),
+        Column("key_id", Big, primary_key=True),
+        _key("context_id"),
+        _key("attempt"),
+        _key("axis_id"),
+        _number("n"),
+        _number("nan_count"),
+        Column("min_value", Double),
+        Column("max_value", Double),
+        _number("codec"),
+        Column("data", LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "imported",
+        _run_id(),
+        Column("source", Text, primary_key=True),
+        _number("ver"),
+    )
