@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import read_history
-from autolog.store.sql.names import Names, insert
+from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
@@ -53,10 +53,18 @@ class SqlStore:
             row = connection.execute(query).mappings().first()
         return Cursor() if row is None else applying.cursor_of(row)
 
-    def writers(self) -> dict[str, WriterRow]:
+    @property
+    def takes_batches(self) -> bool:
+        """See `Store.takes_batches`."""
+        return self.writable or self._database.in_memory
+
+    def writers(self, uids: Iterable[str]) -> dict[str, WriterRow]:
         """See `Store.writers`."""
+        rows: list[Any] = []
         with self._database.read() as connection:
-            rows = connection.execute(select(_writer)).mappings().all()
+            for piece in batched(uids):
+                query = select(_writer).where(_writer.c.uid.in_(piece))
+                rows += connection.execute(query).mappings()
         return {row["uid"]: WriterRow(applying.cursor_of(row), row["state"]) for row in rows}
 
     def apply(self, batch: Batch) -> bool:
@@ -96,8 +104,7 @@ class SqlStore:
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        with self._database.write() as connection:
-            return tree.adopt(connection)
+        return self._database.transact(tree.adopt)
 
     def sync(self) -> None:
         """See `Store.sync`."""
