@@ -84,10 +84,11 @@ def _journals(store: Store, location: Location) -> dict[str, Any]:
     from autolog.journal.files import list_writers
     from autolog.journal.reader import Cursor
 
-    known = store.writers()
+    found = list_writers(location.journal)
+    known = store.writers(files.uid for files in found)
     writers: Counter[str] = Counter()
     waiting = 0
-    for files in list_writers(location.journal):
+    for files in found:
         writers[files.state()] += 1
         waiting += _behind(files, known[files.uid].cursor if files.uid in known else Cursor())
     return {
@@ -111,9 +112,11 @@ def _kept_damage(store: Store) -> list[Damage]:
     from autolog.journal.files import list_writers
     from autolog.journal.reader import Cursor, read
 
-    ended = {uid for uid, row in store.writers().items() if row.state in ("closed", "dead")}
+    found = list_writers(store.location.journal)
+    known = store.writers(files.uid for files in found)
+    ended = {uid for uid, row in known.items() if row.state in ("closed", "dead")}
     damage: list[Damage] = []
-    for files in list_writers(store.location.journal):
+    for files in found:
         cursor, more = Cursor(), files.uid in ended
         while more:
             chunk = read(files, cursor)

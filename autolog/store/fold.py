@@ -54,7 +54,7 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
 
     A run whose process is gone without an end record becomes KILLED. Damage is reported, kept as
     an event of the process, and stops nothing else. Files of which all was applied are deleted,
-    unless the store may not be written.
+    unless the store may not be written. Nothing happens to a server that this user may only read.
 
     Args:
         store: where to.
@@ -67,8 +67,11 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
     # A folder that a setting names may hold journals of several stores.
     shared = journal is None and folder.parent != store.location.root
     report = FoldReport()
-    known = store.writers()
-    for files in list_writers(folder):
+    found = list_writers(folder)
+    if not store.takes_batches:
+        return report
+    known = store.writers(files.uid for files in found)
+    for files in found:
         try:
             _fold_writer(store, files, known.get(files.uid), shared, report)
         except StoreError:

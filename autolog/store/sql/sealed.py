@@ -92,7 +92,7 @@ def decode_steps(data: bytes, n: int) -> NDArray[np.int64]:
 
 def encode_values(values: NDArray[np.float64]) -> bytes:
     """Write one value per point."""
-    return _compress(values.astype("<f8", copy=False), 8)
+    return _compress(np.ascontiguousarray(values, "<f8"), 8)
 
 
 def decode_values(data: bytes, n: int) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -23,7 +24,7 @@ from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
-from autolog.store.sql.names import Names, insert
+from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
 from autolog.store.sql.series import materialise
@@ -55,10 +56,18 @@ class SqlStore:
             row = connection.execute(query).mappings().first()
         return Cursor() if row is None else applying.cursor_of(row)
 
-    def writers(self) -> dict[str, WriterRow]:
+    @property
+    def takes_batches(self) -> bool:
+        """See `Store.takes_batches`."""
+        return self.writable or self._database.in_memory
+
+    def writers(self, uids: Iterable[str]) -> dict[str, WriterRow]:
         """See `Store.writers`."""
+        rows: list[Any] = []
         with self._database.read() as connection:
-            rows = connection.execute(select(_writer)).mappings().all()
+            for piece in batched(uids):
+                query = select(_writer).where(_writer.c.uid.in_(piece))
+                rows += connection.execute(query).mappings()
         return {row["uid"]: WriterRow(applying.cursor_of(row), row["state"]) for row in rows}
 
     def apply(self, batch: Batch) -> bool:
@@ -98,8 +107,7 @@ class SqlStore:
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        with self._database.write() as connection:
-            return tree.adopt(connection)
+        return self._database.transact(tree.adopt)
 
     def sync(self) -> None:
         """See `Store.sync`."""
@@ -219,8 +227,8 @@ class SqlStore:
             before = done
             for run_id in runs:
                 if done < budget:
-                    with self._database.write() as connection:
-                        done += seal(connection, run_id, min(budget - done, MAX_VALUES))
+                    limit = min(budget - done, MAX_VALUES)
+                    done += self._database.transact(partial(seal, run_id=run_id, limit=limit))
             if done == before:
                 break
         return done
@@ -236,8 +244,7 @@ class SqlStore:
         with self._database.read() as connection:
             row = find_run(connection, ref)
         if row.tail_no > row.clean_no:
-            with self._database.write() as connection:
-                materialise(connection, [row.id])
+            self._database.transact(partial(materialise, run_ids=[row.id]))
         query = (
             select(_key.c.id, _key.c.name)
             .join_from(_series, _key, _key.c.id == _series.c.key_id)
