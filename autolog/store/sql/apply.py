@@ -225,7 +225,7 @@ def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> N
     many = {tail["run_id"] for tail in tails if tail["no"] % _MANY_BLOBS == 0}
     for run in changes.runs.values():
         if run["id"] in many and run["tail_n"] < LARGE:
-            seal(connection, run["id"])
+            seal(connection, run["id"], thinnest=1)
 
 
 def _block(changes: Changes, points: Points) -> blob.Block:

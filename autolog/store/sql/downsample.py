@@ -88,9 +88,8 @@ def downsample(
     spans = [span for span in spans if span.low <= high and span.high >= low]
     if sum(span.n for span in spans) > buckets and _simple(connection, run_id, spans, attempt):
         found = list(_of_spans(connection, run_id, key_id, spans, (low, high), power))
-        some = _merged(_cat(found))
-        if some.count.sum() > buckets:
-            return _answer(some, power)
+        if found and sum(some.count.sum() for some in found) > buckets:
+            return _answer(_merged(_cat(found)), power)
     history = read_history(
         connection, run_id, key_id, context=context, attempt=attempt, steps=(low, high)
     )
@@ -149,7 +148,7 @@ def _of_spans(
     low, high = limits
     to_read: list[_Span] = []
     for span in spans:
-        same = span.low >> power == span.high >> power
+        same = power == _WHOLE or span.low >> power == span.high >> power
         known = span.chunk is not None and same and low <= span.low and span.high <= high
         if not known:
             to_read.append(span)
@@ -205,7 +204,8 @@ def _of_points(step: NDArray[np.int64], value: NDArray[np.float64], power: int) 
 def _of_row(span: _Span, power: int) -> _Buckets:
     row = span.chunk
     counts = np.array([[row.n], [row.nan_count]], np.int64)
-    steps = np.array([[span.low >> power], [span.low], [span.high]], np.int64)
+    index = span.low >> power if power < _WHOLE else 0
+    steps = np.array([[index], [span.low], [span.high]], np.int64)
     values = np.array(
         [[row.min_value], [row.max_value], [row.first_value], [row.last_value]], np.float64
     )

@@ -61,13 +61,21 @@ def worth_sealing(connection: Connection) -> list[int]:
     per_run = select(func.count()).where(_series.c.run_id == _run.c.id).scalar_subquery()
     query = select(_run.c.id, _run.c.tail_n, per_run.label("series")).where(_run.c.tail_n >= LARGE)
     rows = connection.execute(query.order_by(_run.c.tail_n.desc()).limit(100))
-    return [row.id for row in rows if row.tail_n >= min(_THINNEST * row.series, MAX_VALUES)]
+    return [row.id for row in rows if row.tail_n >= _least(row.series)]
 
 
-def seal(connection: Connection, run_id: int, limit: int = MAX_VALUES) -> int:
+def _least(series: int, thinnest: int = _THINNEST) -> int:
+    """Return how many values make it worth to seal so many series."""
+    return min(thinnest * series, MAX_VALUES)
+
+
+def seal(
+    connection: Connection, run_id: int, limit: int = MAX_VALUES, thinnest: int = _THINNEST
+) -> int:
     """Seal the oldest blobs of a run: about `limit` values, at least one blob.
 
-    The transaction must be one that writes.
+    The transaction must be one that writes. If series have fewer points than `thinnest` they are
+    only counted, which tells `worth_sealing` how many series there are.
 
     Returns:
         How many values were sealed; 0 if there are none.
@@ -90,7 +98,10 @@ def seal(connection: Connection, run_id: int, limit: int = MAX_VALUES) -> int:
                 summarise(fresh, run_id, block)
     if last > run.clean_no:
         record(connection, {run_id: (run, last)}, fresh)
-    _write(connection, run_id, list(_groups(blocks)))
+    groups = list(_groups(blocks))
+    if run.tail_n < _least(sum(len(group.keys) for group in groups), thinnest):
+        return 0
+    _write(connection, run_id, groups)
     connection.execute(delete(_tail).where(mine))
     left = update(_run).where(_run.c.id == run_id)
     connection.execute(left.values(tail_n=run.tail_n - values))
