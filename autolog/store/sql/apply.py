@@ -22,6 +22,7 @@ from autolog.store.sql.changes import Changes, Row, provenance, take, wall_of
 from autolog.store.sql.connect import Database
 from autolog.store.sql.names import Dataset, Names, batched, context_name, insert
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.seal import LARGE, seal
 from autolog.store.sql.values import from_json, to_json
 from autolog.store.sql.write import write_changes
 
@@ -33,6 +34,7 @@ _process = metadata.tables["process"]
 _tail = metadata.tables["tail"]
 
 _STUB_NAME = 8
+_MANY_BLOBS = 64
 
 
 def apply(database: Database, names: Names, batch: Batch) -> bool:
@@ -58,6 +60,7 @@ def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
     write_changes(connection, changes)
     if tails:
         connection.execute(_tail.insert(), tails)
+        _gather(connection, tails, changes)
     tree.place(connection, changes.opened)
     _move_cursor(connection, writer, batch)
     return True
@@ -212,6 +215,17 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
             }
         )
     return tails
+
+
+def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> None:
+    """Seal a small run every so many blobs: one that is watched gets a blob of a few points a look.
+
+    Larger ones are left to `Store.seal`.
+    """
+    many = {tail["run_id"] for tail in tails if tail["no"] % _MANY_BLOBS == 0}
+    for run in changes.runs.values():
+        if run["id"] in many and run["tail_n"] < LARGE:
+            seal(connection, run["id"], thinnest=1)
 
 
 def _block(changes: Changes, points: Points) -> blob.Block:
