@@ -71,7 +71,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     `metrics` holds the last value of each key; `params` typed values; times are milliseconds
     since the epoch. `dirty` is None until it is known. `logging_errors` are problems of autolog
-    itself met while this run was recorded: they never change `status`.
+    itself met while this run was recorded: they never change `status`. `children` counts those
+    that are not deleted.
     """
 
     run_id: str
@@ -94,6 +95,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     artifact_uri: str | None = None
     logging_errors: list[str] = []
+    children: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,7 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
     # A folder that a setting names may hold journals of several stores.
     shared = journal is None and folder.parent != store.location.root
     report = FoldReport()
+    began_us = time.time_ns() // 1000
     found = list_writers(folder)
     if not store.takes_batches:
         return report
@@ -73,7 +75,7 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
                 raise
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
-    report.linked = store.link_parents()
+    report.linked = store.link_parents(began_us)
     return report
 
 

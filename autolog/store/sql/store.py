@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError
 from autolog.journal.reader import Cursor
-from autolog.store.answers import History, RunPage
+from autolog.store.answers import History, Rollup, RunPage
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
 from autolog.store.sql import apply as applying
 from autolog.store.sql import tree
+from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
+from autolog.store.sql.deletion import delete, restore
 from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.rollup import roll_up
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
@@ -99,12 +102,12 @@ class SqlStore:
         with self._database.write() as connection:
             connection.execute(mine.values(state="silent"))
 
-    def link_parents(self) -> int:
+    def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        return self._database.transact(tree.adopt)
+        return self._database.transact(lambda connection: adopt(connection, before_us))
 
     def sync(self) -> None:
         """See `Store.sync`."""
@@ -147,7 +150,45 @@ class SqlStore:
             limit=limit,
             after=after,
         )
-        return RunPage([self._placed(run) for run in found.runs], found.next)
+        return RunPage(self._placed(found.runs), found.next)
+
+    def rollup(
+        self,
+        ref: str,
+        metrics: Iterable[str] | None = None,
+        depth: Literal["children", "all"] = "children",
+    ) -> Rollup:
+        """See `Store.rollup`."""
+
+        def work(connection: Connection) -> Rollup:
+            return roll_up(connection, find_run(connection, ref).uid, metrics, depth)
+
+        return self._database.transact(work)
+
+    def delete_run(self, ref: str, recursive: bool = False) -> int:
+        """See `Store.delete_run`."""
+
+        def work(connection: Connection) -> int:
+            return delete(connection, find_run(connection, ref), recursive=recursive)
+
+        return self._database.transact(work)
+
+    def restore_run(self, ref: str) -> int:
+        """See `Store.restore_run`."""
+
+        def work(connection: Connection) -> int:
+            return restore(connection, find_run(connection, ref))
+
+        return self._database.transact(work)
+
+    def move_run(self, ref: str, parent: str | None) -> None:
+        """See `Store.move_run`."""
+
+        def work(connection: Connection) -> None:
+            over = None if parent is None else find_run(connection, parent)
+            tree.move(connection, find_run(connection, ref), over)
+
+        self._database.transact(work)
 
     def experiments(self) -> list[Experiment]:
         """See `Store.experiments`."""
@@ -243,11 +284,20 @@ class SqlStore:
         found = load(self._database, select_runs().where(_run.c.id == run_id))
         if not found:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed(found[0][1])
+        return self._placed([found[0][1]])[0]
 
-    def _placed(self, run: Run) -> Run:
-        """Say where artifacts lie; documents do not, as a store may be moved."""
-        return msgspec.structs.replace(run, artifact_uri=self.location.artifacts.as_uri())
+    def _placed(self, runs: Sequence[Run]) -> list[Run]:
+        """Add what no document holds: where artifacts lie, as a store may be moved, and children.
+
+        A document is made anew when its run changes, and not when another run comes below it.
+        """
+        with self._database.read() as connection:
+            children = tree.child_counts(connection, [run.run_id for run in runs])
+        uri = self.location.artifacts.as_uri()
+        return [
+            msgspec.structs.replace(run, artifact_uri=uri, children=children.get(run.run_id, 0))
+            for run in runs
+        ]
 
     @staticmethod
     def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:
