@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "Artifact",
+    "Attempt",
     "DatasetInput",
     "Event",
     "Experiment",
@@ -134,8 +135,28 @@ class DatasetInput(msgspec.Struct, frozen=True, kw_only=True):
     profile: dict[str, Any] = {}
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process did of a run, after the one before it had ended or was gone.
+
+    Of earlier attempts, points after `restored_step` are superseded; where it is None, those from
+    the first step on that this attempt logged. `reason` says why it ended, if that is known.
+    """
+
+    number: int
+    status: str | None = None
+    start: int
+    end: int | None = None
+    host: str | None = None
+    pid: int | None = None
+    restored_step: int | None = None
+    reason: str | None = None
+
+
 class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with all that is too long for a listing."""
+    """A run with all that is too long for a listing.
+
+    `lifecycle` is active, deleted, or absorbed: part of the run above it, in no listing.
+    """
 
     run: Run
     description: str | None = None
@@ -154,3 +175,6 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[DatasetInput] = []
     events: list[Event] = []
     children: list[str] = []
+    lifecycle: str = "active"
+    attempts: list[Attempt] = []
+    recipe: str | None = None

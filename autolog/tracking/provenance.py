@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +17,20 @@ from typing import Any, Final
 import msgspec
 
 from autolog import settings
+from autolog.journal.lease import this_process
 from autolog.journal.records import Process
 from autolog.tracking.git import Checkout, find_checkout, is_dirty
 from autolog.tracking.values import well_formed
 
-__all__ = ["Source", "at_exit", "at_start", "find_source", "redact", "user_name"]
+__all__ = [
+    "Source",
+    "at_exit",
+    "at_start",
+    "find_source",
+    "process_start_us",
+    "redact",
+    "user_name",
+]
 
 _SECRETS: Final = ("token", "secret", "passwd", "password", "apikey", "credential")
 
@@ -69,6 +79,19 @@ def user_name() -> str | None:
         return pwd.getpwuid(os.getuid()).pw_name
     except (ImportError, KeyError):  # no such database, or no entry for this uid (containers)
         return None
+
+
+def process_start_us() -> int | None:
+    """Return when this process began (us since the epoch), to a hundredth of a second.
+
+    A process that began while a training was open in its parent is the training's worker.
+    """
+    start = this_process().process.start
+    if not start or not sys.platform.startswith("linux"):
+        return start or None
+    ticks: int = os.sysconf("SC_CLK_TCK")
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - start / ticks
+    return None if age < 0 else time.time_ns() // 1000 - round(age * 1e6)
 
 
 def redact(arguments: Iterable[str]) -> list[str]:

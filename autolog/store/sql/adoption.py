@@ -23,7 +23,12 @@ from autolog.store.sql.names import batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import from_json, to_json
 
-__all__ = ["ABSORBED", "adopt", "mark_of", "outermost"]
+__all__ = [
+    "ABSORBED",
+    "adopt",
+    "ask_for_group",
+    "mark_of",
+]
 
 _run = metadata.tables["run"]
 _writer = metadata.tables["writer"]
@@ -101,11 +106,17 @@ def adopt(connection: Connection, before_us: int | None) -> int:
     return len(links)
 
 
-def outermost() -> ColumnElement[bool]:
+def _outermost() -> ColumnElement[bool]:
     """Return the condition that no run of the same process is above a run."""
     parent = _run.alias("parent")
     same = exists().where(parent.c.uid == _run.c.parent_uid, parent.c.origin_id == _run.c.origin_id)
     return ~same
+
+
+def ask_for_group(connection: Connection, writer_id: int) -> None:
+    """Have the runs of a rank above 0 asked for the group's run, whatever is above them now."""
+    mine = update(_run).where(_run.c.origin_id == writer_id, _run.c.lifecycle == "active")
+    connection.execute(mine.where(_outermost()).values(adopt=True))
 
 
 def mark_of(uid: str) -> str:
@@ -220,7 +231,7 @@ def _leaders(connection: Connection, groups: Iterable[str]) -> dict[str, list[An
         query = (
             select(_writer.c.group_key, _run.c.uid, _run.c.name, _run.c.start_us)
             .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
-            .where(_writer.c.group_key.in_(piece), _writer.c.group_rank == 0, outermost())
+            .where(_writer.c.group_key.in_(piece), _writer.c.group_rank == 0, _outermost())
             .order_by(_run.c.start_us, _run.c.id)
         )
         for row in connection.execute(query):

@@ -204,6 +204,10 @@ attempt = Table(
     Column("writer_id", Big),  # whose points without an attempt of their own belong to it
     Column("start_us", Big, nullable=False),
     Column("restored_step", Big),  # later points of earlier attempts are superseded
+    _text("status"),  # how it ended, once another one has followed
+    _text("ended_by"),
+    Column("end_us", Big),
+    _text("error"),
 )
 
 tail = Table(

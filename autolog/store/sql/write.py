@@ -28,6 +28,7 @@ _MUTABLE: Final = tuple(column.name for column in _run.columns if column.name no
 def write_changes(connection: Connection, changes: Changes) -> None:
     """Write everything but points and the cursor."""
     _write_runs(connection, changes)
+    changes.attempts.write(connection)
     _write_params(connection, changes)
     _add(connection, "process", changes.processes)
     tags = [{"run_id": r, "key_id": k, "text": text} for (r, k), text in changes.tags.items()]

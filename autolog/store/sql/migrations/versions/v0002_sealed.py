@@ -60,6 +60,10 @@ def upgrade() -> None:
         Column("writer_id", Big),
         _number("start_us"),
         Column("restored_step", Big),
+        Column("status", Text),
+        Column("ended_by", Text),
+        Column("end_us", Big),
+        Column("error", Text),
     )
     _index("ix_series_key", "series", ["key_id", "last_value"], where="shown")
     op.create_table(
