@@ -139,6 +139,15 @@ class Store(Protocol):
         """
         ...
 
+    def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
+        """Return the runs of a job that did not finish and whose process is gone, newest first.
+
+        Args:
+            job: the digest that their RunOpen carries.
+            gone: a process that nobody here can see is gone too: its scheduler says so.
+        """
+        ...
+
     def delete_run(self, ref: str, recursive: bool = False) -> int:
         """Delete a run: listings and searches pass over it, and nothing is removed yet.
 

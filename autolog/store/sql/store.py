@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, func, select, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError
+from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
 from autolog.store.answers import History, Rollup, RunPage
 from autolog.store.batch import Batch, WriterRow
@@ -164,6 +165,29 @@ class SqlStore:
             return roll_up(connection, find_run(connection, ref).uid, metrics, depth)
 
         return self._database.transact(work)
+
+    def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
+        """See `Store.unfinished`."""
+        query = (
+            select(_run.c.uid, _writer.c.state, _writer.c.host)
+            .select_from(_run.outerjoin(_writer, _writer.c.id == _run.c.owner_id))
+            .where(
+                _run.c.job == job,
+                _run.c.lifecycle == "active",
+                _run.c.status != Status.FINISHED.value,
+            )
+            .order_by(_run.c.start_us.desc(), _run.c.id.desc())
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        here = this_process().host
+        return [
+            self.details(row.uid)
+            for row in rows
+            if row.state in ("dead", "closed")
+            # Of a process that cannot be seen from here only the scheduler knows.
+            or (gone and (row.state == "silent" or row.host != here))
+        ]
 
     def delete_run(self, ref: str, recursive: bool = False) -> int:
         """See `Store.delete_run`."""
