@@ -68,6 +68,18 @@ class Store(Protocol):
         """
         ...
 
+    def beat(self, writers: Iterable[str], every: float) -> None:
+        """Note that these writers live, and promise to say so again within `every` seconds."""
+        ...
+
+    def judge_silent(self) -> int:
+        """Find writers whose promised beat did not come: silent at first, their runs LOST later.
+
+        Returns:
+            How many runs were found LOST.
+        """
+        ...
+
     def silence(self, writer: str) -> None:
         """Note that nobody here can tell whether the process of `writer` still lives."""
         ...

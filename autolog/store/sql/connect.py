@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from autolog.errors import StoreError
+from autolog.errors import RefusedError, StoreError
 from autolog.store.sql.filesystem import is_network
 
 if TYPE_CHECKING:
@@ -188,9 +188,21 @@ def explained(name: object) -> Generator[None]:
     """Turn errors of the database called `name` into StoreErrors that name it and what to do."""
     try:
         yield
+    except (OverflowError, UnicodeError) as exc:  # raised by a driver before it asks the database
+        raise RefusedError(f"{name}: {exc}") from exc
     except (DBAPIError, sqlite3.Error) as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) else exc
-        raise StoreError(f"{name}: {_advice(cause, name)}") from exc
+        kind = RefusedError if _refused(exc, cause) else StoreError
+        raise kind(f"{name}: {_advice(cause, name)}") from exc
+
+
+def _refused(exc: BaseException, cause: BaseException | None) -> bool:
+    """Whether it is the data that is at fault: out of range, too long, not unique."""
+    state: str | None = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return state[:2] in {"22", "23", "54"}
+    by_kind = (DataError, IntegrityError, sqlite3.DataError, sqlite3.IntegrityError)
+    return isinstance(exc, by_kind) or "too big" in str(cause)
 
 
 def _undone(error: StoreError) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError
@@ -17,7 +17,7 @@ from autolog.store.answers import History, Rollup, RunPage
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
 from autolog.store.sql import apply as applying
-from autolog.store.sql import tree
+from autolog.store.sql import deaths, tree
 from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
 from autolog.store.sql.deletion import delete, restore
@@ -77,31 +77,25 @@ class SqlStore:
 
     def bury(self, writer: str) -> int:
         """See `Store.bury`."""
-        with self._database.write() as connection:
-            query = select(_writer).where(_writer.c.uid == writer).with_for_update()
-            row = connection.execute(query).first()
-            if row is None:
-                return 0
-            mine = update(_run).where(
-                _run.c.owner_id == row.id, _run.c.status == Status.RUNNING.value
-            )
-            last_us = row.last_us
-            killed = connection.execute(
-                mine.values(
-                    status=Status.KILLED.value,
-                    ended_by="lease",
-                    end_us=case((_run.c.start_us > last_us, _run.c.start_us), else_=last_us),
-                    ver=_run.c.ver + 1,
-                )
-            ).rowcount
-            connection.execute(update(_writer).where(_writer.c.id == row.id).values(state="dead"))
-        return killed
+        return self._database.transact(lambda connection: deaths.bury(connection, writer))
+
+    def beat(self, writers: Iterable[str], every: float) -> None:
+        """See `Store.beat`."""
+        uids = list(writers)
+        if uids:
+            self._database.transact(lambda connection: deaths.beat(connection, uids, every))
+
+    def judge_silent(self) -> int:
+        """See `Store.judge_silent`."""
+        with self._database.read() as connection:
+            overdue = deaths.overdue(connection)
+        if not overdue:
+            return 0
+        return self._database.transact(deaths.judge)
 
     def silence(self, writer: str) -> None:
         """See `Store.silence`."""
-        mine = update(_writer).where(_writer.c.uid == writer, _writer.c.state == "open")
-        with self._database.write() as connection:
-            connection.execute(mine.values(state="silent"))
+        self._database.transact(lambda connection: deaths.silence(connection, writer))
 
     def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
