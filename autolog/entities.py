@@ -73,7 +73,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     `metrics` holds the last value of each key; `params` typed values; times are milliseconds
     since the epoch. `dirty` is None until it is known. `logging_errors` are problems of autolog
     itself met while this run was recorded: they never change `status`. `children` counts those
-    that are not deleted.
+    that are not deleted. `recipe` is a digest of what the run was made of: equal for runs that
+    differ in seed, host and time alone.
     """
 
     run_id: str
@@ -97,6 +98,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     artifact_uri: str | None = None
     logging_errors: list[str] = []
     children: int = 0
+    recipe: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,4 +179,3 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
     children: list[str] = []
     lifecycle: str = "active"
     attempts: list[Attempt] = []
-    recipe: str | None = None

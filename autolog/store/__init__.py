@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from autolog.entities import Event, Experiment, Model, Run, RunDetails
     from autolog.journal.reader import Cursor
-    from autolog.store.answers import History, Rollup, RunPage
+    from autolog.store.answers import History, Rollup, RunPage, Same
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
 
@@ -148,6 +148,17 @@ class Store(Protocol):
             ref: the run above them; see `run`.
             metrics: only these; all by default.
             depth: its children, or all below it.
+        """
+        ...
+
+    def same(self, ref: str) -> Same:
+        """Find the runs of the same recipe: equal but for seeds, host and time.
+
+        Returns:
+            The run itself among them, and the spread of the metrics of those that finished.
+
+        Raises:
+            NotFoundError: no such run, or nothing but points has arrived of it.
         """
         ...
 

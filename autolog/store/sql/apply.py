@@ -145,7 +145,7 @@ def _known_process(
             for name, value in fresh.items()
         }
         mine = update(_run).where(_run.c.origin_id == writer["id"])
-        connection.execute(mine.values(**values, ver=_run.c.ver + 1))
+        connection.execute(mine.values(**values, recipe=None, ver=_run.c.ver + 1))
     if not any(isinstance(entry.record, records.RunOpen) for entry in batch.chunk.entries):
         return None
     query = select(_process.c.seq, _process.c.data).where(_process.c.writer_id == writer["id"])

@@ -21,6 +21,9 @@ __all__ = ["Changes", "Row", "provenance", "take", "wall_of"]
 
 Row = dict[str, Any]
 
+_INGREDIENTS: Final = (records.RunOpen, records.Params, records.Tags, records.Input)
+"""Records that may change a run's recipe, which is then computed anew."""
+
 _PROVENANCE: Final = {
     "user_name": "user",
     "source": "source",
@@ -132,6 +135,8 @@ def _of_process(changes: Changes, seq: int, record: records.Record) -> None:
 
 
 def _of_run(changes: Changes, run: Row, seq: int, record: records.Record) -> None:
+    if isinstance(record, _INGREDIENTS):
+        run["recipe"] = None
     match record:
         case records.RunOpen():
             _open(changes, run, seq, record)
@@ -285,6 +290,7 @@ def _process(changes: Changes, seq: int, record: records.Process) -> None:
 
 def _fill(run: Row, process: records.Process) -> None:
     """Set what is not known of a run yet: a process may learn late whether its tree is dirty."""
+    run["recipe"] = None
     for column, name in _PROVENANCE.items():
         if run[column] is None:
             run[column] = getattr(process, name)

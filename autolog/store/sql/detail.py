@@ -49,7 +49,6 @@ def details(connection: Connection, row: Any, run: Run) -> RunDetails:
         children=_children(connection, row.uid),
         lifecycle=row.lifecycle,
         attempts=_attempts(connection, row),
-        recipe=row.recipe,
     )
 
 

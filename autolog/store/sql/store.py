@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError
 from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
-from autolog.store.answers import History, Rollup, RunPage
+from autolog.store.answers import History, Rollup, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
 from autolog.store.sql import deaths, tree
 from autolog.store.sql.adoption import adopt
@@ -26,7 +27,7 @@ from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, batched, insert
-from autolog.store.sql.rollup import roll_up
+from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
@@ -38,6 +39,9 @@ _writer = metadata.tables["writer"]
 _experiment = metadata.tables["experiment"]
 _key = metadata.tables["key"]
 _series = metadata.tables["series"]
+
+_PIECE: Final = 1000
+"""Documents that are made in one transaction."""
 
 
 class SqlStore:
@@ -160,6 +164,29 @@ class SqlStore:
 
         return self._database.transact(work)
 
+    def same(self, ref: str) -> Same:
+        """See `Store.same`."""
+        unsettled = select_runs().where(_run.c.recipe.is_(None), _run.c.opened)
+        last: int | None = 0
+        while last is not None:  # making a run's document settles its recipe
+            query = unsettled.where(_run.c.id > last).order_by(_run.c.id).limit(_PIECE)
+            found = load(self._database, query)
+            last = found[-1][0].id if found else None
+        run = self.run(ref)
+        if run.recipe is None:
+            raise NotFoundError(f"run {run.name} has no recipe: its beginning has not arrived yet")
+        alike = and_(_run.c.recipe == run.recipe, _run.c.lifecycle == "active")
+        query = select_runs().where(alike).order_by(_run.c.start_us.desc(), _run.c.uid.desc())
+        runs = self._placed([one for _, one in load(self._database, query)])
+        seeds: dict[str, list[Any]] = {}
+        for one in reversed(runs):
+            for name, value in one.params.items():
+                if is_seed(name) and value not in seeds.setdefault(name, []):
+                    seeds[name].append(value)
+        finished = and_(alike, _run.c.status == Status.FINISHED.value)
+        metrics = self._database.transact(lambda connection: spreads(connection, finished))
+        return Same(recipe=run.recipe, runs=runs, metrics=metrics, seeds=seeds)
+
     def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
         """See `Store.unfinished`."""
         query = (
@@ -178,7 +205,7 @@ class SqlStore:
         return [
             self.details(row.uid)
             for row in rows
-            if row.state in ("dead", "closed")
+            if row.state in ("dead", "closed", "lost")
             # Of a process that cannot be seen from here only the scheduler knows.
             or (gone and (row.state == "silent" or row.host != here))
         ]

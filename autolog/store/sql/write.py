@@ -19,7 +19,7 @@ _series = metadata.tables["series"]
 _param = metadata.tables["param"]
 _span = metadata.tables["span"]
 
-_KEPT: Final = {"id", "uid", "root_uid", "depth", "clean_no", "lifecycle", "deleted_us", "recipe"}
+_KEPT: Final = {"id", "uid", "root_uid", "depth", "clean_no", "lifecycle", "deleted_us"}
 """Columns of a run that a batch does not change."""
 
 _MUTABLE: Final = tuple(column.name for column in _run.columns if column.name not in _KEPT)
