@@ -81,10 +81,13 @@ def test_modules_count_only_where_the_commit_does_not_hold_them():
     assert clean == _changed(dirty=None, modules={})  # what a killed process leaves behind
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["seed", "SEED", "seeds", "random_state", "clf__random_state", "data.seed", "np_seed", "seed_everything", "randomSeed", "randomState", "model/rng", "seed_2"],
-)
+SEEDS = [
+    "seed", "SEED", "seeds", "random_state", "clf__random_state", "data.seed", "np_seed",
+    "seed_everything", "randomSeed", "randomState", "model/rng", "seed_2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEEDS)
 def test_seeds_are_known_by_their_names(name):
     assert is_seed(name)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from autolog.entities import Run
 from autolog.store.sql.connect import Database
@@ -56,8 +56,14 @@ def select_runs() -> Any:
     """Return the query that `load` takes, to be narrowed and ordered by the caller."""
     columns = (_run.c.id, _run.c.uid, _run.c.ver, _run.c.start_us, _run.c.tail_no, _run.c.clean_no)
     document = (_doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+    child = _run.alias("child")
+    # Counted here: a document is made anew when its run changes, not when one comes below it.
+    children = select(func.count()).where(
+        child.c.parent_uid == _run.c.uid, child.c.lifecycle == "active"
+    )
     joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
-    return select(*columns, *document).select_from(joined)
+    counted = children.correlate(_run).scalar_subquery().label("children")
+    return select(*columns, *document, counted).select_from(joined)
 
 
 def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
@@ -70,18 +76,19 @@ def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
         made = database.transact(lambda connection: _refresh(connection, stale))
     # A run that was deleted in between has neither.
     pairs = [(row, made.get(row.id) or row.data) for row in rows]
-    return [(row, _read(data)) for row, data in pairs if data is not None]
+    return [(row, _read(data, row.children)) for row, data in pairs if data is not None]
 
 
 def _is_fresh(row: Any) -> bool:
     return row.doc_ver == row.ver and row.form == _FORM and row.tail_no == row.clean_no
 
 
-def _read(data: bytes) -> Run:
+def _read(data: bytes, children: int) -> Run:
     document = _decode(data)
-    if document.params == "{}":
+    if document.params == "{}" and not children:
         return document.run
-    return msgspec.structs.replace(document.run, params=from_json(document.params))
+    params = from_json(document.params)
+    return msgspec.structs.replace(document.run, params=params, children=children)
 
 
 def _refresh(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:

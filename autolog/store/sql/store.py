@@ -332,17 +332,9 @@ class SqlStore:
         return self._placed([found[0][1]])[0]
 
     def _placed(self, runs: Sequence[Run]) -> list[Run]:
-        """Add what no document holds: where artifacts lie, as a store may be moved, and children.
-
-        A document is made anew when its run changes, and not when another run comes below it.
-        """
-        with self._database.read() as connection:
-            children = tree.child_counts(connection, [run.run_id for run in runs])
+        """Say where artifacts lie; documents do not, as a store may be moved."""
         uri = self.location.artifacts.as_uri()
-        return [
-            msgspec.structs.replace(run, artifact_uri=uri, children=children.get(run.run_id, 0))
-            for run in runs
-        ]
+        return [msgspec.structs.replace(run, artifact_uri=uri) for run in runs]
 
     @staticmethod
     def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:

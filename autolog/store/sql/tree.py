@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, select, update
 
 from autolog.errors import UsageError
 from autolog.store.sql.names import batched
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import to_json
 
-__all__ = ["Node", "above", "below", "child_counts", "is_below", "move", "note", "place"]
+__all__ = ["Node", "above", "below", "is_below", "move", "note", "place"]
 
 _run = metadata.tables["run"]
 _event = metadata.tables["event"]
@@ -160,16 +160,6 @@ def move(connection: Connection, run: Row[Any], parent: Row[Any] | None) -> None
     connection.execute(mine.values(parent_uid=new, adopt=False, ver=_run.c.ver + 1))
     note(connection, run.id, "moved", {"from": run.parent_uid, "to": new})
     place(connection, [run.uid])
-
-
-def child_counts(connection: Connection, uids: Iterable[str]) -> dict[str, int]:
-    """Return how many active children each of these runs has, if any."""
-    found: dict[str, int] = {}
-    for piece in batched(uids):
-        query = select(_run.c.parent_uid, func.count()).group_by(_run.c.parent_uid)
-        query = query.where(_run.c.parent_uid.in_(piece), _run.c.lifecycle == "active")
-        found.update((uid, n) for uid, n in connection.execute(query))
-    return found
 
 
 def _locate(nodes: Mapping[str, Node], uid: str, places: dict[str, tuple[str, int]]) -> None:
