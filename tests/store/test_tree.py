@@ -292,3 +292,24 @@ def _listening(engine, statements):
         yield
     finally:
         event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_listing_counts_the_children_that_are_there_now(trainer, store):
+    uid = trainer.open("A")
+    counts = []
+
+    def count():
+        fold(store)
+        [run] = store.runs(roots_only=True).runs
+        counts.append(run.children)
+
+    count()
+    trainer.open("B", parent=uid)
+    count()
+    trainer.open("C", parent=store.run("B").run_id)
+    count()
+    store.move_run("C", "A")
+    count()
+    store.delete_run("B")
+    count()
+    assert counts == [0, 1, 1, 2, 1]

@@ -46,6 +46,7 @@ def delete(connection: Connection, run: Row[Any], *, recursive: bool) -> int:
     now_us = max(time.time_ns() // 1000, earlier + 1)
     chosen = [node for node in nodes.values() if node.lifecycle != "deleted"]
     _set(connection, [(node, "deleted", now_us) for node in chosen])
+    tree.changed_below(connection, [run.parent_uid])
     return len(active)
 
 
@@ -80,6 +81,7 @@ def restore(connection: Connection, run: Row[Any]) -> int:
             absorbed.add(node.uid)
         chosen.append((node, ABSORBED if node.uid in absorbed else "active", None))
     _set(connection, chosen)
+    tree.changed_below(connection, [run.parent_uid])
     return sum(lifecycle == "active" for _, lifecycle, _ in chosen)
 
 

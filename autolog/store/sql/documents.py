@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from autolog.entities import Run
 from autolog.store.sql.connect import Database
@@ -19,6 +19,7 @@ from autolog.store.sql.names import batched, insert
 from autolog.store.sql.recipes import settle
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
+from autolog.store.sql.tree import child_counts
 from autolog.store.sql.values import from_json, param_value, to_json
 
 __all__ = ["load", "select_runs"]
@@ -56,14 +57,8 @@ def select_runs() -> Any:
     """Return the query that `load` takes, to be narrowed and ordered by the caller."""
     columns = (_run.c.id, _run.c.uid, _run.c.ver, _run.c.start_us, _run.c.tail_no, _run.c.clean_no)
     document = (_doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
-    child = _run.alias("child")
-    # Counted here: a document is made anew when its run changes, not when one comes below it.
-    children = select(func.count()).where(
-        child.c.parent_uid == _run.c.uid, child.c.lifecycle == "active"
-    )
     joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
-    counted = children.correlate(_run).scalar_subquery().label("children")
-    return select(*columns, *document, counted).select_from(joined)
+    return select(*columns, *document).select_from(joined)
 
 
 def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
@@ -76,19 +71,18 @@ def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
         made = database.transact(lambda connection: _refresh(connection, stale))
     # A run that was deleted in between has neither.
     pairs = [(row, made.get(row.id) or row.data) for row in rows]
-    return [(row, _read(data, row.children)) for row, data in pairs if data is not None]
+    return [(row, _read(data)) for row, data in pairs if data is not None]
 
 
 def _is_fresh(row: Any) -> bool:
     return row.doc_ver == row.ver and row.form == _FORM and row.tail_no == row.clean_no
 
 
-def _read(data: bytes, children: int) -> Run:
+def _read(data: bytes) -> Run:
     document = _decode(data)
-    if document.params == "{}" and not children:
+    if document.params == "{}":
         return document.run
-    params = from_json(document.params)
-    return msgspec.structs.replace(document.run, params=params, children=children)
+    return msgspec.structs.replace(document.run, params=from_json(document.params))
 
 
 def _refresh(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
@@ -113,6 +107,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
             metrics[run_id][name] = float("nan") if value is None else value
     errors = _logging_errors(connection, run_ids)
     settle(connection, run_ids, params, tags)
+    children = child_counts(connection, run_ids)
     rows: list[dict[str, Any]] = []
     for piece in batched(run_ids):
         query = select(_run, _experiment.c.name.label("experiment"))
@@ -120,6 +115,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         found = connection.execute(query.select_from(joined).where(_run.c.id.in_(piece)))
         for row in found:
             run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
+            run = msgspec.structs.replace(run, children=children.get(row.id, 0))
             data = _encode(_Document(run, to_json(_sorted(params[row.id]))))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
     if rows:

@@ -11,14 +11,24 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, func, select, update
 
 from autolog.errors import UsageError
 from autolog.store.sql.names import batched
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import to_json
 
-__all__ = ["Node", "above", "below", "is_below", "move", "note", "place"]
+__all__ = [
+    "Node",
+    "above",
+    "below",
+    "changed_below",
+    "child_counts",
+    "is_below",
+    "move",
+    "note",
+    "place",
+]
 
 _run = metadata.tables["run"]
 _event = metadata.tables["event"]
@@ -119,6 +129,7 @@ def place(connection: Connection, uids: Iterable[str]) -> None:
             ver=_run.c.ver + 1,
         )
         connection.execute(statement, sorted(moved, key=lambda row: row["b_id"]))
+    changed_below(connection, (nodes[uid].parent_uid for uid in wanted))
 
 
 def _circle(nodes: Mapping[str, Node], uid: str) -> list[str]:
@@ -160,6 +171,25 @@ def move(connection: Connection, run: Row[Any], parent: Row[Any] | None) -> None
     connection.execute(mine.values(parent_uid=new, adopt=False, ver=_run.c.ver + 1))
     note(connection, run.id, "moved", {"from": run.parent_uid, "to": new})
     place(connection, [run.uid])
+    changed_below(connection, [run.parent_uid])
+
+
+def child_counts(connection: Connection, run_ids: Iterable[int]) -> dict[int, int]:
+    """Return how many active children each of these runs has, if any."""
+    found: dict[int, int] = {}
+    parent = _run.alias("parent")
+    for piece in batched(run_ids):
+        query = select(parent.c.id, func.count()).join(_run, _run.c.parent_uid == parent.c.uid)
+        query = query.where(parent.c.id.in_(piece), _run.c.lifecycle == "active")
+        rows = connection.execute(query.group_by(parent.c.id))
+        found.update((number, children) for number, children in rows)
+    return found
+
+
+def changed_below(connection: Connection, uids: Iterable[str | None]) -> None:
+    """Note that the children of these runs, which their documents count, are others now."""
+    for piece in batched(sorted({uid for uid in uids if uid is not None})):
+        connection.execute(update(_run).where(_run.c.uid.in_(piece)).values(ver=_run.c.ver + 1))
 
 
 def _locate(nodes: Mapping[str, Node], uid: str, places: dict[str, tuple[str, int]]) -> None:
