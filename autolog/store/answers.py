@@ -57,7 +57,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """How the last value of a metric spreads over several runs.
 
     `n` counts the runs that have a value that is not NaN; `std` is the sample's (n - 1), None for
-    a single run; `min_run` and `max_run` are ids.
+    a single run; `min_run` and `max_run` are ids, `min_name` and `max_name` what these are called.
     """
 
     n: int
@@ -65,8 +65,10 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     std: float | None
     min: float
     min_run: str
+    min_name: str
     max: float
     max_run: str
+    max_name: str
 
 
 class Rollup(msgspec.Struct, frozen=True, kw_only=True):

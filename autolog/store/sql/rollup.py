@@ -55,29 +55,31 @@ def spreads(
     dirty = select(_run.c.id).where(chosen, _run.c.tail_no > _run.c.clean_no)
     materialise(connection, list(connection.execute(dirty).scalars()))
     query = (
-        select(_key.c.name, _run.c.uid, _series.c.last_value)
+        select(_key.c.name, _run.c.uid, _run.c.name.label("run"), _series.c.last_value)
         .join_from(_series, _key, _key.c.id == _series.c.key_id)
         .join(_run, _run.c.id == _series.c.run_id)
         .where(chosen, _series.c.shown, _series.c.last_value.is_not(None))
     )
     if metrics is not None:
         query = query.where(_key.c.name.in_(list(metrics)))
-    values: dict[str, list[tuple[str, float]]] = {}
-    for name, uid, value in connection.execute(query.order_by(_run.c.start_us, _run.c.id)):
-        values.setdefault(name, []).append((uid, value))
+    values: dict[str, list[tuple[str, str, float]]] = {}
+    for name, uid, run, value in connection.execute(query.order_by(_run.c.start_us, _run.c.id)):
+        values.setdefault(name, []).append((uid, run, value))
     return {name: _spread(values[name]) for name in sorted(values)}
 
 
-def _spread(pairs: Sequence[tuple[str, float]]) -> Spread:
-    numbers: NDArray[np.float64] = np.array([value for _, value in pairs])
-    low, high = int(numbers.argmin()), int(numbers.argmax())
+def _spread(found: Sequence[tuple[str, str, float]]) -> Spread:
+    numbers: NDArray[np.float64] = np.array([value for _, _, value in found])
+    low, high = found[int(numbers.argmin())], found[int(numbers.argmax())]
     with np.errstate(invalid="ignore", over="ignore"):
         return Spread(
-            n=len(pairs),
+            n=len(found),
             mean=float(numbers.mean()),
-            std=float(numbers.std(ddof=1)) if len(pairs) > 1 else None,
-            min=float(numbers[low]),
-            min_run=pairs[low][0],
-            max=float(numbers[high]),
-            max_run=pairs[high][0],
+            std=float(numbers.std(ddof=1)) if len(found) > 1 else None,
+            min=low[2],
+            min_run=low[0],
+            min_name=low[1],
+            max=high[2],
+            max_run=high[0],
+            max_name=high[1],
         )
