@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ def fold(
     shared = journal is None and folder.parent != store.location.root
     report = FoldReport()
     work = _Folding(store, shared, report, progress or _ignore)
+    began_us = time.time_ns() // 1000
     found = list_writers(folder)
     if not store.takes_batches:
         return report
@@ -104,7 +106,7 @@ def fold(
                 raise
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
-    report.linked = store.link_parents()
+    report.linked = store.link_parents(began_us)
     report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
     report.lost = store.judge_silent()
     return report

@@ -6,6 +6,7 @@ run. A forked child gets a journal of its own: it is a different writer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -121,15 +122,18 @@ class Recorder:
         return writer
 
     def _details(self) -> dict[str, Any]:
-        """Keep the bytes of the entry script: the one file that every reproduction needs."""
+        """Say when the process began, and keep the bytes of the entry script.
+
+        The script is the one file that every reproduction needs.
+        """
+        details: dict[str, Any] = {"started_us": provenance.process_start_us()}
         path = self.source.path
-        try:
-            if path is None or not path.is_file() or path.stat().st_size > _SCRIPT_LIMIT:
-                return {}
-            blob = self.blobs.put_file(path)
-        except (OSError, StoreError):
-            return {}
-        return {"entry": {"path": well_formed(str(path)), "sha256": blob.sha256, "uri": blob.uri}}
+        with contextlib.suppress(OSError, StoreError):
+            if path is not None and path.is_file() and path.stat().st_size <= _SCRIPT_LIMIT:
+                blob = self.blobs.put_file(path)
+                entry = {"path": well_formed(str(path)), "sha256": blob.sha256, "uri": blob.uri}
+                details["entry"] = entry
+        return details
 
 
 def current_recorder() -> Recorder:

@@ -311,6 +311,15 @@ class LiveRun:
 
         return opening.open_run(name=name, kind=kind, parent=self, experiment=self.experiment)
 
+    def restored(self, step: int) -> None:
+        """Say that the training goes on from a checkpoint written after `step`.
+
+        Of earlier attempts of this run, points after that step are superseded: they stay stored,
+        and histories pass over them. Without this call they are superseded from the first step on
+        that this attempt logs of a metric.
+        """
+        self._append(RunUpdate(run=self._number(), restored_step=int(step)))
+
     def rename(self, name: str) -> None:
         """Give the run another name."""
         self.name = well_formed(name)
