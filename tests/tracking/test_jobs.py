@@ -193,6 +193,14 @@ def test_what_a_process_of_a_job_starts_itself_has_no_turn(queue, recording):
     assert names == ["main"] + ["worker"] * 6
 
 
+def test_a_session_of_a_user_continues_no_other(queue, recording):
+    code = "import os, autolog; autolog.start_run('session'); os.kill(os.getpid(), 9)"
+    for _ in range(2):
+        environment = {**os.environ, "SLURM_JOB_ID": "4711"}
+        subprocess.run([sys.executable, "-c", code], env=environment)
+    assert len(recording.runs()) == 2
+
+
 def test_a_store_that_cannot_be_read_does_not_stop_a_job(queue, recording):
     killed, _ = queue.kill()
     (recording.folder / "store.db").write_bytes(b"not a database" * 100)
