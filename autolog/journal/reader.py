@@ -14,6 +14,7 @@ from zlib import crc32
 
 import msgspec
 
+from autolog.journal.alike import FEW, records_alike
 from autolog.journal.columns import ID, Columns, Definitions, Points
 from autolog.journal.files import HEADER_BYTES, WriterFiles, list_writers, read_header
 from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY
@@ -39,6 +40,9 @@ __all__ = [
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
 _STATE: Final = frozenset({TYPES[Shape], TYPES[Context], TYPES[RunNumber], TYPES[Close]})
 """Types that say how to read on: they count even when they were delivered before."""
+
+_PAUSE: Final = 1 << 11
+"""After how many bytes records alike are looked for again."""
 
 _MISFIT: Final = "points that do not fit their keys"
 
@@ -301,6 +305,9 @@ class _Reading:
         groups = self.columns.open_groups
         position, first, done, previous = 0, self.first, self.done, self.previous
         limit, full = len(data) - FRAME.size, len(data)
+        # Looking for records alike costs as much as some records: where there were few, the next
+        # look is the further away.
+        look, pause = 0, _PAUSE
         while position <= limit:
             length, crc, kind, _, seq = unpack(data, position)
             end = position + 8 + length
@@ -319,6 +326,15 @@ class _Reading:
                     key = body[identity]
                     group = groups.get(key)
                     if group is not None and group[0] == length:
+                        if new and position >= look:
+                            rows = records_alike(data, position)
+                            if len(rows) >= FEW:
+                                self.columns.extend(key, rows)
+                                done = previous = int(rows["seq"][-1])
+                                position += len(rows) * (8 + length)
+                                pause = _PAUSE
+                                continue
+                            look, pause = position + pause, 2 * pause
                         group[1](body)
                     else:
                         self.known.closed = self.known.ended = False

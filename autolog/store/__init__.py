@@ -7,13 +7,13 @@ training process never calls on its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from autolog.entities import Event, Experiment, Model, Run, RunDetails
     from autolog.journal.reader import Cursor
-    from autolog.store.answers import History, Rollup, RunPage, Same
+    from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
 
@@ -221,18 +221,67 @@ class Store(Protocol):
         key: str,
         *,
         context: str | Mapping[str, Any] | None = None,
-        attempt: int | None = None,
+        attempt: int | Literal["all"] | None = None,
+        steps: tuple[int, int] | None = None,
     ) -> History:
-        """Read every point of a metric, none merged or left out.
+        """Read the points of a metric, ordered by step, then time; none merged or left out.
 
         Args:
             ref: the run; see `run`.
             key: the metric's name.
             context: only points of this phase, or whose context has all these entries.
-            attempt: only points of this attempt of the run.
+            attempt: None leaves out, in each context, what a later attempt of the run has gone
+                over again: points after the step that it went on from, or, if that is not known,
+                from its own first step on. A number chooses the points of that attempt; "all"
+                all there are.
+            steps: only points from the first of these steps to the last, both included.
 
         Raises:
             NotFoundError: no such run, or it has no such metric (near names are listed).
+        """
+        ...
+
+    def histories(self, ref: str) -> Iterator[tuple[str, History]]:
+        """Read name and history of every metric of a run, one at a time, in no certain order.
+
+        Raises:
+            NotFoundError: no such run.
+        """
+        ...
+
+    def downsample(
+        self,
+        ref: str,
+        key: str,
+        *,
+        buckets: int = 1000,
+        context: str | Mapping[str, Any] | None = None,
+        attempt: int | Literal["all"] | None = None,
+        steps: tuple[int, int] | None = None,
+    ) -> Downsampled:
+        """Read the shape of a metric: counts, lowest, highest, first and last values of buckets.
+
+        Args:
+            ref: the run; see `run`.
+            key: the metric's name.
+            buckets: how many there are at most, 1 or more; so few points are answered as they are.
+            context: see `history`.
+            attempt: see `history`.
+            steps: see `history`.
+
+        Raises:
+            NotFoundError: no such run, or it has no such metric (near names are listed).
+            UsageError: less than one bucket.
+        """
+        ...
+
+    def seal(self, budget: int = ...) -> int:
+        """Compress appended points of long series, about `budget` values at most.
+
+        What is read does not change. `fold` does it as it goes.
+
+        Returns:
+            How many values were sealed; 0 if nothing is left that is worth it.
         """
         ...
 

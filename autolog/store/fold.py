@@ -37,6 +37,10 @@ __all__ = ["FoldReport", "behind", "fold"]
 
 _MAX_BYTES: Final = 8 << 20
 _RACES: Final = 1000
+_SEAL_EVERY: Final = 1 << 20
+"""So many new points later long series are sealed, while their blobs are still in memory."""
+_SEAL_MORE: Final = 1 << 18
+"""So many points left by earlier folds are sealed with each fold (0.1 s)."""
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -44,8 +48,9 @@ _sync = getattr(os, "fdatasync", os.fsync)
 class FoldReport:
     """What a fold did.
 
-    `writers` are those that had something new; `removed` counts files; `cursors` say of each
-    writer that has files up to which segment and offset the store has taken them.
+    `writers` are those that had something new; `removed` counts files; `sealed` counts points,
+    those of earlier folds included; `cursors` say of each writer that has files up to which
+    segment and offset the store has taken them.
     """
 
     writers: int = 0
@@ -55,6 +60,7 @@ class FoldReport:
     lost: int = 0
     linked: int = 0
     removed: int = 0
+    sealed: int = 0
     cursors: dict[str, tuple[int, int]] = field(default_factory=dict[str, "tuple[int, int]"])
     damage: list[Damage] = field(default_factory=list[Damage])
 
@@ -89,7 +95,7 @@ def fold(
     found = list_writers(folder)
     if not store.takes_batches:
         return report
-    known = store.writers(files.uid for files in found)
+    known = store.writers(files.uid for files in found) if found else {}
     for files in found:
         try:
             work.writer(files, known.get(files.uid))
@@ -101,6 +107,7 @@ def fold(
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
     report.linked = store.link_parents(began_us)
+    report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
     report.lost = store.judge_silent()
     return report
 
@@ -189,6 +196,8 @@ class _Folding:
                 continue
             self._count(chunk, counted)
             counted = True
+            if self.report.points - self.report.sealed >= _SEAL_EVERY:
+                self.report.sealed += self.store.seal(_SEAL_EVERY)
             self.progress(_passed(files, cursor, chunk.cursor))
             cursor = chunk.cursor
             if not chunk.more:

@@ -8,8 +8,8 @@ database into the program that calls them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import Experiment, Model, Run
@@ -87,19 +87,32 @@ def search_experiments() -> list[Experiment]:
 
 
 def metric_history(
-    run: str | LiveRun, key: str, *, context: str | None = None, attempt: int | None = None
+    run: str | LiveRun,
+    key: str,
+    *,
+    context: str | Mapping[str, Any] | None = None,
+    attempt: int | Literal["all"] | None = None,
+    steps: tuple[int, int] | None = None,
 ) -> History:
-    """Return every point of a metric, ordered by step.
+    """Return every point of a metric that counts, ordered by step.
+
+    Args:
+        run: a run, its id or its name.
+        key: the metric's name.
+        context: only points of this phase, or whose context has all these entries.
+        attempt: by default points that a later attempt of the run has gone over again are left
+            out; a number chooses the points of that attempt, "all" all there are.
+        steps: only points from the first of these steps to the last, both included.
 
     Returns:
         NumPy arrays `.step` (int64), `.value` (float64), `.timestamp` (int64, microseconds since
-        the epoch), `.epoch` and `.context`.
+        the epoch), `.epoch`, `.attempt` and `.context`; `.to_pandas()` and the like make a table.
 
     Raises:
         NotFoundError: there is no such run, or it has no such metric.
     """
     with _reading() as store:
-        return store.history(_reference(run), key, context=context, attempt=attempt)
+        return store.history(_reference(run), key, context=context, attempt=attempt, steps=steps)
 
 
 def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: bool = False) -> Any:

@@ -24,6 +24,7 @@ from autolog.store.sql.changes import Changes, Row, provenance, take, wall_of
 from autolog.store.sql.connect import Database
 from autolog.store.sql.names import Dataset, Names, batched, context_name, insert
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.seal import LARGE, seal
 from autolog.store.sql.values import from_json, to_json
 from autolog.store.sql.write import write_changes
 
@@ -35,6 +36,7 @@ _process = metadata.tables["process"]
 _tail = metadata.tables["tail"]
 
 _STUB_NAME = 8
+_MANY_BLOBS = 64
 
 
 def apply(database: Database, names: Names, batch: Batch) -> bool:
@@ -62,6 +64,7 @@ def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
     write_changes(connection, changes)
     if tails:
         connection.execute(_tail.insert(), tails)
+        _gather(connection, tails, changes)
     tree.place(connection, changes.opened)
     if changes.writer["group_rank"] and (changes.opened or changes.grouped):
         ask_for_group(connection, writer["id"])
@@ -220,12 +223,21 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
     return tails
 
 
+def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> None:
+    """Seal a small run every so many blobs: one that is watched gets a blob of a few points a look.
+
+    Larger ones are left to `Store.seal`.
+    """
+    many = {tail["run_id"] for tail in tails if tail["no"] % _MANY_BLOBS == 0}
+    for run in changes.runs.values():
+        if run["id"] in many and run["tail_n"] < LARGE:
+            seal(connection, run["id"], thinnest=1)
+
+
 def _blocks(changes: Changes, run_id: int, groups: Iterable[Points]) -> Iterable[blob.Block]:
     """Return a block for each group of points, and for each attempt that it reaches into."""
     for group in groups:
-        attempts = changes.attempts.of(run_id, group)
-        for attempt in np.unique(attempts).tolist():
-            which = slice(None) if (attempts == attempt).all() else attempts == attempt
+        for attempt, which in changes.attempts.split(run_id, group):
             yield _block(changes.names, group, attempt, which)
 
 

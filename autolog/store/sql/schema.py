@@ -273,6 +273,7 @@ axis = Table(
     _run_id(),
     Column("id", Big, primary_key=True, autoincrement=False),
     Column("n", Big, nullable=False),
+    Column("shared", Big, nullable=False),  # by how many series
     Column("step_min", Big, nullable=False),
     Column("step_max", Big, nullable=False),
     Column("us_min", Big, nullable=False),
@@ -291,6 +292,8 @@ chunk = Table(
     Column("axis_id", Big, primary_key=True, autoincrement=False),
     Column("n", Big, nullable=False),
     Column("nan_count", Big, nullable=False),
+    Column("first_value", Double),
+    Column("last_value", Double),
     Column("min_value", Double),
     Column("max_value", Double),
     Column("codec", Big, nullable=False),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 from sqlalchemy import Connection, and_, func, select, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
-from autolog.errors import NotFoundError
+from autolog.errors import NotFoundError, UsageError
 from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
-from autolog.store.answers import History, Rollup, RunPage, Same
+from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
 from autolog.store.recipe import is_seed
@@ -24,11 +25,13 @@ from autolog.store.sql.connect import Database
 from autolog.store.sql.deletion import delete, restore
 from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load, select_runs
+from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near, page
-from autolog.store.sql.history import read_history
+from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
 
@@ -254,35 +257,91 @@ class SqlStore:
 
     def metric_keys(self, ref: str) -> list[str]:
         """See `Store.metric_keys`."""
-        with self._database.read() as connection:
-            row = find_run(connection, ref)
-        if row.tail_no > row.clean_no:
-            with self._database.write() as connection:
-                materialise(connection, [row.id])
-        query = (
-            select(_key.c.name)
-            .join_from(_series, _key, _key.c.id == _series.c.key_id)
-            .where(_series.c.run_id == row.id)
-            .distinct()
-        )
-        with self._database.read() as connection:
-            return sorted(connection.execute(query).scalars())
+        return sorted(self._metrics(ref)[1].values())
 
     def history(
         self,
         ref: str,
         key: str,
         *,
-        context: str | Mapping[str, Any] | None = None,
-        attempt: int | None = None,
+        context: Context = None,
+        attempt: Attempt = None,
+        steps: tuple[int, int] | None = None,
     ) -> History:
         """See `Store.history`."""
         with self._database.read() as connection:
+            row, key_id = self._metric(connection, ref, key)
+            found = read_history(
+                connection, row.id, key_id, context=context, attempt=attempt, steps=steps
+            )
+        return found if found is not None else self._unknown(row, key)
+
+    def histories(self, ref: str) -> Iterator[tuple[str, History]]:
+        """See `Store.histories`."""
+        run_id, names = self._metrics(ref)
+        with self._database.read() as connection:
+            yield from read_histories(connection, run_id, names)
+
+    def downsample(
+        self,
+        ref: str,
+        key: str,
+        *,
+        buckets: int = 1000,
+        context: Context = None,
+        attempt: Attempt = None,
+        steps: tuple[int, int] | None = None,
+    ) -> Downsampled:
+        """See `Store.downsample`."""
+        if buckets < 1:
+            raise UsageError(f"downsample() takes one bucket or more, not {buckets}")
+        with self._database.read() as connection:
+            row, key_id = self._metric(connection, ref, key)
+            found = downsample(
+                connection, row.id, key_id, buckets, context=context, attempt=attempt, steps=steps
+            )
+        return found if found is not None else self._unknown(row, key)
+
+    def seal(self, budget: int = MAX_VALUES) -> int:
+        """See `Store.seal`."""
+        if not self.writable:
+            return 0
+        done = 0
+        while done < budget:
+            with self._database.read() as connection:
+                runs = worth_sealing(connection)
+            before = done
+            for run_id in runs:
+                if done < budget:
+                    limit = min(budget - done, MAX_VALUES)
+                    done += self._database.transact(partial(seal, run_id=run_id, limit=limit))
+            if done == before:
+                break
+        return done
+
+    def _metric(self, connection: Connection, ref: str, key: str) -> tuple[Any, int]:
+        """Return the row of a run and the id of a name, -1 if no run has such a metric."""
+        row = find_run(connection, ref)
+        query = select(_key.c.id).where(_key.c.kind == "metric", _key.c.name == key)
+        return row, connection.execute(query).scalar() or -1
+
+    def _metrics(self, ref: str) -> tuple[int, dict[int, str]]:
+        """Return the id of a run and its metrics by id, after counting what is new."""
+        with self._database.read() as connection:
             row = find_run(connection, ref)
-            found = read_history(connection, row.id, key, context, attempt)
-        if found is not None:
-            return found
-        names = self.metric_keys(row.uid)
+        if row.tail_no > row.clean_no:
+            self._database.transact(partial(materialise, run_ids=[row.id]))
+        query = (
+            select(_key.c.id, _key.c.name)
+            .join_from(_series, _key, _key.c.id == _series.c.key_id)
+            .where(_series.c.run_id == row.id)
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return row.id, {one.id: one.name for one in connection.execute(query)}
+
+    def _unknown(self, row: Any, key: str) -> NoReturn:
+        names = sorted(self._metrics(row.uid)[1].values())
         hint = near(key, names)
         if not hint:
             hint = f" It has {', '.join(names[:20])}." if names else " It has no metrics."
