@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import autolog
 from autolog.tracking.jobs import current_job
 
 TRAIN = """
@@ -101,6 +102,9 @@ def test_a_killed_job_that_is_started_again_goes_on_with_its_run(queue, recordin
     assert (run.status, run.experiment, run.metrics) == ("FINISHED", "queue", {"loss": 7.0})
     assert [one.restored_step for one in recording.details().attempts] == [None, 2]
     assert queue.attempts() == ["KILLED", "FINISHED"]
+    history = autolog.metric_history(first, "loss")  # what was repeated counts once
+    assert history.step.tolist() == list(range(8))
+    assert history.attempt.tolist() == [0] * 3 + [1] * 5
     assert queue.marks() == []
 
 
