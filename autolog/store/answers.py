@@ -1,4 +1,4 @@
-"""What a store answers besides the plain entities: pages, histories, and sums over many runs."""
+"""What a store answers besides the plain entities: pages of runs, points, sums over runs."""
 
 from __future__ import annotations
 

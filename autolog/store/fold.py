@@ -92,7 +92,8 @@ def fold(
     report = FoldReport()
     work = _Folding(store, shared, report, progress or _ignore)
     began_us = time.time_ns() // 1000
-    found = list_writers(folder)
+    # Whoever takes over a run writes on after the process before it has stopped.
+    found = sorted(list_writers(folder), key=_last_written)
     if not store.takes_batches:
         return report
     known = store.writers(files.uid for files in found) if found else {}
@@ -124,6 +125,13 @@ def behind(store: Store) -> int:
             end = files.segments[newest].stat().st_size
             total += max(_passed(files, cursor, Cursor(newest, end)), 0)
     return total
+
+
+def _last_written(files: WriterFiles) -> int:
+    try:
+        return files.segments[max(files.segments)].stat().st_mtime_ns
+    except OSError:  # taken and removed by another reader
+        return 0
 
 
 def _ignore(_: int) -> None:

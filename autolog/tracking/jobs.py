@@ -33,6 +33,7 @@ from autolog.ids import new_id
 if TYPE_CHECKING:
     from autolog.entities import Run
     from autolog.store.location import Location
+    from autolog.tracking.provenance import Source
 
 __all__ = ["Job", "Turn", "current_job", "forget", "next_turn"]
 
@@ -97,16 +98,17 @@ def current_job(environment: Mapping[str, str] = os.environ) -> Job | None:
     return None
 
 
-def next_turn(location: Location, source: str) -> Turn | None:
+def next_turn(location: Location, source: Source) -> Turn | None:
     """Return the turn of the next root run of this process; None outside of any job.
 
-    Only the process that the scheduler started has one: what it starts itself inherits the job's
-    variables and, where multiprocessing did it, the arguments.
+    Only a program that the scheduler started has one: what it starts by multiprocessing inherits
+    the job's variables and arguments, and of two sessions of a user neither continues the other.
     """
-    job = None if _forked or _is_child() else current_job()
+    program = source.kind in ("script", "module") and not _forked and not _is_child()
+    job = current_job() if program else None
     if job is None:
         return None
-    parts = [job.scheduler, job.id, *job.place, source, *sys.argv, next(_ordinals)]
+    parts = [job.scheduler, job.id, *job.place, source.name, *sys.argv, next(_ordinals)]
     text = json.dumps(parts).encode()
     key = hashlib.sha256(text).hexdigest()
     folder = location.journal / "jobs" / key

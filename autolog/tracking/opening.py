@@ -64,7 +64,7 @@ def open_run(
         if given is not None:  # the fold decides who owns it: only the owner's end counts
             run_id, resume = given, "allow"
         elif run_id is None:
-            turn = jobs.next_turn(recorder.location, recorder.source.name)
+            turn = jobs.next_turn(recorder.location, recorder.source)
         parent_id = settings.value("parent_run_id")
     if turn is not None:
         run_id = turn.run_id

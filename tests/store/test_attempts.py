@@ -13,6 +13,9 @@ from autolog.store.fold import fold
 from autolog.store.sql.schema import metadata
 from tests.store.training import Trainer
 
+_TICK = 0.02
+"""How far apart the last writes of two journals have to be for the file system to tell them."""
+
 KILLED = """
     trainer = Trainer(locate(sys.argv[1]))
     uid = trainer.open("SVC", uid=sys.argv[2], resume=sys.argv[3], job="j" * 64)
@@ -117,18 +120,32 @@ def test_points_keep_the_attempt_of_their_process_though_they_come_late(location
 
 
 def test_a_process_that_opened_nothing_logs_to_the_attempt_of_its_time(location, store):
-    owners = [Trainer(location) for _ in range(2)]
-    time.sleep(0.002)  # journals are folded in the order of their creation, to a millisecond
     joined = Trainer(location)
+    owners = [Trainer(location) for _ in range(2)]
     uid = owners[0].open()
     joined.metrics(uid, {"loss": 0.0}, 0)
     owners[0].end(uid, status="FAILED", error="OutOfMemory")
+    time.sleep(_TICK)
     owners[1].open(uid=uid, resume="allow")
-    time.sleep(0.002)  # each process has a clock of its own
+    time.sleep(_TICK)
     joined.metrics(uid, {"loss": 0.0}, 1)
     fold(store)
     assert _of_points(store, uid) == [(0, 0), (1, 1)]
     assert store.details(uid).attempts[0].reason == "OutOfMemory"
+
+
+def test_a_process_may_take_over_the_run_of_one_that_began_after_it(location, python, store):
+    old = Trainer(location)
+    old.event("note")
+    uid = new_id()
+    _killed(python, location, uid)
+    time.sleep(_TICK)
+    old.open("ANOTHER NAME", uid=uid, resume="allow", restored_step=4)
+    old.metrics(uid, {"loss": 0.0}, 5)
+    fold(store)
+    assert _attempts(store, uid) == [(0, "KILLED", None), (1, "RUNNING", 4)]
+    assert store.run(uid).name == "SVC"
+    assert store.history(uid, "loss").step.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_one_batch_may_reach_into_two_attempts_of_its_writer(trainer, folded):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import autolog
 from autolog.tracking.jobs import current_job
 
 TRAIN = """
@@ -101,6 +102,9 @@ def test_a_killed_job_that_is_started_again_goes_on_with_its_run(queue, recordin
     assert (run.status, run.experiment, run.metrics) == ("FINISHED", "queue", {"loss": 7.0})
     assert [one.restored_step for one in recording.details().attempts] == [None, 2]
     assert queue.attempts() == ["KILLED", "FINISHED"]
+    history = autolog.metric_history(first, "loss")  # what was repeated counts once
+    assert history.step.tolist() == list(range(8))
+    assert history.attempt.tolist() == [0] * 3 + [1] * 5
     assert queue.marks() == []
 
 
@@ -191,6 +195,14 @@ def test_what_a_process_of_a_job_starts_itself_has_no_turn(queue, recording):
     assert queue.said(again)[0] == first
     names = sorted(run.name for run in recording.runs())
     assert names == ["main"] + ["worker"] * 6
+
+
+def test_a_session_of_a_user_continues_no_other(queue, recording):
+    code = "import os, autolog; autolog.start_run('session'); os.kill(os.getpid(), 9)"
+    for _ in range(2):
+        environment = {**os.environ, "SLURM_JOB_ID": "4711"}
+        subprocess.run([sys.executable, "-c", code], env=environment)
+    assert len(recording.runs()) == 2
 
 
 def test_a_store_that_cannot_be_read_does_not_stop_a_job(queue, recording):

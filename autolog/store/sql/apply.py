@@ -237,9 +237,7 @@ def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> N
 def _blocks(changes: Changes, run_id: int, groups: Iterable[Points]) -> Iterable[blob.Block]:
     """Return a block for each group of points, and for each attempt that it reaches into."""
     for group in groups:
-        attempts = changes.attempts.of(run_id, group)
-        for attempt in np.unique(attempts).tolist():
-            which = slice(None) if (attempts == attempt).all() else attempts == attempt
+        for attempt, which in changes.attempts.split(run_id, group):
             yield _block(changes.names, group, attempt, which)
 
 

@@ -80,9 +80,12 @@ class Attempts:
         number = own[-1][1] if own else run["attempt"]
         self._restored.append({"b_run": run["id"], "b_attempt": number, "b_step": step})
 
-    def of(self, run_id: int, points: Points) -> NDArray[np.int64]:
-        """Return the attempt that each record of points belongs to."""
-        found = np.full(len(points.seq), points.attempt, np.int64)
+    def split(self, run_id: int, points: Points) -> Iterable[tuple[int, slice | NDArray[np.bool_]]]:
+        """Return each attempt that records of points belong to, with which ones these are."""
+        if all(number == 0 for _, number in self._starts.get(run_id, ())):
+            yield points.attempt, slice(None)
+            return
+        attempts = np.full(len(points.seq), points.attempt, np.int64)
         for known, at in ((self._starts, points.wall_us), (self._own, points.seq)):
             marks = known.get(run_id)
             if marks:
@@ -92,8 +95,9 @@ class Attempts:
                 last = np.searchsorted(begins, at.astype(np.int64), side="right") - 1
                 # Of its own attempts a writer knows best; before the first of them the time says.
                 by_mark = np.maximum(numbers[last], points.attempt)
-                found = np.where(last >= 0, by_mark, found)
-        return found
+                attempts = np.where(last >= 0, by_mark, attempts)
+        for attempt in np.unique(attempts).tolist():
+            yield attempt, attempts == attempt
 
     def write(self, connection: Connection) -> None:
         """Write what this batch has begun, ended and learnt."""
