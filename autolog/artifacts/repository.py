@@ -25,7 +25,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 
 from autolog.artifacts.blobs import Blob, BlobFolder
-from autolog.errors import StoreError
+from autolog.errors import NotFoundError, StoreError
 
 __all__ = ["Repository", "Sizes", "Stored", "is_blob_uri"]
 
@@ -82,19 +82,35 @@ class Repository:
             StoreError: the repository cannot be written, or the digest is not `expect`; nothing
                 is kept then.
         """
-        if expect is not None and isinstance(source, Path):
-            known = self._renewed(expect, source.stat().st_size)
-            if known is not None:
-                return known
         with _opened(source) as stream:
             return self._put_local(stream, expect) if self._local else self._put(stream, expect)
+
+    def renew(self, sha256: str, size: int) -> bool:
+        """Whether a blob is there whole, and counts as just stored, so that nobody collects it.
+
+        An object store cannot make an object young: one that was not stored within the hour is to
+        be written again, and the answer is no.
+        """
+        uri = _uri(sha256)
+        try:
+            if self._local:
+                path = self._folder.path(uri)
+                if path.stat().st_size != size:
+                    return False
+                os.utime(path)
+                return True
+            info = self._fs.info(self._name(uri))
+        except OSError:
+            return False
+        fresh = self._modified(info) > time.time() - _FRESH
+        return fresh and int(info["size"]) == size
 
     def open(self, uri: str) -> IO[bytes]:
         """Open a blob to be read from its start to its end.
 
         Raises:
-            StoreError: it is not there, or (from the read that comes to its end) it is not what
-                was stored.
+            NotFoundError: it is not there.
+            StoreError: it is not what was stored; this comes from the read that reaches its end.
         """
         return io.BufferedReader(_Verified(self._open(uri), self._name(uri), _digest(uri)), _PIECE)
 
@@ -207,31 +223,11 @@ class Repository:
                     size += file.write(piece)
             name = digest.hexdigest()
             _check(name, expect, stream)
-            known = self._renewed(name, size)
-            if known is None:
-                known = Blob(name, size, _uri(name))
-                with self._explained(known.uri):
-                    self._fs.put_file(str(spool), self._name(known.uri))
-        return known
-
-    def _renewed(self, digest: str, size: int) -> Blob | None:
-        """Return a blob that is there whole and counts as new, so that nobody collects it.
-
-        An object cannot be touched: one that is not fresh is written again by the caller.
-        """
-        blob = Blob(digest, size, _uri(digest))
-        try:
-            if self._local:
-                path = self._folder.path(blob.uri)
-                if path.stat().st_size != size:
-                    return None
-                os.utime(path)
-                return blob
-            info = self._fs.info(self._name(blob.uri))
-        except OSError:
-            return None
-        fresh = self._modified(info) > time.time() - _FRESH
-        return blob if fresh and int(info["size"]) == size else None
+            blob = Blob(name, size, _uri(name))
+            if not self.renew(name, size):
+                with self._explained(blob.uri):
+                    self._fs.put_file(str(spool), self._name(blob.uri))
+        return blob
 
     def _open(self, uri: str) -> Any:
         with self._explained(uri):
@@ -271,7 +267,7 @@ class Repository:
         try:
             yield
         except FileNotFoundError as exc:
-            raise StoreError(f"the file {uri} is gone from {self.root}") from exc
+            raise NotFoundError(f"the file {uri} is gone from {self.root}") from exc
         except OSError as exc:
             why = exc.strerror or exc
             raise StoreError(f"{uri} of {self.root} cannot be read or written: {why}") from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from autolog.journal.reader import Cursor
 from autolog.store.answers import History, RunPage
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.portrait import Portrait, Taken
 from autolog.store.sql import apply as applying
 from autolog.store.sql import tree
 from autolog.store.sql.connect import Database
@@ -25,6 +27,8 @@ from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
+from autolog.store.sql.take_in import take_in
+from autolog.store.sql.take_out import identity, take_out
 from autolog.store.sql.values import to_json
 
 __all__ = ["SqlStore"]
@@ -227,6 +231,18 @@ class SqlStore:
             }
             connection.execute(metadata.tables["event"].insert(), row)
             connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+
+    def identity(self) -> str:
+        """See `Store.identity`."""
+        return identity(self._database)
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """See `Store.take_out`."""
+        return take_out(self._database, ref)
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """See `Store.take_in`."""
+        return take_in(self._database, self._names, portrait)
 
     def close(self) -> None:
         """See `Store.close`."""
