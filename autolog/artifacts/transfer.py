@@ -30,18 +30,18 @@ def send(source: Store, target: Store, ref: str) -> Taken:
         return target.take_in(portrait)
 
 
-def copy_files(portrait: Portrait, source: Repository, target: Repository) -> list[str]:
-    """Copy the files of a run, verified; return the paths of those that `source` has not."""
-    missing: list[str] = []
+def copy_files(portrait: Portrait, source: Repository, target: Repository) -> list[Artifact]:
+    """Copy the files of a run, verified; return those that `source` has not."""
+    missing: list[Artifact] = []
     for file in [*portrait.artifacts, *scripts(portrait)]:
         if not is_blob_uri(file.uri):  # it was never stored, only linked to
-            missing.append(file.path)
+            missing.append(file)
         elif not target.renew(file.sha256, file.size):
             try:
                 with source.open(file.uri) as stream:
                     target.put(stream, expect=file.sha256)
             except NotFoundError:
-                missing.append(file.path)
+                missing.append(file)
     return missing
 
 

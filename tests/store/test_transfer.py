@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,11 +20,10 @@ from autolog.errors import StoreError
 from autolog.ids import new_id
 from autolog.journal import records
 from autolog.store import open_store
-from autolog.store.answers import History
 from autolog.store.fold import fold
 from autolog.store.location import locate, prepare
-from autolog.store.portrait import Portrait, State
 from autolog.store.sql.schema import metadata
+from tests.store.portraits import portrait_of
 
 
 @pytest.fixture
@@ -146,33 +144,8 @@ def test_equal_points_are_kept_as_often_as_they_were_logged(store, target):
     point = {"step": 1, "value": 0.5}
     uid = new_id()
     for many, new in ((2, 2), (2, 0), (5, 3), (3, 0)):
-        assert target.take_in(_portrait(uid, [point] * many)).points == new
+        assert target.take_in(portrait_of(uid, [point] * many)).points == new
     assert len(target.history(uid, "loss")) == 5
-
-
-def _portrait(uid, points, ver=None, **fields):
-    _portrait.count = getattr(_portrait, "count", 0) + 1
-    contexts = {"fit": {"phase": "fit"}, "post": {"phase": "post"}}
-    context = np.empty(len(points), object)
-    context[:] = [contexts[point.get("phase", "fit")] for point in points]
-    history = History(
-        step=np.array([point.get("step", 0) for point in points], np.int64),
-        value=np.array([point.get("value", 0.0) for point in points], np.float64),
-        timestamp=np.array([point.get("us", 7) for point in points], np.int64),
-        epoch=np.array([point.get("epoch", math.nan) for point in points], np.float64),
-        attempt=np.array([point.get("attempt", 0) for point in points], np.int64),
-        context=context,
-    )
-    state = {"name": "x", "kind": "run", "status": "RUNNING", "opened": True} | fields
-    return Portrait(
-        uid=uid,
-        source="s" * 32,
-        ver=_portrait.count if ver is None else ver,
-        state=State(start_us=1, last_us=10, **state),
-        contexts=list(contexts.values()),
-        metrics=["loss"],
-        points=[("loss", history)] if points else [],
-    )
 
 
 POINT = st.fixed_dictionaries(
@@ -187,7 +160,7 @@ POINT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.lists(POINT, max_size=12), max_size=4))
 def test_a_run_ends_with_the_most_that_any_transfer_had_of_each_point(tmp_path_factory, many):
     from collections import Counter
@@ -199,7 +172,7 @@ def test_a_run_ends_with_the_most_that_any_transfer_had_of_each_point(tmp_path_f
         expected: Counter[str] = Counter()
         for points in many:
             expected |= Counter(_key(point) for point in points)
-            store.take_in(_portrait(uid, points))
+            store.take_in(portrait_of(uid, points))
         found = Counter()
         if expected:
             history = store.history(uid, "loss")
@@ -230,7 +203,7 @@ def _shared_location(factory):
 def test_the_first_value_of_a_param_stays_and_a_conflict_is_said_once(target):
     uid = new_id()
     for value in (1, 2, 2):
-        target.take_in(dataclasses.replace(_portrait(uid, []), params={"lr": value}))
+        target.take_in(dataclasses.replace(portrait_of(uid, []), params={"lr": value}))
     assert target.run(uid).params == {"lr": 1}
     events = [event.data for event in target.details(uid).events]
     assert events == [{"field": "param", "key": "lr", "kept": "1", "refused": "2"}]
@@ -239,7 +212,7 @@ def test_the_first_value_of_a_param_stays_and_a_conflict_is_said_once(target):
 def test_the_last_value_of_a_tag_wins(target):
     uid = new_id()
     for text in ("a", "b"):
-        target.take_in(dataclasses.replace(_portrait(uid, []), tags={"stage": text}))
+        target.take_in(dataclasses.replace(portrait_of(uid, []), tags={"stage": text}))
     assert target.run(uid).tags == {"stage": "b"}
 
 
@@ -256,14 +229,14 @@ def test_the_last_value_of_a_tag_wins(target):
 def test_an_outcome_only_moves_forward(target, outcomes, status):
     uid = new_id()
     for name, ended_by, end_us in outcomes:
-        target.take_in(_portrait(uid, [], status=name, ended_by=ended_by, end_us=end_us))
+        target.take_in(portrait_of(uid, [], status=name, ended_by=ended_by, end_us=end_us))
     assert target.run(uid).status == status
 
 
 def test_a_later_attempt_that_runs_reopens_an_ended_run(target):
     uid = new_id()
-    target.take_in(_portrait(uid, [], status="FAILED", ended_by="record", end_us=9))
-    target.take_in(_portrait(uid, [], attempt=1))
+    target.take_in(portrait_of(uid, [], status="FAILED", ended_by="record", end_us=9))
+    target.take_in(portrait_of(uid, [], attempt=1))
     assert target.run(uid).status == "RUNNING"
 
 
@@ -282,8 +255,8 @@ def test_a_parent_may_come_before_or_after_its_child(trainer, store, target, sen
 
 def test_parents_in_a_circle_are_not_closed(target):
     a, b = new_id(), new_id()
-    target.take_in(_portrait(a, [], parent=b))
-    target.take_in(_portrait(b, [], parent=a))
+    target.take_in(portrait_of(a, [], parent=b))
+    target.take_in(portrait_of(b, [], parent=a))
     assert target.run(a).parent_id == b
     assert target.run(b).parent_id is None
 
