@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from autolog.errors import StoreError
-from autolog.store.portrait import State, Witness
+from autolog.store.portrait import Attempt, State, Witness
 
 __all__ = [
     "ARTIFACTS",
@@ -87,12 +87,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "wall_us": "int64",
     },
     "inputs": {"run_id": "string", "role": "string", "name": "string", "profile": "string"},
-    "attempts": {
-        "run_id": "string",
-        "attempt": "int64",
-        "start_us": "int64",
-        "restored_step": "int64",
-    },
+    "attempts": {"run_id": "string", **_columns(Attempt)},
     "processes": {
         "run_id": "string",
         **_columns(Witness, "records", "events"),

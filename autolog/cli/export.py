@@ -26,7 +26,7 @@ __all__ = ["command"]
     epilog=examples(
         "autolog export churn.zip --experiment churn",
         "autolog export SVC-k3fa study-a1b2 two-runs/",
-        "duckdb -c \"select key, avg(value) from 'two-runs/points.parquet' group by key\"",
+        "duckdb -c \"select key, max(step) from 'two-runs/points.parquet' group by 1\"",
     ),
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...")

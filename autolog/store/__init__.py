@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
     from autolog.store.portrait import Portrait, Taken
+    from autolog.store.removal import Removal
+    from autolog.store.usage import Usage
 
 __all__ = ["Store", "open_store"]
 
@@ -182,6 +184,14 @@ class Store(Protocol):
         later than its children. The files must be there before: see
         `autolog.artifacts.transfer.send`.
         """
+        ...
+
+    def removal(self) -> Removal:
+        """Return the steps in which `autolog gc` removes things for good."""
+        ...
+
+    def usage(self) -> Usage:
+        """Count what the store holds."""
         ...
 
     def close(self) -> None:

@@ -25,11 +25,14 @@ from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, insert
+from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.take_in import take_in
 from autolog.store.sql.take_out import identity, take_out
+from autolog.store.sql.usage import usage
 from autolog.store.sql.values import to_json
+from autolog.store.usage import Usage
 
 __all__ = ["SqlStore"]
 
@@ -243,6 +246,14 @@ class SqlStore:
     def take_in(self, portrait: Portrait) -> Taken:
         """See `Store.take_in`."""
         return take_in(self._database, self._names, portrait)
+
+    def removal(self) -> SqlRemoval:
+        """See `Store.removal`."""
+        return SqlRemoval(self._database)
+
+    def usage(self) -> Usage:
+        """See `Store.usage`."""
+        return usage(self._database)
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -19,15 +19,14 @@ import msgspec
 from sqlalchemy import Connection, select, update
 
 from autolog.entities import Status
-from autolog.store.portrait import Happening, Portrait, Taken, Witness
+from autolog.store.portrait import Attempt, Happening, Portrait, Taken, Witness
 from autolog.store.sql import tree
 from autolog.store.sql.changes import Changes, Row
 from autolog.store.sql.connect import Database
-from autolog.store.sql.history import read_history
+from autolog.store.sql.merging import Appended, missing
 from autolog.store.sql.names import Dataset, Names, insert
-from autolog.store.sql.points import Appended, missing
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.take_out import FIELDS, WITNESS_FIELDS, portray
+from autolog.store.sql.take_out import FIELDS, WITNESS_FIELDS, every_point, portray
 from autolog.store.sql.values import param_columns, to_json
 from autolog.store.sql.write import write_changes
 
@@ -150,7 +149,7 @@ def _take_points(connection: Connection, changes: Changes, run: Row, portrait: P
     appended = Appended(connection, changes.names, changes.writer, run)
     empty = run["tail_no"] == 0  # no blob was ever appended
     for metric, history in portrait.points:
-        have = None if empty else read_history(connection, run["id"], metric, None, None)
+        have = None if empty else every_point(connection, run["id"], metric)
         appended.add(metric, history, missing(have, history, changes.names))
     appended.flush()
     changes.writer["last_seq"] += appended.longest
@@ -191,13 +190,18 @@ def _compare(
             changes.inputs.add((run["id"], dataset, one.role))
     for witness in portrait.witnesses:
         _take_words(connection, changes, witness, witnesses[witness.uid])
-    attempts = [
-        msgspec.structs.asdict(one) | {"run_id": run["id"]}
-        for one in portrait.attempts
-        if one.attempt not in {other.attempt for other in known.attempts}
-    ]
-    if attempts:
-        connection.execute(_attempt.insert(), attempts)
+    attempts = [one for one in portrait.attempts if one not in known.attempts]
+    _put_attempts(connection, run["id"], attempts)
+
+
+def _put_attempts(connection: Connection, run_id: int, attempts: list[Attempt]) -> None:
+    if not attempts:
+        return
+    statement: Any = insert(connection, _attempt)
+    new = {field: statement.excluded[field] for field in Attempt.__struct_fields__[1:]}
+    keys = ["run_id", "attempt"]
+    rows = [msgspec.structs.asdict(one) | {"run_id": run_id} for one in attempts]
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
 
 def _merge_state(

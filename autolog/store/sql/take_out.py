@@ -20,7 +20,7 @@ from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import from_json, param_value
 
-__all__ = ["FIELDS", "WITNESS_FIELDS", "identity", "portray", "take_out"]
+__all__ = ["FIELDS", "WITNESS_FIELDS", "every_point", "identity", "portray", "take_out"]
 
 _meta = metadata.tables["meta"]
 _run = metadata.tables["run"]
@@ -119,9 +119,14 @@ def _points(
     connection: Connection, run_id: int, metrics: Iterable[str]
 ) -> Iterable[tuple[str, History]]:
     for name in metrics:
-        history = read_history(connection, run_id, name, None, None)
+        history = every_point(connection, run_id, name)
         if history is not None:
             yield name, history
+
+
+def every_point(connection: Connection, run_id: int, metric: str) -> History | None:
+    """Return the points of all attempts and contexts; None if the run has no such metric."""
+    return read_history(connection, run_id, metric, None, None)
 
 
 def _series_of(connection: Connection, run_id: int, column: Any) -> list[str]:
@@ -185,7 +190,7 @@ def _inputs(connection: Connection, run_id: int) -> list[Input]:
 
 
 def _attempts(connection: Connection, run_id: int) -> list[Attempt]:
-    query = select(_attempt.c.attempt, _attempt.c.start_us, _attempt.c.restored_step)
+    query = select(*(_attempt.c[field] for field in Attempt.__struct_fields__))
     rows = connection.execute(query.where(_attempt.c.run_id == run_id).order_by(_attempt.c.attempt))
     return [Attempt(*row) for row in rows]
 
