@@ -86,15 +86,16 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One of several beginnings of the run."""
+    """One of several beginnings of the run, and the uid of the writer that began it."""
 
     attempt: int
     start_us: int
-    restored_step: int | None
+    writer: str | None = None
+    restored_step: int | None = None
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that opened or owns the run, and what it said of itself (by seq, JSON)."""
+    """A process that opened, owns or took over the run; what it said of itself (by seq, JSON)."""
 
     uid: str
     start_us: int
@@ -130,7 +131,7 @@ class Portrait:
         models: its models.
         inputs: the data that it used.
         attempts: its attempts.
-        witnesses: the processes that opened or own it.
+        witnesses: the processes that opened, own or took it over.
         contexts: every context that a point has.
         metrics: the names of its metrics.
         points: each metric once, with every point of it.

@@ -280,6 +280,25 @@ def test_points_that_came_before_their_run_are_filled_in_later(trainer, target, 
     assert len(target.history(uid, "loss")) == 1
 
 
+def test_attempts_come_along_with_their_processes(trainer, store, target, sent):
+    uid = trainer.open()
+    fold(store)
+    run, writer = (metadata.tables[name] for name in ("run", "writer"))
+    with store._database.write() as connection:
+        row = {
+            "run_id": connection.execute(select(run.c.id)).scalar(),
+            "writer_id": connection.execute(select(writer.c.id)).scalar(),
+            "attempt": 1,
+            "start_us": 5,
+            "restored_step": -(2**63),
+        }
+        connection.execute(metadata.tables["attempt"].insert(), row)
+    sent(uid)
+    with store.take_out(uid) as there, target.take_out(uid) as here:
+        assert here.attempts == there.attempts
+        assert [one.restored_step for one in here.attempts] == [-(2**63)]
+
+
 def test_runs_of_one_process_keep_what_their_process_said(trainer, target, sent):
     trainer.append(records.Process, user="ada", python="3.12", packages={"numpy": "2"})
     one, other = trainer.open("one"), trainer.open("other")
@@ -358,7 +377,7 @@ def test_a_transfer_that_is_killed_leaves_nothing_or_all(trainer, location, stor
         with source.take_out(sys.argv[3]) as portrait:
             target.take_in(replace(portrait, points=half(portrait.points)))
     """
-    killed = python(code, location.root, target.location.root, uid)
+    killed = python(code, location.uri, target.uri, uid)
     killed.wait(60)
     assert killed.returncode == -9
     assert target.runs().runs == []

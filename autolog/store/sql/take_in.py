@@ -26,7 +26,7 @@ from autolog.store.sql.connect import Database
 from autolog.store.sql.merging import Appended, missing
 from autolog.store.sql.names import Dataset, Names, insert
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.take_out import FIELDS, WITNESS_FIELDS, every_point, portray
+from autolog.store.sql.take_out import ATTEMPT_FIELDS, FIELDS, WITNESS_FIELDS, every_point, portray
 from autolog.store.sql.values import param_columns, to_json
 from autolog.store.sql.write import write_changes
 
@@ -191,16 +191,22 @@ def _compare(
     for witness in portrait.witnesses:
         _take_words(connection, changes, witness, witnesses[witness.uid])
     attempts = [one for one in portrait.attempts if one not in known.attempts]
-    _put_attempts(connection, run["id"], attempts)
+    _put_attempts(connection, run["id"], attempts, witnesses)
 
 
-def _put_attempts(connection: Connection, run_id: int, attempts: list[Attempt]) -> None:
+def _put_attempts(
+    connection: Connection, run_id: int, attempts: list[Attempt], witnesses: Mapping[str, int]
+) -> None:
     if not attempts:
         return
     statement: Any = insert(connection, _attempt)
-    new = {field: statement.excluded[field] for field in Attempt.__struct_fields__[1:]}
+    new = {field: statement.excluded[field] for field in (*ATTEMPT_FIELDS, "writer_id")}
     keys = ["run_id", "attempt"]
-    rows = [msgspec.structs.asdict(one) | {"run_id": run_id} for one in attempts]
+    rows = [
+        {"run_id": run_id, "writer_id": witnesses.get(one.writer or "")}
+        | {field: getattr(one, field) for field in ATTEMPT_FIELDS}
+        for one in attempts
+    ]
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
 

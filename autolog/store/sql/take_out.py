@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -20,7 +20,15 @@ from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import from_json, param_value
 
-__all__ = ["FIELDS", "WITNESS_FIELDS", "every_point", "identity", "portray", "take_out"]
+__all__ = [
+    "ATTEMPT_FIELDS",
+    "FIELDS",
+    "WITNESS_FIELDS",
+    "every_point",
+    "identity",
+    "portray",
+    "take_out",
+]
 
 _meta = metadata.tables["meta"]
 _run = metadata.tables["run"]
@@ -53,6 +61,9 @@ WITNESS_FIELDS: Final = tuple(
 )
 """Fields of a witness that are columns of `writer` of the same name."""
 
+ATTEMPT_FIELDS: Final = tuple(field for field in Attempt.__struct_fields__ if field != "writer")
+"""Fields of an attempt that are columns of `attempt` of the same name."""
+
 
 def identity(database: Database) -> str:
     """Return the id that tells this store from every other; made when it is first asked for."""
@@ -83,8 +94,10 @@ def take_out(database: Database, ref: str) -> Generator[Portrait]:
 
 def portray(connection: Connection, row: Any, source: str) -> Portrait:
     """Put together the portrait of a run from its row; points are read when they are asked for."""
-    writers = sorted({number for number in (row.origin_id, row.owner_id) if number is not None})
-    witnesses = {number: _witness(connection, number) for number in writers}
+    attempts = _rows_of_attempts(connection, row.id)
+    writers = {row.origin_id, row.owner_id, *(attempt["writer_id"] for attempt in attempts)}
+    known = sorted(number for number in writers if number is not None)
+    witnesses = {number: _witness(connection, number) for number in known}
     experiment = select(_experiment.c.name).where(_experiment.c.id == row.experiment_id)
     origin, owner = witnesses.get(row.origin_id), witnesses.get(row.owner_id)
     state = State(
@@ -107,7 +120,7 @@ def portray(connection: Connection, row: Any, source: str) -> Portrait:
         artifacts=_artifacts(connection, row.id),
         models=_models(connection, row.id),
         inputs=_inputs(connection, row.id),
-        attempts=_attempts(connection, row.id),
+        attempts=[_attempt_of(attempt, witnesses) for attempt in attempts],
         witnesses=list(witnesses.values()),
         contexts=[from_json(name) for name in contexts],
         metrics=metrics,
@@ -189,10 +202,15 @@ def _inputs(connection: Connection, run_id: int) -> list[Input]:
     return [Input(role, name, from_json(profile)) for role, name, profile in rows]
 
 
-def _attempts(connection: Connection, run_id: int) -> list[Attempt]:
-    query = select(*(_attempt.c[field] for field in Attempt.__struct_fields__))
-    rows = connection.execute(query.where(_attempt.c.run_id == run_id).order_by(_attempt.c.attempt))
-    return [Attempt(*row) for row in rows]
+def _rows_of_attempts(connection: Connection, run_id: int) -> Sequence[Any]:
+    query = select(_attempt).where(_attempt.c.run_id == run_id).order_by(_attempt.c.attempt)
+    return connection.execute(query).mappings().all()
+
+
+def _attempt_of(row: Any, witnesses: Mapping[int, Witness]) -> Attempt:
+    writer = witnesses.get(row["writer_id"])
+    fields = {field: row[field] for field in ATTEMPT_FIELDS}
+    return Attempt(**fields, writer=writer and writer.uid)
 
 
 def _witness(connection: Connection, number: int) -> Witness:
