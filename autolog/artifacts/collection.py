@@ -18,9 +18,8 @@ import msgspec
 
 from autolog.artifacts.repository import Repository, Stored
 from autolog.errors import StoreError
-from autolog.journal.files import WriterFiles, list_writers
+from autolog.journal.reader import Cursor, WriterFiles, list_writers, read
 from autolog.store import Store
-from autolog.store.batch import WriterRow
 from autolog.store.removal import Doomed, Removal, Retention
 
 __all__ = ["Collected", "Plan", "collect", "make_plan"]
@@ -181,28 +180,27 @@ def _unnamed(
 
 def _safe_before(store: Store) -> float:
     """Return since when a file must not have been written to go."""
-    known = store.writers()
     moment = time.time()
     for files in list_writers(store.location.journal):
         oldest = WriterFiles(files.uid, {min(files.segments): files.segments[min(files.segments)]})
         header = oldest.header()
         if header is not None and header.store not in ("", store.uri):
             continue  # a folder of several stores
-        if not _is_over(files, known.get(files.uid)):
+        if not _is_over(files, store.cursor(files.uid)):
             moment = min(moment, 0.0 if header is None else header.wall_us / 1e6)
     return moment - _DAY
 
 
-def _is_over(files: WriterFiles, row: WriterRow | None) -> bool:
+def _is_over(files: WriterFiles, cursor: Cursor) -> bool:
     """Whether a journal is folded to its end, and nobody will write to it again."""
-    if row is None or (row.state != "closed" and files.state() != "dead"):
-        return False
     newest = max(files.segments)
     try:
         size = files.segments[newest].stat().st_size
-    except FileNotFoundError:  # another fold has removed it
+    except FileNotFoundError:  # a fold has removed it
         return True
-    return newest == row.cursor.segment and size == row.cursor.offset
+    if (newest, size) != (cursor.segment, cursor.offset):
+        return False
+    return files.state() == "dead" or read(files, cursor).ended
 
 
 @contextlib.contextmanager

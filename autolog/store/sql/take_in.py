@@ -126,23 +126,22 @@ def _witness(connection: Connection, witness: Witness) -> int:
 
 
 def _lock_run(connection: Connection, portrait: Portrait, carrier: Row) -> tuple[Row, bool]:
+    """Lock the row of the run, made now if it was not there; return whether it was."""
     query = select(_run).where(_run.c.uid == portrait.uid).with_for_update()
     found = connection.execute(query).mappings().first()
-    created = False
-    if found is None:
-        state = portrait.state
-        row = {
-            "uid": portrait.uid,
-            "name": state.name,
-            "root_uid": portrait.uid,
-            "start_us": state.start_us,
-            "last_us": state.last_us,
-            "owner_id": carrier["id"],
-        }
-        statement = insert(connection, _run).on_conflict_do_nothing()
-        created = connection.execute(statement, row).rowcount == 1
-        found = connection.execute(query).mappings().one()
-    return dict(found), created
+    if found is not None:
+        return dict(found), False
+    state = portrait.state
+    row = {
+        "uid": portrait.uid,
+        "name": state.name,
+        "root_uid": portrait.uid,
+        "start_us": state.start_us,
+        "last_us": state.last_us,
+        "owner_id": carrier["id"],
+    }
+    connection.execute(insert(connection, _run).on_conflict_do_nothing(), row)
+    return dict(connection.execute(query).mappings().one()), True
 
 
 def _take_points(connection: Connection, changes: Changes, run: Row, portrait: Portrait) -> int:
