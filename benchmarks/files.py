@@ -29,9 +29,8 @@ from autolog.artifacts.transfer import send
 from autolog.bundle.reading import import_bundle
 from autolog.bundle.writing import export
 from autolog.store import open_store
-from autolog.store.answers import History
 from autolog.store.location import locate, prepare
-from autolog.store.portrait import Portrait, State
+from autolog.store.portrait import Points, Portrait, State
 import pyarrow.parquet
 root, points = Path(sys.argv[1]), int(sys.argv[2])
 def store(name):
@@ -43,9 +42,9 @@ def histories():
     n = points // KEYS
     rng = np.random.default_rng(0)
     for key in range(KEYS):
-        yield f"key/{key:03}", History(
+        yield f"key/{key:03}", Points(
             np.arange(n), rng.normal(size=n), np.arange(n) * 1000 + 1_700_000_000_000_000,
-            np.full(n, np.nan), np.zeros(n, np.int64), np.full(n, {"phase": "fit"}, object))
+            np.full(n, np.nan), np.zeros(n, np.int64), np.zeros(n, np.int64), [{"phase": "fit"}])
 before, began, cpu = peak(), time.perf_counter(), time.process_time()
 """
 

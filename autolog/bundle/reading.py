@@ -16,7 +16,7 @@ from autolog.artifacts.repository import Repository
 from autolog.artifacts.transfer import copy_files
 from autolog.bundle.archive import unpack
 from autolog.bundle.layout import ARTIFACTS, FORMAT, MANIFEST, TABLES, digest_of, file_of, parquet
-from autolog.bundle.rows import Points, Rows
+from autolog.bundle.rows import PointRows, Rows
 from autolog.entities import Artifact
 from autolog.errors import StoreError
 from autolog.store import Store
@@ -63,7 +63,7 @@ class Bundle:
         Its points are to be read before the next one is asked for, or not at all.
         """
         tables = {name: Rows(self.folder / file_of(name)) for name in TABLES if name != "points"}
-        points = Points(self.folder / file_of("points"))
+        points = PointRows(self.folder / file_of("points"))
         for row in tables["runs"]:
             uid = row["run_id"]
             of_run = {name: rows.take(uid) for name, rows in tables.items() if name != "runs"}

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from autolog.bundle.layout import parquet
 from autolog.errors import StoreError
-from autolog.store.answers import History
+from autolog.store.portrait import Points
 from autolog.store.sql.values import from_json
 
-__all__ = ["Points", "Rows"]
+__all__ = ["PointRows", "Rows"]
 
 _ROWS: Final = 500
 _POINTS: Final = 1 << 16
+_COLUMNS: Final = ("step", "value", "timestamp", "epoch", "attempt", "context")
 
 
 class _Stretch(NamedTuple):
@@ -27,7 +28,7 @@ class _Stretch(NamedTuple):
 
     run_id: str
     key: str
-    history: History
+    points: Points
 
 
 class Rows:
@@ -62,18 +63,19 @@ class Rows:
                 yield from batch.to_pylist()
 
 
-class Points:
+class PointRows:
     """The points of every run; each metric is put together from as many batches as it fills."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._contexts: dict[str, dict[str, Any]] = {}
+        self._numbers: dict[str, int] = {}
+        self._contexts: list[dict[str, Any]] = []
         self._stretches = self._read()
         self._next = next(self._stretches, None)
 
     def of(
         self, run_id: str, metrics: set[str], contexts: list[dict[str, Any]]
-    ) -> Iterator[tuple[str, History]]:
+    ) -> Iterator[tuple[str, Points]]:
         """Yield each metric of the next run, whole.
 
         Raises:
@@ -86,9 +88,9 @@ class Points:
             if key not in left:
                 raise StoreError(f"{self._path}: run {run_id} is not said to have metric {key!r}")
             left.remove(key)
-            parts: list[History] = []
+            parts: list[Points] = []
             while self._next is not None and self._next[:2] == (run_id, key):
-                parts.append(self._next.history)
+                parts.append(self._next.points)
                 self._next = next(self._stretches, None)
             yield key, self._joined(parts, contexts, run_id)
 
@@ -102,14 +104,16 @@ class Points:
         if self._next is not None:
             raise _out_of_turn(self._path, self._next.run_id)
 
-    def _joined(self, parts: list[History], known: list[dict[str, Any]], run_id: str) -> History:
-        for part in parts:
-            for body in {id(body): body for body in part.context}.values():
-                if body not in known:
-                    raise StoreError(f"{self._path}: run {run_id} has no context {body}")
-        names = ("step", "value", "timestamp", "epoch", "attempt", "context")
-        columns = {name: [getattr(part, name) for part in parts] for name in names}
-        return History(**{name: np.concatenate(column) for name, column in columns.items()})
+    def _joined(self, parts: list[Points], known: list[dict[str, Any]], run_id: str) -> Points:
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+        }
+        joined = Points(**columns, contexts=self._contexts)
+        used: list[int] = np.unique(joined.context).tolist()
+        for body in (self._contexts[number] for number in used):
+            if body not in known:
+                raise StoreError(f"{self._path}: run {run_id} is not said to have context {body}")
+        return joined
 
     def _read(self) -> Iterator[_Stretch]:
         words = ["run_id", "key", "context"]
@@ -126,32 +130,24 @@ class Points:
         runs, metrics = _indices(run_ids), _indices(keys)
         changes = (runs[1:] != runs[:-1]) | (metrics[1:] != metrics[:-1])
         cuts: list[int] = (np.flatnonzero(changes) + 1).tolist()
-        bodies = np.empty(len(contexts.dictionary), object)
-        bodies[:] = [self._context(text) for text in contexts.dictionary.to_pylist()]
-        epoch = batch.column("epoch").cast("double").fill_null(float("nan"))
-        whole = History(
-            step=_numbers(batch.column("step")),
-            value=_numbers(batch.column("value")),
-            timestamp=_numbers(batch.column("timestamp")),
-            epoch=_numbers(epoch),
-            attempt=_numbers(batch.column("attempt")),
-            context=bodies[_indices(contexts)],
-        )
+        numbers = [self._number(text) for text in contexts.dictionary.to_pylist()]
+        whole = [
+            *(_numbers(batch.column(name)) for name in ("step", "value", "timestamp")),
+            _numbers(batch.column("epoch").cast("double").fill_null(float("nan"))),
+            _numbers(batch.column("attempt")),
+            np.array(numbers, np.int64)[_indices(contexts)],
+        ]
         for start, end in zip(chain([0], cuts), chain(cuts, [batch.num_rows]), strict=True):
-            part = slice(start, end)
-            history = History(
-                whole.step[part],
-                whole.value[part],
-                whole.timestamp[part],
-                whole.epoch[part],
-                whole.attempt[part],
-                whole.context[part],
-            )
-            yield _Stretch(run_ids[start].as_py(), keys[start].as_py(), history)
+            columns: Any = [column[start:end] for column in whole]
+            points = Points(*columns, contexts=self._contexts)
+            yield _Stretch(run_ids[start].as_py(), keys[start].as_py(), points)
 
-    def _context(self, text: str) -> dict[str, Any]:
-        """Return the same object for equal texts, however many batches have them."""
-        return self._contexts.setdefault(text, from_json(text))
+    def _number(self, text: str) -> int:
+        """Return the same number for equal contexts, however many batches have them."""
+        number = self._numbers.setdefault(text, len(self._numbers))
+        if number == len(self._contexts):
+            self._contexts.append(from_json(text))
+        return number
 
 
 def _indices(column: Any) -> NDArray[np.int64]:

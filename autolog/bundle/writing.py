@@ -30,8 +30,7 @@ from autolog.bundle.layout import (
 )
 from autolog.errors import StoreError
 from autolog.store import Store
-from autolog.store.answers import History
-from autolog.store.portrait import Portrait
+from autolog.store.portrait import Points, Portrait
 from autolog.store.sql.values import param_columns, to_json
 
 __all__ = ["Exported", "export"]
@@ -129,9 +128,9 @@ def _write_tables(
                 missing += [f"{portrait.state.name}: {file.path}" for file in gone]
                 for name, rows in _rows(portrait, {file.uri for file in gone}).items():
                     tables[name].add({"run_id": uid, **row} for row in rows)
-                for key, history in portrait.points:
-                    points += len(history)
-                    tables["points"].add_points(uid, key, history)
+                for key, some in portrait.points:
+                    points += len(some)
+                    tables["points"].add_points(uid, key, some)
             if progress is not None:
                 progress(len(runs))
     return missing, points
@@ -222,29 +221,29 @@ class _Table:
             if len(self._rows) == _ROWS:
                 self._flush()
 
-    def add_points(self, run_id: str, key: str, history: History) -> None:
+    def add_points(self, run_id: str, key: str, points: Points) -> None:
         """Add a metric; small ones wait for others, those of large ones get row groups alone."""
-        for start in range(0, len(history), _POINTS):
+        for start in range(0, len(points), _POINTS):
             part = slice(start, start + _POINTS)
-            self._parts.append(self._points(run_id, key, history, part))
-            self._waiting += len(history.step[part])
+            self._parts.append(self._points(run_id, key, points, part))
+            self._waiting += len(points.step[part])
             if self._waiting >= _POINTS:
                 self._flush()
 
-    def _points(self, run_id: str, key: str, history: History, part: slice) -> Any:
+    def _points(self, run_id: str, key: str, points: Points, part: slice) -> Any:
         arrow = self._arrow
-        n = len(history.step[part])
-        epoch = history.epoch[part]
+        n = len(points.step[part])
+        epoch = points.epoch[part]
         missing = np.isnan(epoch)
         columns = {
             "run_id": arrow.repeat(run_id, n),
             "key": arrow.repeat(key, n),
-            "step": history.step[part],
-            "timestamp": history.timestamp[part],
+            "step": points.step[part],
+            "timestamp": points.timestamp[part],
             "epoch": arrow.array(np.where(missing, 0, epoch).astype(np.int64), mask=missing),
-            "attempt": history.attempt[part],
-            "context": _contexts(arrow, history.context[part]),
-            "value": arrow.array(history.value[part]),
+            "attempt": points.attempt[part],
+            "context": _contexts(arrow, points, part),
+            "value": arrow.array(points.value[part]),
         }
         return arrow.table(columns, schema=self._schema)
 
@@ -256,14 +255,7 @@ class _Table:
         self._rows, self._parts, self._waiting = [], [], 0
 
 
-def _contexts(arrow: Any, bodies: Any) -> Any:
-    """Return each point's context as JSON; equal ones are mostly one object."""
-    texts: dict[int, str] = {}
-    numbers: dict[str, int] = {}
-    indices = np.empty(len(bodies), np.int32)
-    for at, body in enumerate(bodies):
-        text = texts.get(id(body))
-        if text is None:
-            text = texts[id(body)] = to_json(body)
-        indices[at] = numbers.setdefault(text, len(numbers))
-    return arrow.array(list(numbers), arrow.string()).take(arrow.array(indices))
+def _contexts(arrow: Any, points: Points, part: slice) -> Any:
+    """Return each point's context as JSON."""
+    texts = [to_json(body) for body in points.contexts]
+    return arrow.array(texts, arrow.string()).take(arrow.array(points.context[part]))

@@ -6,7 +6,7 @@ goes through them, so a portrait of any run takes the memory of its largest metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,20 @@ import msgspec
 from autolog.entities import Artifact
 
 if TYPE_CHECKING:
-    from autolog.store.answers import History
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["Attempt", "Happening", "Input", "Portrait", "SavedModel", "State", "Taken", "Witness"]
+__all__ = [
+    "Attempt",
+    "Happening",
+    "Input",
+    "Points",
+    "Portrait",
+    "SavedModel",
+    "State",
+    "Taken",
+    "Witness",
+]
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +126,32 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     events: list[Happening] = []
 
 
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Every point of one metric of a run, ordered by step, then time; see `answers.History`.
+
+    Attributes:
+        step: int64.
+        value: float64.
+        timestamp: int64, microseconds since the epoch.
+        epoch: float64, NaN where the point has none.
+        attempt: int64.
+        context: int64, which of `contexts` the point has.
+        contexts: dictionaries such as `{"phase": "fit"}`; not all need be in use.
+    """
+
+    step: NDArray[np.int64]
+    value: NDArray[np.float64]
+    timestamp: NDArray[np.int64]
+    epoch: NDArray[np.float64]
+    attempt: NDArray[np.int64]
+    context: NDArray[np.int64]
+    contexts: Sequence[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portrait:
     """Everything of one run.
@@ -151,7 +188,7 @@ class Portrait:
     witnesses: list[Witness] = field(default_factory=list[Witness])
     contexts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     metrics: list[str] = field(default_factory=list[str])
-    points: Iterable[tuple[str, History]] = ()
+    points: Iterable[tuple[str, Points]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from autolog.artifacts.repository import Repository
 from autolog.errors import NotFoundError, StoreError
 from autolog.journal import records
 from autolog.store import open_store
-from autolog.store.answers import History
 from autolog.store.fold import fold
 from autolog.store.location import Location, locate, prepare
+from autolog.store.portrait import Points
 from autolog.store.removal import Retention
 from autolog.store.sql.schema import metadata
 from tests.store.portraits import portrait_of
@@ -448,19 +448,20 @@ def test_a_removal_that_was_killed_is_finished_by_the_next(site, monkeypatch):
 
 def test_a_run_of_many_points_goes_in_many_small_transactions(site):
     n = 4_000_000
-    history = History(
+    points = Points(
         step=np.arange(n),
         value=np.zeros(n),
         timestamp=np.arange(n),
         epoch=np.full(n, np.nan),
         attempt=np.zeros(n, np.int64),
-        context=np.full(n, {"phase": "fit"}, object),
+        context=np.zeros(n, np.int64),
+        contexts=[{"phase": "fit"}],
     )
     portrait = portrait_of("a" * 32, [{}], status="FINISHED", ended_by="record")
     import dataclasses
 
-    site.store.take_in(dataclasses.replace(portrait, points=[("loss", history)]))
-    del history
+    site.store.take_in(dataclasses.replace(portrait, points=[("loss", points)]))
+    del points
     site.delete("a" * 32)
     deleted: list[int] = []
 

@@ -203,7 +203,7 @@ def test_points_of_a_run_that_is_not_in_the_bundle_are_refused(bundle, fresh):
     ("column", "value", "why", "runs"),
     [
         ("key", "other", "is not said to have metric", 1),  # the first run has no points
-        ("context", '{"phase":"other"}', "has no context", 1),
+        ("context", '{"phase":"other"}', "is not said to have context", 1),
         ("context", "{", "damaged", 0),
         ("step", None, "damaged", 0),
     ],

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from autolog.store.answers import History
+from autolog.store.portrait import Points
 from autolog.store.sql import blob
 from autolog.store.sql.changes import Row
 from autolog.store.sql.names import Names
@@ -32,7 +32,7 @@ _BLOB: Final = 1 << 16
 _Ints = NDArray[np.int64]
 
 
-def missing(have: History | None, come: History, names: Names) -> _Ints:
+def missing(have: Points | None, come: Points, names: Names) -> _Ints:
     """Return the positions in `come` of the points that `have` lacks."""
     if have is None:
         return np.arange(len(come), dtype=np.int64)
@@ -96,7 +96,7 @@ class Appended:
     """
 
     def __init__(self, connection: Connection, names: Names, carrier: Row, run: Row) -> None:
-        self.points = 0
+        self.count = 0
         self.longest = 0
         self._connection = connection
         self._names = names
@@ -107,32 +107,32 @@ class Appended:
         ] = {}
         self._waiting = 0
 
-    def add(self, metric: str, history: History, positions: _Ints) -> None:
+    def add(self, metric: str, points: Points, positions: _Ints) -> None:
         """Append those points of a metric."""
         if not len(positions):
             return
         key = self._names.key("metric", metric)
-        contexts = _context_ids(history, self._names)[positions]
-        attempts = history.attempt[positions]
+        contexts = _context_ids(points, self._names)[positions]
+        attempts = points.attempt[positions]
         for attempt, context in sorted(set(zip(attempts.tolist(), contexts.tolist(), strict=True))):
             chosen = positions[(attempts == attempt) & (contexts == context)]
             for start in range(0, len(chosen), _BLOCK):
                 piece = chosen[start : start + _BLOCK]
-                self._block(key, attempt, context, history, piece)
-        self.points += len(positions)
-        self.longest = max(self.longest, len(history))
-        self._run["last_us"] = max(self._run["last_us"], int(history.timestamp[positions].max()))
+                self._block(key, attempt, context, points, piece)
+        self.count += len(positions)
+        self.longest = max(self.longest, len(points))
+        self._run["last_us"] = max(self._run["last_us"], int(points.timestamp[positions].max()))
 
-    def _block(self, key: int, attempt: int, context: int, history: History, piece: _Ints) -> None:
+    def _block(self, key: int, attempt: int, context: int, points: Points, piece: _Ints) -> None:
         place = _Place(
             seq=self._carrier["last_seq"] + 1 + piece,
-            step=history.step[piece],
-            wall_us=history.timestamp[piece],
-            epoch=history.epoch[piece],
+            step=points.step[piece],
+            wall_us=points.timestamp[piece],
+            epoch=points.epoch[piece],
         )
         known = self._blocks.setdefault((attempt, context, place.digest()), (place, [], []))
         known[1].append(key)
-        known[2].append(history.value[piece])
+        known[2].append(points.value[piece])
         self._waiting += len(piece)
         if self._waiting >= _BLOB:
             self.flush()
@@ -160,22 +160,16 @@ class Appended:
         self._waiting = 0
 
 
-def _columns(history: History, names: Names) -> list[_Ints]:
-    bits: list[Any] = [
-        cast("Any", floats).view(np.int64) for floats in (history.value, history.epoch)
-    ]
-    contexts = _context_ids(history, names)
-    return [history.step, history.timestamp, *bits, history.attempt, contexts]
+def _columns(points: Points, names: Names) -> list[_Ints]:
+    floats: Any = (points.value, points.epoch)
+    bits = [column.view(np.int64) for column in floats]
+    contexts = _context_ids(points, names)
+    return [points.step, points.timestamp, *bits, points.attempt, contexts]
 
 
-def _context_ids(history: History, names: Names) -> _Ints:
-    """Return the id of each point's context; equal ones are mostly one object."""
-    context: Any = history.context
-    addresses: Any = np.frompyfunc(id, 1, 1)(context)
-    unique, first, inverse = np.unique(
-        addresses.astype(np.int64), return_index=True, return_inverse=True
-    )
-    ids = np.zeros(len(unique), np.int64)
-    for number, at in enumerate(first.tolist()):
-        ids[number] = names.context(context[at])
-    return ids[inverse]
+def _context_ids(points: Points, names: Names) -> _Ints:
+    """Return the id of each point's context."""
+    used, places = np.unique(points.context, return_inverse=True)
+    numbers: list[int] = used.tolist()
+    ids = [names.context(points.contexts[number]) for number in numbers]
+    return np.array(ids, np.int64)[places]

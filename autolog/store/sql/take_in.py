@@ -147,14 +147,14 @@ def _lock_run(connection: Connection, portrait: Portrait, carrier: Row) -> tuple
 def _take_points(connection: Connection, changes: Changes, run: Row, portrait: Portrait) -> int:
     appended = Appended(connection, changes.names, changes.writer, run)
     empty = run["tail_no"] == 0  # no blob was ever appended
-    for metric, history in portrait.points:
+    for metric, points in portrait.points:
         have = None if empty else every_point(connection, run["id"], metric)
-        appended.add(metric, history, missing(have, history, changes.names))
+        appended.add(metric, points, missing(have, points, changes.names))
     appended.flush()
     changes.writer["last_seq"] += appended.longest
     mine = update(_writer).where(_writer.c.id == changes.writer["id"])
     connection.execute(mine.values(last_seq=changes.writer["last_seq"]))
-    return appended.points
+    return appended.count
 
 
 def _compare(

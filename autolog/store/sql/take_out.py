@@ -6,12 +6,21 @@ import contextlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from sqlalchemy import Connection, select
 
 from autolog.entities import Artifact
 from autolog.ids import new_id
-from autolog.store.answers import History
-from autolog.store.portrait import Attempt, Happening, Input, Portrait, SavedModel, State, Witness
+from autolog.store.portrait import (
+    Attempt,
+    Happening,
+    Input,
+    Points,
+    Portrait,
+    SavedModel,
+    State,
+    Witness,
+)
 from autolog.store.sql.connect import Database
 from autolog.store.sql.find import find_run
 from autolog.store.sql.history import read_history
@@ -130,16 +139,29 @@ def portray(connection: Connection, row: Any, source: str) -> Portrait:
 
 def _points(
     connection: Connection, run_id: int, metrics: Iterable[str]
-) -> Iterable[tuple[str, History]]:
+) -> Iterable[tuple[str, Points]]:
     for name in metrics:
-        history = every_point(connection, run_id, name)
-        if history is not None:
-            yield name, history
+        points = every_point(connection, run_id, name)
+        if points is not None:
+            yield name, points
 
 
-def every_point(connection: Connection, run_id: int, metric: str) -> History | None:
+def every_point(connection: Connection, run_id: int, metric: str) -> Points | None:
     """Return the points of all attempts and contexts; None if the run has no such metric."""
-    return read_history(connection, run_id, metric, None, None)
+    history = read_history(connection, run_id, metric, None, None)
+    if history is None:
+        return None
+    bodies: dict[int, Any] = {id(body): body for body in history.context}
+    numbers = {address: number for number, address in enumerate(bodies)}
+    return Points(
+        step=history.step,
+        value=history.value,
+        timestamp=history.timestamp,
+        epoch=history.epoch,
+        attempt=history.attempt,
+        context=np.array([numbers[id(body)] for body in history.context], np.int64),
+        contexts=list(bodies.values()),
+    )
 
 
 def _series_of(connection: Connection, run_id: int, column: Any) -> list[str]:
