@@ -18,10 +18,12 @@ def fill(location: Location) -> list[str]:
     """Record a small tree with every kind of value; return the ids of its runs."""
     trainer = Trainer(location)
     trainer.append(records.Process, user="ada", packages={"numpy": "2"}, details=_script(location))
-    top = trainer.open("study", kind="study", user_opened=True, description="ä\0")
+    top = "0" * 32  # the order of ids is that of the bundle
+    trainer.open("study", uid=top, kind="study", user_opened=True, description="ä\0")
     uids = [top]
     for number in range(3):
-        uid = trainer.open(f"trial-{number}", kind="trial", parent=top)
+        uid = f"{number + 1}" * 32
+        trainer.open(f"trial-{number}", uid=uid, kind="trial", parent=top)
         uids.append(uid)
         trainer.params(
             uid, lr=number / 3, big=2**64 - 1, nan=float("nan"), none=None, deep=[1, "a"]
