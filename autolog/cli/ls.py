@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolog.cli.options import examples, json_option, reading, store_option
+from autolog.cli.options import (
+    examples,
+    json_option,
+    reading,
+    require_experiment,
+    store_option,
+)
 from autolog.entities import Run, Status
-from autolog.errors import NotFoundError, UsageError
+from autolog.errors import UsageError
 
 if TYPE_CHECKING:
     from autolog.store import Store
@@ -88,7 +93,7 @@ def command(
             _show_same(opened, same, metrics, as_json)
             return
         if experiment is not None:
-            _require_experiment(opened, experiment)
+            require_experiment(opened, experiment)
         wanted = limit if limit is not None or as_json else _DEFAULT_LIMIT
         if tree:
             runs, more = _whole_trees(opened, experiment, status, wanted)
@@ -150,15 +155,6 @@ def _nothing(store: Store, filtered: bool) -> str:
         f"No runs yet in {store.location.root}.\n"
         "Record some with `autolog run your_script.py`, or see it work with `autolog demo`."
     )
-
-
-def _require_experiment(store: Store, name: str) -> None:
-    names = [experiment.name for experiment in store.experiments()]
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, 3) or names[:10]
-    known = f" There are: {', '.join(near)}." if near else " The store is empty."
-    raise NotFoundError(f"no experiment {name!r}.{known}")
 
 
 def _newest(

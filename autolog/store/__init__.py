@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
+    from autolog.store.portrait import Portrait, Taken
+    from autolog.store.removal import Removal
+    from autolog.store.usage import Usage
 
 __all__ = ["Store", "open_store"]
 
@@ -291,6 +295,44 @@ class Store(Protocol):
 
     def record_event(self, ref: str, event: Event) -> None:
         """Add an event to a run."""
+        ...
+
+    def identity(self) -> str:
+        """Return the id that tells this store from every other, whatever its URI."""
+        ...
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """Hold everything of a run, in one state of it, to be taken in elsewhere.
+
+        Its points are read while somebody goes through them, one metric at a time, and only
+        inside of the `with` block.
+
+        Args:
+            ref: the run; see `run`.
+
+        Raises:
+            NotFoundError: no such run, or several.
+        """
+        ...
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """Take in a run of another store, or what is new of one that is here.
+
+        It happens in one transaction, and taking in the same again changes nothing. Points are
+        the same if all of key, context, attempt, step, epoch, time and value are; equal ones are
+        kept as often as either store has them. The first value of a parameter stays (another is
+        an event), the last value of a tag wins, a status only moves forward. A parent may come
+        later than its children. The files must be there before: see
+        `autolog.artifacts.transfer.send`.
+        """
+        ...
+
+    def removal(self) -> Removal:
+        """Return the steps in which `autolog gc` removes things for good."""
+        ...
+
+    def usage(self) -> Usage:
+        """Count what the store holds."""
         ...
 
     def close(self) -> None:

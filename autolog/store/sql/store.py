@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, Literal, NoReturn
 
@@ -17,6 +18,7 @@ from autolog.journal.reader import Cursor
 from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.portrait import Portrait, Taken
 from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
 from autolog.store.sql import deaths, tree
@@ -29,11 +31,16 @@ from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
 from autolog.store.sql.series import materialise
+from autolog.store.sql.take_in import take_in
+from autolog.store.sql.take_out import identity, take_out
+from autolog.store.sql.usage import usage
 from autolog.store.sql.values import to_json
+from autolog.store.usage import Usage
 
 __all__ = ["SqlStore"]
 
@@ -379,6 +386,26 @@ class SqlStore:
             }
             connection.execute(metadata.tables["event"].insert(), row)
             connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+
+    def identity(self) -> str:
+        """See `Store.identity`."""
+        return identity(self._database)
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """See `Store.take_out`."""
+        return take_out(self._database, ref)
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """See `Store.take_in`."""
+        return take_in(self._database, self._names, portrait)
+
+    def removal(self) -> SqlRemoval:
+        """See `Store.removal`."""
+        return SqlRemoval(self._database)
+
+    def usage(self) -> Usage:
+        """See `Store.usage`."""
+        return usage(self._database)
 
     def close(self) -> None:
         """See `Store.close`."""
