@@ -56,7 +56,7 @@ def test_after_a_kill_the_points_are_the_acknowledged_ones_and_at_most_one_more(
             end = time.monotonic() + rng.uniform(0.0, 0.08)
             cursor, chunks = Cursor(), []
             # A reader folds all the while, stopping wherever it happens to.
-            while time.monotonic() < end or not chunks:
+            while time.monotonic() < end or not cursor.offset:
                 for files in list_writers(directory):
                     chunks.append(read(files, cursor, max_bytes=rng.choice([100, 5000, 1 << 20])))
                     cursor = chunks[-1].cursor

@@ -259,7 +259,7 @@ def test_many_shapes_rotate_the_file_before_its_definitions_grow_large(journal):
         writer.metrics(run, {key: 1.0}, step)
         if step % 10 == 0:
             assert len(journal.read().cursor.dictionary) < 7000  # a quarter of a file, and a bit
-    assert len(writer._packers) < 60
+    assert len(writer._segments._packers) < 60
     assert [point[2] for point in points_of(journal.read())] == keys
 
 
