@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
+from autolog.tracking import notices
 
 if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
-__all__ = ["closing", "count_notices", "ended", "evaluated", "opened"]
+__all__ = ["closing", "ended", "evaluated", "opened"]
 
 _LOWER_IS_BETTER: Final = ("loss", "error", "mse", "rmse", "mae", "mape", "deviance", "inertia")
 
@@ -30,7 +30,6 @@ class _Tally:
         self.runs = 0
         self.by_status: dict[str, int] = {}
         self.best: dict[str, tuple[float, str]] = {}
-        self.notices: Callable[[], int] = lambda: 0
         self.place = ""
         self.last_name = ""
 
@@ -68,11 +67,6 @@ def evaluated(run: LiveRun, key: str, value: float) -> None:
         _tally.best[key] = (value, run.name)
 
 
-def count_notices(count: Callable[[], int]) -> None:
-    """Say how to find out how many notices there are."""
-    _tally.notices = count
-
-
 def closing() -> None:
     """Say at the end what was recorded, and what to type to see it."""
     if not _tally.runs:
@@ -83,9 +77,9 @@ def closing() -> None:
         f"best {key} {value:.4g}" + (f" ({name})" if _tally.runs > 1 else "")
         for key, (value, name) in list(_tally.best.items())[:2]
     ]
-    notices = _tally.notices()
-    if notices:
-        parts.append(f"{notices} notice{'s' if notices > 1 else ''} (see show)")
+    told = notices.count()
+    if told:
+        parts.append(f"{told} notice{'s' if told > 1 else ''} (see show)")
     look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
     _say(f"{', '.join(parts)} in {_tally.place}: {look}")
 

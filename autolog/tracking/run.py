@@ -193,7 +193,8 @@ class LiveRun:
         if bound is None or not bound[0].alive:
             bound = self._bind()
         writer, number = bound
-        if type(metrics) is not dict or not _PLAIN.issuperset(map(type, metrics.values())):
+        kind = type(metrics)  # a name of its own: the type of `metrics` stays what it is declared
+        if kind is not dict or not _PLAIN.issuperset(map(type, metrics.values())):
             metrics = as_floats(metrics)
         if not metrics:
             return
@@ -337,7 +338,6 @@ class LiveRun:
             raise UsageError(f"unknown status {status!r}: {', '.join(Status.__members__)}")
         if not self.active:
             return
-        self._bound = None
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
         if not self.attached:  # whoever opened the run ends it
@@ -352,6 +352,7 @@ class LiveRun:
                 )
             )
         self.status = status
+        self._bound = None
         self._recorder.sync()
         from autolog.tracking import lifecycle
 
