@@ -36,6 +36,7 @@ _ENTRIES: Final = {
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
     "status": _Entry("Check", "Say what the store holds.", "autolog status"),
+    "journal": _Entry("Check", "Look at journals, and repair one.", "autolog journal verify"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
 }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autolog.store import Store
     from autolog.store.location import Location
 
-__all__ = ["command"]
+__all__ = ["behind", "command"]
 
 
 @click.command("status", epilog=examples("autolog status", "autolog status --json | jq .runs"))
@@ -89,7 +89,7 @@ def _journals(store: Store, location: Location) -> dict[str, Any]:
     waiting = 0
     for files in list_writers(location.journal):
         writers[files.state()] += 1
-        waiting += _behind(files, known[files.uid].cursor if files.uid in known else Cursor())
+        waiting += behind(files, known[files.uid].cursor if files.uid in known else Cursor())
     return {
         "folder": str(location.journal),
         **_volume(location.journal),
@@ -98,7 +98,7 @@ def _journals(store: Store, location: Location) -> dict[str, Any]:
     }
 
 
-def _behind(files: WriterFiles, cursor: Cursor) -> int:
+def behind(files: WriterFiles, cursor: Cursor) -> int:
     """Return how many bytes of a writer lie behind the cursor."""
     later = (path for number, path in files.segments.items() if number > cursor.segment)
     current = files.segments.get(cursor.segment)

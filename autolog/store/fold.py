@@ -15,9 +15,10 @@ from typing import Final
 
 from autolog import settings
 from autolog.errors import StoreError
+from autolog.journal.files import stand_in
 from autolog.journal.lease import Lease
 from autolog.journal.reader import Chunk, Cursor, Damage, WriterFiles, list_writers, read, removable
-from autolog.journal.records import FORMAT_VERSION, Header, ProcessId
+from autolog.journal.records import Header
 from autolog.store import Store
 from autolog.store.batch import Batch, WriterRow
 
@@ -88,7 +89,7 @@ def _fold_writer(
     if shared and (header is None or header.store != store.uri):
         return
     if header is None or header.writer != files.uid:
-        header = _stand_in(files)
+        header = stand_in(files)
     if known is None or _grown(files, cursor):
         cursor, ended = _read_all(store, files, header, cursor, report)
     else:
@@ -152,24 +153,6 @@ def _sync_files(files: WriterFiles, chunk: Chunk, cursor: Cursor) -> None:
         if cursor.segment <= number <= chunk.cursor.segment:
             with contextlib.suppress(OSError), open(path, "rb") as file:
                 _sync(file.fileno())
-
-
-def _stand_in(files: WriterFiles) -> Header:
-    """Return a header for a writer whose own headers cannot be read or are another's."""
-    path = files.segments[min(files.segments)]
-    return Header(
-        version=FORMAT_VERSION,
-        writer=files.uid,
-        segment=min(files.segments),
-        first_seq=1,
-        store="",
-        host="",
-        machine="",
-        boot="",
-        pid_namespace="",
-        process=ProcessId(0, 0),
-        wall_us=path.stat().st_mtime_ns // 1000,
-    )
 
 
 def _remove(

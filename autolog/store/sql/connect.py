@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from autolog.errors import StoreError
-from autolog.store.sql.filesystem import is_network
+from autolog.journal.filesystem import is_network
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
