@@ -20,8 +20,8 @@ from autolog.journal.walk import Piece, define, defined_elsewhere, start_of_reco
 __all__ = ["FileReport", "Problem", "Sort", "verify", "verify_file"]
 
 Sort = Literal["damage", "missing", "torn", "newer"]
-"""missing: numbers of records are skipped, and no repair said so; torn: the end of a write that was cut short, which is
-no damage; newer: the file is of a later format and was not read."""
+"""missing: numbers of records are skipped, and no repair said so; torn: the end of a write that
+was cut short, which is no damage; newer: the file is of a later format and was not read."""
 
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
 
@@ -122,7 +122,8 @@ class _Check:
         report = self.report
         header = report.header
         previous = header.first_seq - 1 if header is not None else None
-        repaired = header is not None and header.repaired_us > 0
+        # A repair has said what is missing behind it.
+        told = header is not None and header.repaired_us > 0
         newest = report.segment == max(self.files.segments)
         damaged = bool(report.problems)
         for piece in walk(self.data, start):
@@ -136,9 +137,7 @@ class _Check:
                 if previous is not None and piece.seq <= previous:
                     why = f"record {piece.seq} comes after record {previous}"
                     self.problem("damage", piece, why)
-                elif (
-                    previous is not None and piece.seq > previous + 1 and not (damaged or repaired)
-                ):
+                elif previous is not None and piece.seq > previous + 1 and not (damaged or told):
                     why = f"records {previous + 1} to {piece.seq - 1} are missing before it"
                     self.problem("missing", Piece(piece.start, piece.start, None, 0), why)
                 previous, damaged = piece.seq, False
