@@ -2,9 +2,10 @@
 
 Run it with `python benchmarks/log_calls.py [--calls 500] [--rounds 100] [--directory DIR]`.
 
-All ways are timed in turn in each round, in CPU time of the thread (the kernel's included), and the
-medians are shown, so that a busy machine weighs little and on all of them. `bare write` packs the numbers of a record with one struct and writes the bytes, no
-more; the other calls include building the dictionary, as a training loop does.
+All ways are timed in turn in each round, in CPU time of the thread (the kernel's included), and
+the medians are shown, so that a busy machine weighs little and on all of them. `bare write` packs
+the numbers of a record with one struct and writes the bytes, no more; the other calls include
+building the dictionary, as a training loop does.
 """
 
 from __future__ import annotations
