@@ -313,7 +313,7 @@ class Writer:
     ) -> None:
         error = self._catch_up()
         wall = self.now_us()
-        if error is not None and not self._backlog.has_room(0) and self._keeps():
+        if error is not None and not self._backlog.has_room(self._size(keys)) and self._keeps():
             self._backlog.drop(run, len(keys), wall)
             return
         self._take(self._job(run, keys, values, step, epoch, context, attempt, wall), error)
@@ -330,9 +330,7 @@ class Writer:
         wall_us: int,
     ) -> MetricsJob:
         """Return a call that can be written later, or refuse it."""
-        size = 300 + 40 * len(keys)
-        if not self._segments.knows(keys):
-            size += 600 + sum(60 + len(key) for key in keys if isinstance(key, str))  # type: ignore[reportUnnecessaryIsInstance]
+        size = self._size(keys)
         packer = self._segments.packer(keys)
         self._segments.check(run, context)
         try:
@@ -340,6 +338,13 @@ class Writer:
         except (struct.error, OverflowError) as error:
             raise explain_metrics(keys, values, step, epoch, attempt) from error
         return MetricsJob(run, keys, list(values), step, epoch, context, attempt, wall_us, size)
+
+    def _size(self, keys: tuple[str, ...]) -> int:
+        """About what a waiting call takes in memory, keys included that are new."""
+        size = 400 + 40 * len(keys)
+        if not self._segments.knows(keys):
+            size += 1200 + sum(60 + len(str(key)) for key in keys)
+        return size
 
     def _take(self, job: MetricsJob | RecordJob, error: JournalError | None) -> int:
         """Write a job, unless older ones wait because of `error`; return its number."""
@@ -380,6 +385,7 @@ class Writer:
         if backlog.refusal is not None and not self._queue:
             for event in backlog.accepted():
                 backlog.add(RecordJob(event, encode_record(event), event.wall_us))
+            return self._catch_up(most=most, now=now)
         return None
 
     def _write_first(self) -> None:
@@ -388,8 +394,8 @@ class Writer:
         if self._trying is None or self._trying[0] is not job or self._file.seq < self._trying[1]:
             self._trying = None
             self._write(job)
-        self._trying = None
         self._backlog.done()
+        self._trying = None
 
     def _write(self, job: MetricsJob | RecordJob) -> int:
         forget = not self._queue

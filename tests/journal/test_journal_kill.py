@@ -19,19 +19,19 @@ from tests.journal.reading import points_of
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills and forks")
 
 TRAIN = """
-import mmap, os, struct, sys
+import mmap, os, sys
 from autolog.journal.writer import Writer
 
 directory, board, fork = sys.argv[1], sys.argv[2], sys.argv[3] == "fork"
 with open(board, "r+b") as file:
-    shared = mmap.mmap(file.fileno(), 8)
+    shared = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
 writer = Writer(directory, "s", segment_bytes=20_000)
 run = writer.run("a" * 32)
 step = 0
 if fork:
     writer.metrics(run, {"loss": 0.0, "acc": -0.0}, 0)
     step = 1
-    struct.pack_into("<Q", shared, 0, step)
+    shared[0] = step
     if os.fork() == 0:
         sys.stdin.read()   # outlives the parent
         os._exit(0)
@@ -39,7 +39,7 @@ print("ready", flush=True)
 while True:
     writer.metrics(run, {"loss": float(step), "acc": -float(step)}, step)
     step += 1
-    struct.pack_into("<Q", shared, 0, step)   # acknowledged: lives on when we do not
+    shared[0] = step   # acknowledged: lives on when we do not, and never as half a number
 """
 
 
