@@ -172,7 +172,8 @@ class Writer:
     ) -> None:
         """Do as `metrics` for plain numbers: float, int or bool themselves, at least one."""
         if self._nested():
-            self._defer(run, keys, values, step, epoch, context, attempt)
+            wall = self.now_us()
+            self._backlog.add(self._job(run, keys, values, step, epoch, context, attempt, wall))
             return
         try:
             with self._lock:
@@ -271,20 +272,6 @@ class Writer:
         # an interrupt; the lock's owner is right by the nature of `with`.
         self._nested: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
 
-    def _defer(
-        self,
-        run: int,
-        keys: tuple[str, ...],
-        values: Sequence[float],
-        step: int,
-        epoch: int | None,
-        context: int,
-        attempt: int,
-    ) -> None:
-        """Queue a nested call for the outer one, refusing here what could not be written there."""
-        wall = self.now_us()
-        self._backlog.add(self._job(run, keys, values, step, epoch, context, attempt, wall))
-
     def _drain(self) -> None:
         """Write what nested calls left, and tell of a disk that has begun to refuse.
 
@@ -329,7 +316,7 @@ class Writer:
         attempt: int,
         wall_us: int,
     ) -> MetricsJob:
-        """Return a call that can be written later, or refuse it."""
+        """Return a call that can be written later, refusing here what could not be then."""
         size = self._size(keys)
         packer = self._segments.packer(keys)
         self._segments.check(run, context)

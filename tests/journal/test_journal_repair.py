@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolog.errors import JournalError
+from autolog.journal import files as file_list
 from autolog.journal import records
 from autolog.journal import repair as repairing
 from autolog.journal.frame import decode, encode
@@ -178,6 +179,30 @@ def test_a_zeroed_header_of_the_only_file_is_damage_at_once(dead):
     assert files.header().repaired_us
     assert files.state() == "dead"
     assert steps_of(read(files, Cursor())) == list(range(40))
+
+
+def test_zeros_for_a_header_wait_where_the_disk_may_show_later_bytes_first(dead, monkeypatch):
+    files = dead()
+    (path,) = files.segments.values()
+    data = path.read_bytes()
+    change(path, 0, bytes(starts(data)[1]))
+    monkeypatch.setattr(file_list, "is_network", lambda _: True)
+    chunk = read(files, Cursor())
+    assert not chunk.damage
+    assert chunk.cursor.offset == 0
+    path.write_bytes(data)
+    assert steps_of(read(files, chunk.cursor)) == list(range(40))
+
+
+def test_a_file_without_a_readable_header_is_alive_while_it_is_locked(journal):
+    writer = journal.writer()
+    writer.append(records.Process())
+    change(writer.path, 0, bytes(100))
+    assert journal.files().state() == "alive"
+    writer.close()
+    assert journal.files().state() == "dead"
+    writer.path.write_bytes(b"")  # as between the creation of a file and its lock
+    assert journal.files().state() == "unknown"
 
 
 @pytest.mark.parametrize("which", ["first", "newest"])
