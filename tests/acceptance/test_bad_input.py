@@ -121,6 +121,13 @@ def test_a_disk_full_to_the_end_harms_neither_the_program_nor_what_was_written(r
     assert set(run.metrics) == {"before"}
 
 
+def test_what_waits_at_the_end_of_the_process_is_tried_once_more(recording, program):
+    program(f"{FULL.partition('FIT')[0].replace('POINTS', '10')}disk(None)")
+    run = recording.run()
+    assert autolog.metric_history(run.run_id, "waited").step.tolist() == list(range(10))
+    assert run.status == "FINISHED"
+
+
 def test_where_the_user_asked_for_it_a_full_disk_raises_what_to_do(recording, program):
     for setting in ({"AUTOLOG_JOURNAL_FULL": "raise"}, {"AUTOLOG_STRICT": "1"}):
         ended = program(FULL.replace("POINTS", "1").replace("FIT", ""), check=False, **setting)
