@@ -42,6 +42,7 @@ _ENTRIES: Final = {
     "gc": _Entry("Keep", "Remove for good what nobody needs.", "autolog gc --dry-run"),
     "store": _Entry("Keep", "Say how large the store is.", "autolog store"),
     "status": _Entry("Check", "Say what the store holds.", "autolog status"),
+    "journal": _Entry("Check", "Look at journals, and repair one.", "autolog journal verify"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
 }
 

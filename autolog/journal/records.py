@@ -77,7 +77,10 @@ class ProcessId(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """First frame of each file (type 0, seq 0): who writes, where and since when."""
+    """First frame of each file (type 0, seq 0): who writes, where and since when.
+
+    `repaired_us` is 0, or when the file was written anew in the place of a damaged one.
+    """
 
     version: int
     writer: str
@@ -91,6 +94,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessId
     ancestors: list[ProcessId] = []
     wall_us: int
+    repaired_us: int = 0
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):

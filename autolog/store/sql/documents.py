@@ -173,7 +173,7 @@ def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int,
     errors: dict[int, list[str]] = defaultdict(list)
     for piece in batched(run_ids):
         query = select(_event.c.run_id, _event.c.data).where(
-            _event.c.run_id.in_(piece), _event.c.kind == "logging_error"
+            _event.c.run_id.in_(piece), _event.c.kind.in_(("logging_error", "dropped"))
         )
         for run_id, data in connection.execute(query.order_by(_event.c.id)):
             body = from_json(data)

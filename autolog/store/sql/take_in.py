@@ -21,6 +21,7 @@ from sqlalchemy import Connection, select, update
 from autolog.entities import Status
 from autolog.store.portrait import Attempt, Happening, Portrait, Taken, Witness
 from autolog.store.sql import tree
+from autolog.store.sql.attempts import Attempts
 from autolog.store.sql.changes import Changes, Row
 from autolog.store.sql.connect import Database
 from autolog.store.sql.merging import Appended, missing
@@ -60,7 +61,9 @@ def take_in(database: Database, names: Names, portrait: Portrait) -> Taken:
         witnesses = {one.uid: _witness(connection, one) for one in _by_uid(portrait.witnesses)}
         run, created = _lock_run(connection, portrait, carrier)
         before = dict(run)
-        changes = Changes(carrier, {portrait.uid: run}, names)
+        changes = Changes(
+            carrier, {portrait.uid: run}, names, Attempts(connection, carrier["id"], [])
+        )
         points = _take_points(connection, changes, run, portrait)
         _compare(connection, changes, run, portrait, witnesses)
         changed = created or run != before or _any(changes)
