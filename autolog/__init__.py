@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ModelError,
         NewerStoreError,
         NotFoundError,
+        QueryError,
         SettingsError,
         StoreError,
         UsageError,
@@ -75,6 +76,7 @@ __all__ = [
     "ModelError",
     "NewerStoreError",
     "NotFoundError",
+    "QueryError",
     "SettingsError",
     "StoreError",
     "UsageError",
@@ -112,7 +114,7 @@ __all__ = [
 
 _ERRORS = (
     "AutologError CompatError IntegrationError JournalError ModelError NewerStoreError"
-    " NotFoundError SettingsError StoreError UsageError"
+    " NotFoundError QueryError SettingsError StoreError UsageError"
 )
 _FLUENT = (
     "active_run end_run last_run log log_artifact log_artifacts log_dict log_figure log_input"
