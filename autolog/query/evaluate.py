@@ -72,13 +72,13 @@ class Collection:
         found = [run for run in self._runs if node is None or self.passes(node, run)]
         found.sort(key=lambda run: (run.start_time, run.run_id), reverse=True)
         for key in reversed(order):
-            having = [run for run in found if self._rank(key, run)[0] == 0]
-            having.sort(key=lambda run: self._rank(key, run)[1:], reverse=key.descending)
-            texts = [run for run in found if self._rank(key, run)[0] == 1]
-            texts.sort(key=lambda run: self._rank(key, run)[1:], reverse=key.descending)
-            rest = [run for run in found if self._rank(key, run)[0] > 1]
-            rest.sort(key=lambda run: self._rank(key, run)[0])
-            found = having + texts + rest
+            classes: dict[int, list[tuple[Any, Run]]] = defaultdict(list)
+            for run in found:
+                number, value = self._rank(key, run)
+                classes[number].append((value, run))
+            for number in (0, 1):
+                classes[number].sort(key=lambda pair: pair[0], reverse=key.descending)
+            found = [run for number in range(4) for _, run in classes[number]]
         return found
 
     def passes(self, node: Node, run: Run) -> bool:
@@ -89,7 +89,8 @@ class Collection:
             return any(self.passes(part, run) for part in node.parts)
         if isinstance(node, Not):
             return not self.passes(node.part, run)
-        return any(_holds(node, self._read(node.field, one)) for one in self._meant(node.field, run))
+        field = node.field
+        return any(_holds(node, self._read(field, one)) for one in self._meant(field, run))
 
     def _meant(self, field: Field, run: Run) -> Sequence[Run]:
         """Return the runs whose value a field is."""

@@ -8,7 +8,6 @@ from autolog.query.nodes import (
     Comparison,
     Field,
     In,
-    IsNull,
     Node,
     Not,
     Or,

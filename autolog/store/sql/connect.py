@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from autolog.errors import StoreError
+from autolog.query.words import is_like
 from autolog.store.sql.filesystem import is_network
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def open_file(path: Path) -> Database:
         connection.execute("PRAGMA foreign_keys = ON")
         # On a network file system a rollback journal is all there is against a torn page.
         connection.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
-        return connection
+        return _with_functions(connection)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
     return Database(_with_transactions(engine), path, lock)
@@ -135,8 +136,19 @@ def open_file(path: Path) -> Database:
 def open_memory(connection: sqlite3.Connection) -> Database:
     """Use a database in memory that `connection` (isolation level None) holds."""
     connection.execute("PRAGMA foreign_keys = ON")
+    _with_functions(connection)
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     return Database(_with_transactions(engine), None)
+
+
+def _with_functions(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Add what SQLite's own LIKE is not: exact in case or in ignoring it, and at ease with NUL."""
+
+    def like(text: str | None, pattern: str, ignore_case: int) -> bool | None:
+        return None if text is None else is_like(text, pattern, ignore_case=bool(ignore_case))
+
+    connection.create_function("autolog_like", 3, like, deterministic=True)
+    return connection
 
 
 def create_file(path: Path, *, wal: bool) -> None:

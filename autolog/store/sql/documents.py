@@ -20,7 +20,7 @@ from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import from_json, param_value, to_json
 
-__all__ = ["load", "select_runs"]
+__all__ = ["NO_EXPERIMENT", "document_columns", "finished", "load"]
 
 _run = metadata.tables["run"]
 _doc = metadata.tables["run_doc"]
@@ -34,9 +34,12 @@ _event = metadata.tables["event"]
 _FORM: Final = 1
 """Changes with what a document holds; older ones are made anew."""
 
-_NO_EXPERIMENT: Final = "Default"
+NO_EXPERIMENT: Final = "Default"
 """What a run is shown under while its RunOpen has not come."""
 
+
+_MADE_AT_ONCE: Final = 1000
+"""Runs whose documents one transaction makes anew."""
 
 _T = TypeVar("_T")
 
@@ -51,27 +54,32 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Document).decode
 
 
-def select_runs() -> Any:
-    """Return the query that `load` takes, to be narrowed and ordered by the caller."""
-    columns = (_run.c.id, _run.c.uid, _run.c.ver, _run.c.start_us, _run.c.tail_no, _run.c.clean_no)
-    document = (_doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+def document_columns() -> tuple[Any, ...]:
+    """Return the columns that `finished` reads: of `run`, and of `run_doc` joined to it."""
+    columns = (_run.c.id, _run.c.ver, _run.c.tail_no, _run.c.clean_no)
+    return (*columns, _doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+
+
+def load(database: Database, run_id: int) -> Run | None:
+    """Return a run; None if it is no longer there."""
     joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
-    return select(*columns, *document).select_from(joined)
-
-
-def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
-    """Run a `select_runs` query and return each row with its run, in the query's order."""
+    query = select(*document_columns()).select_from(joined).where(_run.c.id == run_id)
     with database.read() as connection:
         rows = connection.execute(query).all()
+    return next(iter(finished(database, rows)), None)
+
+
+def finished(database: Database, rows: Sequence[Any]) -> list[Run]:
+    """Return the runs of rows with `document_columns`, in their order."""
     stale = [row.id for row in rows if not _is_fresh(row)]
     made: dict[int, bytes] = {}
-    if stale:
+    for piece in batched(stale, _MADE_AT_ONCE):
         with database.write() as connection:
-            materialise(connection, stale)
-            made = _make(connection, stale)
+            materialise(connection, piece)
+            made |= _make(connection, piece)
     # A run that was deleted in between has neither.
-    pairs = [(row, made.get(row.id) or row.data) for row in rows]
-    return [(row, _read(data)) for row, data in pairs if data is not None]
+    found = [made.get(row.id) or row.data for row in rows]
+    return [_read(data) for data in found if data is not None]
 
 
 def _is_fresh(row: Any) -> bool:
@@ -126,7 +134,7 @@ def _entity(row: Any, metrics: dict[str, float], tags: dict[str, str], errors: l
         name=row.name,
         kind=row.kind,
         status=row.status,
-        experiment=row.experiment or _NO_EXPERIMENT,
+        experiment=row.experiment or NO_EXPERIMENT,
         user=row.user_name,
         host=row.host,
         source=row.source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,18 +12,21 @@ from sqlalchemy import case, func, select, update
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError
 from autolog.journal.reader import Cursor
-from autolog.store.answers import History, RunPage
+from autolog.query.nodes import And, Comparison, Field, IsNull, Node
+from autolog.query.parser import parse_filter, parse_order
+from autolog.store.answers import History, RunList, RunPage
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
 from autolog.store.sql import apply as applying
 from autolog.store.sql import tree
 from autolog.store.sql.connect import Database
 from autolog.store.sql.detail import details
-from autolog.store.sql.documents import load, select_runs
-from autolog.store.sql.find import find_run, near, page
+from autolog.store.sql.documents import load
+from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, insert
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.search import Search, search
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
 
@@ -130,17 +133,52 @@ class SqlStore:
         after: str | None = None,
     ) -> RunPage:
         """See `Store.runs`."""
-        found = page(
-            self._database,
-            experiment=experiment,
-            parent=parent,
-            status=status,
-            kind=kind,
-            roots_only=roots_only,
-            limit=limit,
-            after=after,
+        given = {"status": status, "kind": kind}
+        nodes: list[Node] = [
+            Comparison(Field("attribute", name), "=", value)
+            for name, value in given.items()
+            if value is not None
+        ]
+        if parent is not None:
+            with self._database.read() as connection:
+                uid = find_run(connection, parent).uid
+            nodes.append(Comparison(Field("attribute", "parent_id"), "=", uid))
+        if roots_only:
+            nodes.append(IsNull(Field("attribute", "parent_id")))
+        found = self._found(
+            Search(
+                filter=And(tuple(nodes)) if nodes else None,
+                experiments=None if experiment is None else (experiment,),
+                limit=limit,
+                token=after,
+            )
         )
-        return RunPage([self._placed(run) for run in found.runs], found.next)
+        return RunPage(list(found), found.next)
+
+    def search(
+        self,
+        filter: str | None = None,  # noqa: A002  the field's standard name
+        *,
+        experiment: str | Sequence[str] | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = 100,
+        page_token: str | None = None,
+        total: bool = False,
+        deleted: bool = False,
+    ) -> RunList:
+        """See `Store.search`."""
+        names = (experiment,) if isinstance(experiment, str) else experiment
+        return self._found(
+            Search(
+                filter=parse_filter(filter),
+                order=parse_order(order_by),
+                experiments=None if names is None else tuple(names),
+                limit=limit,
+                token=page_token,
+                total=total,
+                deleted=deleted,
+            )
+        )
 
     def experiments(self) -> list[Experiment]:
         """See `Store.experiments`."""
@@ -232,11 +270,15 @@ class SqlStore:
         """See `Store.close`."""
         self._database.close()
 
+    def _found(self, wanted: Search) -> RunList:
+        runs, token, total = search(self._database, wanted)
+        return RunList([self._placed(run) for run in runs], token, total)
+
     def _one(self, run_id: int) -> Run:
-        found = load(self._database, select_runs().where(_run.c.id == run_id))
-        if not found:
+        found = load(self._database, run_id)
+        if found is None:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed(found[0][1])
+        return self._placed(found)
 
     def _placed(self, run: Run) -> Run:
         """Say where artifacts lie; documents do not, as a store may be moved."""
