@@ -26,10 +26,9 @@ from sqlalchemy import (
     select,
     text,
     true,
-    type_coerce,
     union,
 )
-from sqlalchemy.types import NullType
+from sqlalchemy.sql.elements import Grouping
 
 from autolog.query.compare import milliseconds, real
 from autolog.query.names import type_of
@@ -95,8 +94,11 @@ def number(value: float) -> ColumnElement[float]:
 
 
 def shown(series: Any) -> ColumnElement[Any]:
-    """Return the condition of the indexes of `series`, written as they have it."""
-    return type_coerce(series.c.shown, NullType())
+    """Return the condition of the indexes of `series`, written as they have it.
+
+    SQLite does not see that `shown = 1`, which a plain column would become, is the same.
+    """
+    return Grouping(series.c.shown)
 
 
 def part_column(series: Any, field: Field) -> ColumnElement[Any]:
@@ -273,7 +275,9 @@ class Filters:
         """Return a query of the ids of the runs that can pass a filter; None if no index helps."""
         if isinstance(node, Or):
             parts = [self.driver(part) for part in node.parts]
-            return None if None in parts else union(*parts)
+            if any(part is None for part in parts):
+                return None
+            return select(union(*(select(part.subquery()) for part in parts)).subquery())
         if isinstance(node, (And, Not)):
             return None  # of an And each part is asked
         found = self._driver(node)
