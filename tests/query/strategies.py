@@ -11,7 +11,9 @@ RELATIONS = st.sampled_from(["", "", "", "", "parent", "root", "children"])
 SYMBOLS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
 LIKES = st.sampled_from(["like", "not like", "ilike", "not ilike"])
 
-numbers = st.sampled_from([*population.NUMBERS, 10**400]) | st.floats(allow_nan=False) | st.integers()
+numbers = (
+    st.sampled_from([*population.NUMBERS, 10**400]) | st.floats(allow_nan=False) | st.integers()
+)
 texts = st.sampled_from(population.TEXTS) | st.text(max_size=5)
 patterns = st.builds(
     "".join, st.lists(st.sampled_from(["%", "_", *population.TEXTS]) | st.text(max_size=2))
@@ -84,8 +86,9 @@ def _several(parts):
 
 filters = st.recursive(
     clauses(),
-    lambda parts: st.builds(And, _several(parts)) | st.builds(Or, _several(parts))
-    | st.builds(Not, parts),
+    lambda parts: (
+        st.builds(And, _several(parts)) | st.builds(Or, _several(parts)) | st.builds(Not, parts)
+    ),
     max_leaves=5,
 )
 
