@@ -50,7 +50,7 @@ from autolog.store.sql.documents import NO_EXPERIMENT
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.words import Word
 
-__all__ = ["Filters", "attribute", "number", "part_column", "shown", "word"]
+__all__ = ["Filters", "attribute", "number", "part_column", "shown", "tested", "word"]
 
 _run = metadata.tables["run"]
 _experiment = metadata.tables["experiment"]
@@ -99,6 +99,14 @@ def shown(series: Any) -> ColumnElement[Any]:
     SQLite does not see that `shown = 1`, which a plain column would become, is the same.
     """
     return Grouping(series.c.shown)
+
+
+def tested(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return conditions in a form that no index is looked for.
+
+    SQLite knows no statistics and would walk the list of all runs for the sake of `lifecycle`.
+    """
+    return case((and_(*conditions), true()), else_=false()).is_(true())
 
 
 def part_column(series: Any, field: Field) -> ColumnElement[Any]:
@@ -192,7 +200,8 @@ class Filters:
             return table, None
         query = select(1).where(table.c.run_id == run.c.id, table.c.key_id == key_id)
         if field.kind == "metric":
-            query = query.where(shown(table))
+            # Written so that SQLite takes the primary key, not an index over all runs.
+            query = query.where(table.c.shown)
         elif field.kind == "param":
             query = query.where(table.c.type != "null")
         return table, query

@@ -72,12 +72,14 @@ class Stretch:
         terms: of the order; the same ones, in number and type, for every stretch.
         index: the query of the first varying term's values, which an index gives in order;
             None if none does.
+        listed: whether the list of runs leads to the rows, and not an index of values.
     """
 
     source: Any
     where: tuple[ColumnElement[bool], ...]
     terms: tuple[Term, ...]
     index: Any = None
+    listed: bool = True
 
     def order_by(self, columns: Sequence[Any] | None = None) -> list[Any]:
         """Return the ORDER BY of the stretch, of its own or of these columns for its terms."""
@@ -205,8 +207,8 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: int | Non
         *(Term(None, term.type, fixed=None) for term in values),
     )
     return [
-        Stretch(joined, known, (*numbers, *ties), select(value).where(*known)),
-        Stretch(joined, (*having, value.is_(None)), (classes, *values, *ties)),
+        Stretch(joined, known, (*numbers, *ties), select(value).where(*known), listed=False),
+        Stretch(joined, (*having, value.is_(None)), (classes, *values, *ties), listed=False),
         Stretch(alone, (not_(without),), (*nothing, *ties_alone)),
     ]
 

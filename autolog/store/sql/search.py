@@ -21,7 +21,7 @@ from autolog.entities import Run
 from autolog.errors import UsageError
 from autolog.query.nodes import And, Node, OrderKey, fields
 from autolog.query.printer import print_filter, print_order
-from autolog.store.sql.clauses import Filters
+from autolog.store.sql.clauses import Filters, tested
 from autolog.store.sql.connect import Database
 from autolog.store.sql.documents import NO_EXPERIMENT, document_columns, finished
 from autolog.store.sql.ordering import Position, Stretch, stretches, whole
@@ -169,9 +169,10 @@ class _Plan:
         self._limit = None if wanted.limit is None else wanted.limit + 1
         self._filters = Filters(names.keys, connection.dialect, deleted=wanted.deleted)
         self._scope = names.scope
-        self._conditions = [self._filters.alive(_run)]
+        self._searched = [self._filters.alive(_run)]
         if names.scope is not None:
-            self._conditions.append(names.scope)
+            self._searched.append(names.scope)
+        self._conditions: list[ColumnElement[bool]] = []
         if wanted.filter is not None:
             self._conditions.append(self._filters.condition(wanted.filter))
         self._whole = whole(self._filters, wanted.order)
@@ -185,7 +186,7 @@ class _Plan:
     def count(self) -> int:
         """Return how many runs pass."""
         return self._connection.execute(
-            select(func.count()).select_from(_run).where(*self._conditions)
+            select(func.count()).select_from(_run).where(*self._searched, *self._conditions)
         ).scalar_one()
 
     def rows(self) -> list[tuple[Any, Position]]:
@@ -238,6 +239,8 @@ class _Plan:
         conditions = [*self._conditions, *stretch.where]
         if driver is not None:
             conditions.append(_run.c.id.in_(driver))
+        listed = stretch.listed and driver is None
+        conditions += self._searched if listed else [tested(*self._searched)]
         if border is not None:
             conditions.append(stretch.until(border))
         if self._position is not None:
