@@ -31,7 +31,7 @@ _tag = metadata.tables["tag"]
 _series = metadata.tables["series"]
 _event = metadata.tables["event"]
 
-_FORM: Final = 1
+_FORM: Final = 2
 """Changes with what a document holds; older ones are made anew."""
 
 NO_EXPERIMENT: Final = "Default"
@@ -44,10 +44,10 @@ _MADE_AT_ONCE: Final = 1000
 _T = TypeVar("_T")
 
 
-class _Document(msgspec.Struct, array_like=True, frozen=True):
+class _Document(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     run: Run
-    params: str
-    """JSON, because msgpack has no integers beyond 64 bits."""
+    params: str | None = None
+    """JSON of params with an integer beyond 64 bits, which msgpack has not."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -88,7 +88,7 @@ def _is_fresh(row: Any) -> bool:
 
 def _read(data: bytes) -> Run:
     document = _decode(data)
-    if document.params == "{}":
+    if document.params is None:
         return document.run
     return msgspec.structs.replace(document.run, params=from_json(document.params))
 
@@ -112,7 +112,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         found = connection.execute(query.select_from(joined).where(_run.c.id.in_(piece)))
         for row in found:
             run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
-            data = _encode(_Document(run, to_json(_sorted(params[row.id]))))
+            data = _written(run, _sorted(params[row.id]))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
     if rows:
         statement = insert(connection, _doc)
@@ -121,6 +121,13 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
             statement.on_conflict_do_update(index_elements=["run_id"], set_=new), rows
         )
     return {row["run_id"]: row["data"] for row in rows}
+
+
+def _written(run: Run, params: dict[str, Any]) -> bytes:
+    try:
+        return _encode(_Document(msgspec.structs.replace(run, params=params)))
+    except OverflowError:
+        return _encode(_Document(run, to_json(params)))
 
 
 def _sorted(values: dict[str, _T]) -> dict[str, _T]:
@@ -155,13 +162,16 @@ def _named(
     connection: Connection, table: Any, run_ids: Sequence[int], *columns: str
 ) -> Iterable[Any]:
     """Yield (run id, name of the key, columns...) of a table that is keyed by run and key."""
+    names: dict[int, str] = {}
     for piece in batched(run_ids):
-        query = (
-            select(table.c.run_id, _key.c.name, *(table.c[name] for name in columns))
-            .join_from(table, _key, _key.c.id == table.c.key_id)
-            .where(table.c.run_id.in_(piece))
-        )
-        yield from connection.execute(query)
+        query = select(table.c.run_id, table.c.key_id, *(table.c[name] for name in columns))
+        rows = connection.execute(query.where(table.c.run_id.in_(piece))).all()
+        unknown = {key_id for _, key_id, *_ in rows} - names.keys()
+        for keys in batched(unknown):
+            named = select(_key.c.id, _key.c.name).where(_key.c.id.in_(keys))
+            names.update((number, name) for number, name in connection.execute(named))
+        for run_id, key_id, *values in rows:
+            yield run_id, names[key_id], *values
 
 
 def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[str]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal, or_, select
 
@@ -90,8 +90,8 @@ def search(database: Database, wanted: Search) -> tuple[list[Run], str | None, i
         total = planned.count() if wanted.total else None
     more = wanted.limit is not None and len(rows) > wanted.limit
     rows = rows[: wanted.limit]
-    token = write_token(wanted.identity, rows[-1][1]) if more else None
-    return finished(database, [row for row, _ in rows]), token, total
+    token = write_token(wanted.identity, rows[-1].position()) if more else None
+    return finished(database, [found.row for found in rows]), token, total
 
 
 class _Names:
@@ -160,6 +160,18 @@ def _materialise_all(database: Database, scope: ColumnElement[bool] | None) -> N
         at = ids[-1]
 
 
+class _Found(NamedTuple):
+    """A row with `document_columns`, `place`, and the terms of its stretch that vary."""
+
+    row: Any
+    stretch: Stretch
+
+    def position(self) -> Position:
+        """Return where it stands in the order."""
+        values = self.row._mapping  # noqa: SLF001  a public name of SQLAlchemy
+        return self.stretch.position([values[name] for name in values if name.startswith("term_")])
+
+
 class _Plan:
     """How one search is answered; see the module."""
 
@@ -189,7 +201,7 @@ class _Plan:
             select(func.count()).select_from(_run).where(*self._searched, *self._conditions)
         ).scalar_one()
 
-    def rows(self) -> list[tuple[Any, Position]]:
+    def rows(self) -> list[_Found]:
         """Return the rows of the page and one more, if there is one, with their positions."""
         if self._limit is None:
             return self._read(self._whole, None)
@@ -205,8 +217,8 @@ class _Plan:
             return self._read(self._whole, self._limit, driver)
         return found + self._walked(self._limit - len(found), start=1)
 
-    def _walked(self, limit: int, start: int = 0) -> list[tuple[Any, Position]]:
-        found: list[tuple[Any, Position]] = []
+    def _walked(self, limit: int, start: int = 0) -> list[_Found]:
+        found: list[_Found] = []
         for stretch in self._walk[start:]:
             if len(found) < limit:
                 found += self._read(stretch, limit - len(found))
@@ -235,7 +247,7 @@ class _Plan:
 
     def _read(
         self, stretch: Stretch, limit: int | None, driver: Any = None, border: Any = None
-    ) -> list[tuple[Any, Position]]:
+    ) -> list[_Found]:
         conditions = [*self._conditions, *stretch.where]
         if driver is not None:
             conditions.append(_run.c.id.in_(driver))
@@ -262,8 +274,8 @@ class _Plan:
         values = [ranked.c[name] for name in labels]
         answer = select(*document_columns(), ranked.c.place, *values).select_from(joined)
         # Sorted here: the database would carry the documents through its sorter.
-        rows = sorted(self._connection.execute(answer), key=_place)
-        return [(row, stretch.position(row[-len(labels) :])) for row in rows]
+        rows = sorted(self._connection.execute(answer).all(), key=_place)
+        return [_Found(row, stretch) for row in rows]
 
 
 def _parts(node: Node | None) -> Sequence[Node]:

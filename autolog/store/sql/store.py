@@ -272,17 +272,21 @@ class SqlStore:
 
     def _found(self, wanted: Search) -> RunList:
         runs, token, total = search(self._database, wanted)
-        return RunList([self._placed(run) for run in runs], token, total)
+        return RunList(self._placed(runs), token, total)
 
     def _one(self, run_id: int) -> Run:
         found = load(self._database, run_id)
         if found is None:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed(found)
+        return self._placed([found])[0]
 
-    def _placed(self, run: Run) -> Run:
+    def _placed(self, runs: list[Run]) -> list[Run]:
         """Say where artifacts lie; documents do not, as a store may be moved."""
-        return msgspec.structs.replace(run, artifact_uri=self.location.artifacts.as_uri())
+        uri = self.location.artifacts.as_uri()
+        for run in runs:
+            # Nobody else has seen these yet, and a copy of each takes as long as reading it.
+            msgspec.structs.force_setattr(run, "artifact_uri", uri)
+        return runs
 
     @staticmethod
     def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:
