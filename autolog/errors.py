@@ -9,7 +9,8 @@
     ├── JournalError          the journal cannot be written or read
     ├── StoreError            the store cannot be opened, read or written
     │   ├── NotFoundError     no such run, experiment, metric or model; also a LookupError
-    │   └── NewerStoreError   the store was written by a newer autolog
+    │   ├── NewerStoreError   the store was written by a newer autolog
+    │   └── RefusedError      the database does not take a value
     └── ModelError            a model cannot be saved or loaded
 
 A message says what happened, to what, and what to do. Hooks never raise these into the
@@ -27,6 +28,7 @@ __all__ = [
     "NewerStoreError",
     "NotFoundError",
     "QueryError",
+    "RefusedError",
     "SettingsError",
     "StoreError",
     "UsageError",
@@ -71,6 +73,10 @@ class NotFoundError(StoreError, LookupError):
 
 class NewerStoreError(StoreError):
     """The store was written by a newer version of autolog than this one."""
+
+
+class RefusedError(StoreError):
+    """The database does not take a value that it was given, however often it is sent."""
 
 
 class ModelError(AutologError):

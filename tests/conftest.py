@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases"]
+pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases", "tests.postgres"]
 
 
 class Recording:

@@ -35,6 +35,7 @@ _ENTRIES: Final = {
     "demo": _Entry("Record", "Record a real training and look at it.", "autolog demo"),
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
+    "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --watch"),
     "status": _Entry("Check", "Say what the store holds.", "autolog status"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
 }

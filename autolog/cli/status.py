@@ -12,8 +12,7 @@ import click
 from autolog.cli.options import examples, json_option, store_option
 
 if TYPE_CHECKING:
-    from autolog.journal.files import WriterFiles
-    from autolog.journal.reader import Cursor, Damage
+    from autolog.journal.reader import Damage
     from autolog.store import Store
     from autolog.store.location import Location
 
@@ -82,28 +81,15 @@ def _database(location: Location) -> dict[str, Any]:
 def _journals(store: Store, location: Location) -> dict[str, Any]:
     """Count the journals, and the bytes of them that the store has not taken in."""
     from autolog.journal.files import list_writers
-    from autolog.journal.reader import Cursor
+    from autolog.store.fold import behind
 
-    known = store.writers()
-    writers: Counter[str] = Counter()
-    waiting = 0
-    for files in list_writers(location.journal):
-        writers[files.state()] += 1
-        waiting += _behind(files, known[files.uid].cursor if files.uid in known else Cursor())
+    writers = Counter(files.state() for files in list_writers(location.journal))
     return {
         "folder": str(location.journal),
         **_volume(location.journal),
         "writers": {state: writers[state] for state in ("alive", "dead", "unknown")},
-        "unfolded_bytes": waiting,
+        "unfolded_bytes": behind(store),
     }
-
-
-def _behind(files: WriterFiles, cursor: Cursor) -> int:
-    """Return how many bytes of a writer lie behind the cursor."""
-    later = (path for number, path in files.segments.items() if number > cursor.segment)
-    current = files.segments.get(cursor.segment)
-    rest = max(_size(current) - cursor.offset, 0) if current is not None else 0
-    return rest + sum(map(_size, later))
 
 
 def _kept_damage(store: Store) -> list[Damage]:
@@ -111,9 +97,11 @@ def _kept_damage(store: Store) -> list[Damage]:
     from autolog.journal.files import list_writers
     from autolog.journal.reader import Cursor, read
 
-    ended = {uid for uid, row in store.writers().items() if row.state in ("closed", "dead")}
+    found = list_writers(store.location.journal)
+    known = store.writers(files.uid for files in found)
+    ended = {uid for uid, row in known.items() if row.state in ("closed", "dead")}
     damage: list[Damage] = []
-    for files in list_writers(store.location.journal):
+    for files in found:
         cursor, more = Cursor(), files.uid in ended
         while more:
             chunk = read(files, cursor)

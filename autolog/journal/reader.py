@@ -32,8 +32,8 @@ from autolog.journal.records import (
 from autolog.journal.resync import find_frame
 
 __all__ = [
-    "Chunk", "Cursor", "Damage", "Entry", "Points", "WriterFiles", "list_writers", "read",
-    "removable",
+    "Chunk", "Cursor", "Damage", "Entry", "Points", "WriterFiles", "keeping", "list_writers",
+    "read", "removable",
 ]  # fmt: skip
 
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
@@ -123,6 +123,13 @@ def removable(files: WriterFiles, cursor: Cursor) -> list[Path]:
         if number < cursor.segment or (_at_end(path, cursor) and (known.closed or _died(files))):
             paths.append(path)
     return paths
+
+
+def keeping(cursor: Cursor, segment: int) -> Cursor:
+    """Return `cursor` with a note that the file of `segment` is not to be removed."""
+    known = _definitions(cursor)
+    known.kept = sorted({*known.kept, segment})
+    return msgspec.structs.replace(cursor, dictionary=msgspec.msgpack.encode(known))
 
 
 def _at_end(path: Path, cursor: Cursor) -> bool:

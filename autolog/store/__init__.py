@@ -7,7 +7,7 @@ training process never calls on its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -42,8 +42,13 @@ class Store(Protocol):
         """Return how far the journal of `writer` was applied; the beginning if nothing was."""
         ...
 
-    def writers(self) -> dict[str, WriterRow]:
-        """Return cursor and state of every known writer, by uid."""
+    @property
+    def takes_batches(self) -> bool:
+        """Whether `apply` works: in a copy in memory it does, on a server only with the right."""
+        ...
+
+    def writers(self, uids: Iterable[str]) -> dict[str, WriterRow]:
+        """Return cursor and state of those of these writers that are known, by uid."""
         ...
 
     def apply(self, batch: Batch) -> bool:
@@ -60,6 +65,18 @@ class Store(Protocol):
 
         Returns:
             How many runs that were.
+        """
+        ...
+
+    def beat(self, writers: Iterable[str], every: float) -> None:
+        """Note that these writers live, and promise to say so again within `every` seconds."""
+        ...
+
+    def judge_silent(self) -> int:
+        """Find writers whose promised beat did not come: silent at first, their runs LOST later.
+
+        Returns:
+            How many runs were found LOST.
         """
         ...
 

@@ -10,9 +10,9 @@ from autolog.journal.records import Header
 
 __all__ = ["Batch", "WriterRow", "WriterState"]
 
-WriterState = Literal["open", "closed", "silent", "dead"]
+WriterState = Literal["open", "closed", "silent", "lost", "dead"]
 """What the store knows of a writer. closed: it wrote its last record; silent: whether its process
-lives cannot be known from here; dead: its process is gone."""
+lives cannot be known from here; lost: a promised beat did not come; dead: its process is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from autolog import settings
-from autolog.errors import StoreError
+from autolog.errors import RefusedError, StoreError
 from autolog.journal.lease import Lease
-from autolog.journal.reader import Chunk, Cursor, Damage, WriterFiles, list_writers, read, removable
+from autolog.journal.reader import (
+    Chunk,
+    Cursor,
+    Damage,
+    WriterFiles,
+    keeping,
+    list_writers,
+    read,
+    removable,
+)
 from autolog.journal.records import FORMAT_VERSION, Header, ProcessId
 from autolog.store import Store
 from autolog.store.batch import Batch, WriterRow
 
-__all__ = ["FoldReport", "fold"]
+__all__ = ["FoldReport", "behind", "fold"]
 
 _MAX_BYTES: Final = 8 << 20
 _RACES: Final = 1000
@@ -30,27 +41,40 @@ _sync = getattr(os, "fdatasync", os.fsync)
 
 @dataclass(slots=True)
 class FoldReport:
-    """What a fold did. `writers` are those that had something new; `removed` counts files."""
+    """What a fold did.
+
+    `writers` are those that had something new; `removed` counts files; `cursors` say of each
+    writer that has files up to which segment and offset the store has taken them.
+    """
 
     writers: int = 0
     records: int = 0
     points: int = 0
     buried: int = 0
+    lost: int = 0
     linked: int = 0
     removed: int = 0
+    cursors: dict[str, tuple[int, int]] = field(default_factory=dict[str, "tuple[int, int]"])
     damage: list[Damage] = field(default_factory=list[Damage])
 
 
-def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> FoldReport:
+def fold(
+    store: Store,
+    *,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> FoldReport:
     """Apply to `store` what its journals hold beyond its cursors.
 
     A run whose process is gone without an end record becomes KILLED. Damage is reported, kept as
-    an event of the process, and stops nothing else. Files of which all was applied are deleted,
-    unless the store may not be written.
+    an event of the process, and stops nothing else, nor does a record that the database refuses.
+    Files of which all was applied are deleted, unless the store may not be written. Nothing happens
+    to a server that this user may only read.
 
     Args:
         store: where to.
         journal: the folder of journals; the store's own by default.
+        progress: called with the number of bytes of each stretch that was taken.
 
     Raises:
         StoreError: the database cannot be written. What was applied before stays.
@@ -59,10 +83,14 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
     # A folder that a setting names may hold journals of several stores.
     shared = journal is None and folder.parent != store.location.root
     report = FoldReport()
-    known = store.writers()
-    for files in list_writers(folder):
+    work = _Folding(store, shared, report, progress or _ignore)
+    found = list_writers(folder)
+    if not store.takes_batches:
+        return report
+    known = store.writers(files.uid for files in found)
+    for files in found:
         try:
-            _fold_writer(store, files, known.get(files.uid), shared, report)
+            work.writer(files, known.get(files.uid))
         except StoreError:
             raise
         except Exception as exc:
@@ -71,37 +99,109 @@ def fold(store: Store, *, journal: str | os.PathLike[str] | None = None) -> Fold
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
     report.linked = store.link_parents()
+    report.lost = store.judge_silent()
     return report
 
 
-def _fold_writer(
-    store: Store, files: WriterFiles, known: WriterRow | None, shared: bool, report: FoldReport
-) -> None:
-    cursor = known.cursor if known else Cursor()
-    state = known.state if known else "open"
-    if state == "dead" and not _grown(files, cursor):
-        _remove(store, files, cursor, "dead", report)
-        return
-    # Asked before reading: what a process wrote before it was seen dead is then read.
-    header = files.header()
-    lease = files.state()
-    if shared and (header is None or header.store != store.uri):
-        return
-    if header is None or header.writer != files.uid:
-        header = _stand_in(files)
-    if known is None or _grown(files, cursor):
-        cursor, ended = _read_all(store, files, header, cursor, report)
-    else:
-        ended = state == "closed"
-    if cursor == Cursor():
-        return
-    news = known is None or cursor != known.cursor
-    if lease == "dead" or (ended and lease == "unknown"):
-        if news or state != "dead":
-            report.buried += store.bury(files.uid)
-    elif lease == "unknown" and not ended and (news or state != "silent"):
-        store.silence(files.uid)
-    _remove(store, files, cursor, lease, report)
+def behind(store: Store) -> int:
+    """Return how many bytes of the store's journals lie behind its cursors."""
+    writers = list_writers(store.location.journal)
+    known = store.writers(files.uid for files in writers)
+    total = 0
+    for files in writers:
+        cursor = known[files.uid].cursor if files.uid in known else Cursor()
+        newest = max(files.segments)
+        with contextlib.suppress(OSError):  # taken and removed by another reader
+            end = files.segments[newest].stat().st_size
+            total += max(_passed(files, cursor, Cursor(newest, end)), 0)
+    return total
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+class _Folding:
+    """One call of `fold`."""
+
+    def __init__(
+        self, store: Store, shared: bool, report: FoldReport, progress: Callable[[int], None]
+    ) -> None:
+        self.store = store
+        self.shared = shared
+        self.report = report
+        self.progress = progress
+
+    def writer(self, files: WriterFiles, known: WriterRow | None) -> None:
+        """Take what one writer has journalled since the store's cursor."""
+        cursor = known.cursor if known else Cursor()
+        state = known.state if known else "open"
+        if state == "dead" and not _grown(files, cursor):
+            self._done(files, cursor, "dead")
+            return
+        # Asked before reading: what a process wrote before it was seen dead is then read.
+        header = files.header()
+        lease = files.state()
+        if self.shared and (header is None or header.store != self.store.uri):
+            return
+        if header is None or header.writer != files.uid:
+            header = _stand_in(files)
+        if known is None or _grown(files, cursor):
+            cursor, ended = self._read_all(files, header, cursor)
+        else:
+            ended = state == "closed"
+        if cursor == Cursor():
+            return
+        news = known is None or cursor != known.cursor
+        if lease == "dead" or (ended and lease == "unknown"):
+            if news or state != "dead":
+                self.report.buried += self.store.bury(files.uid)
+        elif lease == "unknown" and not ended and (news or state != "silent"):
+            self.store.silence(files.uid)
+        self._done(files, cursor, lease)
+
+    def _done(self, files: WriterFiles, cursor: Cursor, lease: Lease) -> None:
+        self.report.cursors[files.uid] = (cursor.segment, cursor.offset)
+        _remove(self.store, files, cursor, lease, self.report)
+
+    def _read_all(self, files: WriterFiles, header: Header, cursor: Cursor) -> tuple[Cursor, bool]:
+        """Apply all that can be read now; return the cursor behind it, and whether all ended."""
+        counted = False
+        size = _MAX_BYTES
+        for _ in range(_RACES):
+            chunk = read(files, cursor, max_bytes=size)
+            if chunk.cursor == cursor and not chunk.damage:
+                return cursor, chunk.ended
+            if not chunk.ended:
+                _sync_files(files, chunk, cursor)
+            try:
+                applied = self.store.apply(Batch(header, cursor, chunk))
+            except RefusedError as refusal:
+                if len(chunk.entries) + len(chunk.points) > 1 or size > 1:
+                    size = size // 16 or 1  # until the record stands alone
+                    continue
+                chunk = _set_aside(files, cursor, chunk, refusal)
+                applied = self.store.apply(Batch(header, cursor, chunk))
+            if not applied:
+                cursor = self.store.cursor(files.uid)
+                continue
+            self._count(chunk, counted)
+            counted = True
+            self.progress(_passed(files, cursor, chunk.cursor))
+            cursor = chunk.cursor
+            if not chunk.more:
+                return cursor, chunk.ended
+            size = min(16 * size, _MAX_BYTES)
+        raise StoreError(
+            f"the journal {files.uid} could not be folded: other readers were always faster"
+        )
+
+    def _count(self, chunk: Chunk, counted: bool) -> None:
+        report = self.report
+        report.writers += not counted
+        report.records += len(chunk.entries) + sum(len(points.seq) for points in chunk.points)
+        report.points += sum(points.values.size for points in chunk.points)
+        report.damage += chunk.damage
 
 
 def _grown(files: WriterFiles, cursor: Cursor) -> bool:
@@ -114,36 +214,26 @@ def _grown(files: WriterFiles, cursor: Cursor) -> bool:
         return False
 
 
-def _read_all(
-    store: Store,
-    files: WriterFiles,
-    header: Header,
-    cursor: Cursor,
-    report: FoldReport,
-) -> tuple[Cursor, bool]:
-    """Apply all that can be read now; return the cursor behind it and whether it ended there."""
-    counted = False
-    for _ in range(_RACES):
-        chunk = read(files, cursor, max_bytes=_MAX_BYTES)
-        if chunk.cursor == cursor and not chunk.damage:
-            return cursor, chunk.ended
-        if not chunk.ended:
-            _sync_files(files, chunk, cursor)
-        applied = store.apply(Batch(header, cursor, chunk))
-        if not applied:
-            cursor = store.cursor(files.uid)
-            continue
-        report.writers += not counted
-        counted = True
-        report.records += len(chunk.entries) + sum(len(points.seq) for points in chunk.points)
-        report.points += sum(points.values.size for points in chunk.points)
-        report.damage += chunk.damage
-        cursor = chunk.cursor
-        if not chunk.more:
-            return cursor, chunk.ended
-    raise StoreError(
-        f"the journal {files.uid} could not be folded: other readers were always faster"
+def _set_aside(files: WriterFiles, cursor: Cursor, chunk: Chunk, refusal: RefusedError) -> Chunk:
+    """Turn a record that the database refuses into damage: its file is kept, the rest goes on."""
+    path = files.segments[chunk.cursor.segment]
+    start = cursor.offset if cursor.segment == chunk.cursor.segment else 0
+    length = chunk.cursor.offset - start
+    refused = Damage(path, start, length, f"refused by the database: {refusal}")
+    kept = keeping(chunk.cursor, chunk.cursor.segment)
+    return msgspec.structs.replace(
+        chunk, entries=[], points=[], cursor=kept, damage=[*chunk.damage, refused]
     )
+
+
+def _passed(files: WriterFiles, before: Cursor, after: Cursor) -> int:
+    """Return how many bytes of files that are still there lie between two cursors."""
+    total = after.offset
+    for number, path in files.segments.items():
+        if before.segment <= number < after.segment:
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+    return total - before.offset
 
 
 def _sync_files(files: WriterFiles, chunk: Chunk, cursor: Cursor) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,8 @@ FOLDER_NAME: Final = ".autolog"
 DATABASE_NAME: Final = "store.db"
 
 _SUFFIXES: Final = (".db", ".sqlite", ".sqlite3")
-_LATER: Final = ("postgresql", "http", "https", "mlflow+http", "mlflow+https", "databricks")
+_LATER: Final = ("http", "https", "mlflow+http", "mlflow+https", "databricks")
+_POSTGRES: Final = ("postgresql", "postgres")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?")
 """At least two characters, so that `C:\\runs` stays a path."""
 
@@ -34,17 +35,25 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?")
 class Location:
     """The places that belong to one store.
 
-    `uri` is absolute and equal for every spelling of the same place. `root` is the folder around
-    the database. `notice` is what the user should be told once about the choice, if anything.
+    `uri` is absolute, equal for every spelling of the same place and without a password; `address`
+    is what to connect to, which may hold one. `root` is the folder around an embedded database; for
+    a server, a folder of this user on this host that holds what was not shipped yet. `notice` is
+    what the user should be told once about the choice, if anything.
     """
 
     uri: str
+    address: str = field(repr=False)
     scheme: str
     database: Path | None
     root: Path
     journal: Path
     artifacts: Path
     notice: str | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the store is a server, to which another process ships the journals."""
+        return self.database is None
 
 
 def locate(
@@ -58,7 +67,8 @@ def locate(
 
     Args:
         uri: a folder (the database is `store.db` in it), a `*.db` or `*.sqlite` file,
-            or `sqlite:///path` (`sqlite:////path` is absolute).
+            `sqlite:///path` (`sqlite:////path` is absolute), or
+            `postgresql://user@host:port/database`.
         cwd: where relative paths and the search start; the working directory by default.
 
     Raises:
@@ -70,7 +80,10 @@ def locate(
     here = Path(os.path.abspath(cwd if cwd is not None else _working_directory()))
     if uri is None or str(uri) == "":
         return _default(here)
-    return _at(_database(os.fspath(uri), here), None)
+    text = os.fspath(uri)
+    if _scheme(text) in _POSTGRES:
+        return _server(text)
+    return _at(_database(text, here), None)
 
 
 def prepare(location: Location) -> None:
@@ -99,22 +112,29 @@ def _working_directory() -> str:
         return os.path.expanduser("~")
 
 
+def _scheme(text: str) -> str:
+    """Return the scheme of a URI without its driver; the empty text for a path."""
+    match = _SCHEME.match(text)
+    scheme = match.group(1).lower() if match else text if text == "databricks" else ""
+    embedded = scheme.startswith(("postgres", "sqlite"))
+    return scheme.partition("+")[0] if embedded else scheme
+
+
 def _database(text: str, here: Path) -> Path:
     """Read a URI as the path of a database file."""
-    match = _SCHEME.match(text)
-    if match or text == "databricks":
-        scheme = (match.group(1) if match else text).lower()
-        base = scheme.partition("+")[0] if scheme.startswith(("postgresql", "sqlite")) else scheme
-        if base == "sqlite":
-            return _sqlite_path(text, here)
-        if base in _LATER or scheme == "postgres":
-            raise StoreError(
-                f"this version of autolog stores to SQLite only and cannot use {_masked(text)!r}."
-                " Write a folder, a file such as runs.db, or sqlite:///runs.db instead."
-            )
+    scheme = _scheme(text)
+    if scheme == "sqlite":
+        return _sqlite_path(text, here)
+    if scheme in _LATER:
+        raise StoreError(
+            f"this version of autolog stores to SQLite and Postgres and cannot use"
+            f" {_masked(text)!r}. Write a folder, a file such as runs.db, sqlite:///runs.db or"
+            " postgresql://host/database instead."
+        )
+    if scheme:
         raise UsageError(
-            f"unknown store scheme {scheme!r} in {_masked(text)!r}. Known are: a path, sqlite:///"
-            " (this version), postgresql://, http(s)://, mlflow+http(s)://, databricks"
+            f"unknown store scheme {scheme!r} in {_masked(text)!r}. Known are: a path, sqlite:///,"
+            " postgresql:// (this version), http(s)://, mlflow+http(s)://, databricks"
             " (later versions)."
         )
     path = here / os.path.expanduser(text)
@@ -134,6 +154,42 @@ def _sqlite_path(text: str, here: Path) -> Path:
     return here / rest[3:]
 
 
+def _server(text: str) -> Location:
+    """Place a Postgres database: what is not shipped yet lies in the user's data folder."""
+    from hashlib import sha256
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    parts = urlsplit(text)
+    query = parse_qs(parts.query)
+    try:
+        port = parts.port or int(query.get("port", ["5432"])[0])
+    except ValueError:
+        raise UsageError(f"store {_masked(text)!r} has a port that is no number") from None
+    host = unquote(parts.hostname or query.get("host", ["localhost"])[0])
+    name = unquote(parts.path.lstrip("/"))
+    if not name or "/" in name:
+        raise UsageError(
+            f"store {_masked(text)!r} names no database: write postgresql://user@host/database"
+        )
+    uri = f"postgresql://{host}:{port}/{name}"
+    digest = sha256(uri.encode()).hexdigest()[:12]
+    root = _user_data() / "stores" / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{digest}"
+    return Location(
+        uri=uri,
+        address=f"postgresql://{text.partition('://')[2]}",
+        scheme="postgresql",
+        database=None,
+        root=root,
+        journal=_journal_setting() or root / "journal",
+        artifacts=root / "artifacts",
+    )
+
+
+def _journal_setting() -> Path | None:
+    given = settings.value("journal_dir")
+    return Path(os.path.abspath(os.path.expanduser(given))) if given else None
+
+
 def _masked(text: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", text)
 
@@ -143,16 +199,14 @@ def _at(database: Path, notice: str | None) -> Location:
     root = database.parent
     # Two databases in one folder must not read each other's journals.
     prefix = "" if database.name == DATABASE_NAME else f"{database.stem}."
-    journal_setting = settings.value("journal_dir")
-    journal = root / f"{prefix}journal"
-    if journal_setting:
-        journal = Path(os.path.abspath(os.path.expanduser(journal_setting)))
+    uri = f"sqlite:///{database.as_posix()}"
     return Location(
-        uri=f"sqlite:///{database.as_posix()}",
+        uri=uri,
+        address=uri,
         scheme="sqlite",
         database=database,
         root=root,
-        journal=journal,
+        journal=_journal_setting() or root / f"{prefix}journal",
         artifacts=root / f"{prefix}artifacts",
         notice=notice,
     )

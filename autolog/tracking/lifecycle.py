@@ -30,6 +30,9 @@ __all__ = ["before_exit", "exit_known", "finish", "run_ended", "run_opened"]
 _EXIT_PRIORITY: Final = 10
 """Before multiprocessing joins what the user left running (0 and below)."""
 
+_REMOTE_TIMEOUT: Final = 60.0
+"""Seconds to wait for a server, unless `finish_timeout` says otherwise."""
+
 _closers: list[Callable[[], None]] = []
 _registered_in: int | None = None
 _finished_in: int | None = None
@@ -72,6 +75,29 @@ def finish() -> None:
                 _end_at_exit(run)
             one.finish(timeout)
     printing.closing()
+    for one in recorder.all_recorders():
+        if one.location.remote:
+            _wait_until_shipped(one)
+
+
+def _wait_until_shipped(one: Recorder) -> None:
+    """Give the helper a moment for what a server has not taken yet; it goes on without us."""
+    files = one.own_files()
+    if not files:
+        return
+    from autolog.sink.launch import wait_until_shipped
+
+    setting = settings.lookup("finish_timeout")
+    timeout = _REMOTE_TIMEOUT if setting.origin == "default" else setting.value
+    with contextlib.suppress(KeyboardInterrupt, OSError):  # Ctrl-C: enough of waiting
+        left = wait_until_shipped(
+            one.location,
+            files,
+            timeout,
+            waiting=lambda size: printing.waiting(one.location, size, timeout),
+        )
+        if left:
+            printing.left_behind(one.location, left)
 
 
 def _end_at_exit(run: LiveRun) -> None:
@@ -87,9 +113,13 @@ def _end_at_exit(run: LiveRun) -> None:
     run.end(status, exit_code=code, error=error)
 
 
-def _on_recorder_start(_: Recorder) -> None:
-    """Arrange for the end, once per process that writes."""
+def _on_recorder_start(one: Recorder) -> None:
+    """Arrange for the end, once per process that writes, and for the way to a server."""
     global _registered_in
+    if one.location.remote:
+        from autolog.sink.launch import start_helper
+
+        start_helper(one.location)
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()

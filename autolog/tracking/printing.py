@@ -15,9 +15,18 @@ from typing import TYPE_CHECKING, Final
 from autolog import settings
 
 if TYPE_CHECKING:
+    from autolog.store.location import Location
     from autolog.tracking.run import LiveRun
 
-__all__ = ["closing", "count_notices", "ended", "evaluated", "opened"]
+__all__ = [
+    "closing",
+    "count_notices",
+    "ended",
+    "evaluated",
+    "left_behind",
+    "opened",
+    "waiting",
+]
 
 _LOWER_IS_BETTER: Final = ("loss", "error", "mse", "rmse", "mae", "mape", "deviance", "inertia")
 
@@ -45,7 +54,7 @@ def opened(run: LiveRun) -> None:
     if _tally.runs > 1:
         return
     location = run.recorder.location
-    _tally.place = _short(location.root)
+    _tally.place = location.uri if location.remote else _short(location.root)
     text = f"recording run {run.name} of experiment {run.experiment} in {_tally.place}"
     if location.notice:
         run.log_event("notice", {"key": "store", "text": location.notice})
@@ -88,6 +97,23 @@ def closing() -> None:
         parts.append(f"{notices} notice{'s' if notices > 1 else ''} (see show)")
     look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
     _say(f"{', '.join(parts)} in {_tally.place}: {look}")
+
+
+def waiting(location: Location, size: int, timeout: float) -> None:
+    """Say what the end of the program waits for."""
+    _say(f"waiting up to {timeout:.0f} s for {location.uri} to take {_bytes(size)}")
+
+
+def left_behind(location: Location, size: int) -> None:
+    """Say what a server has not taken, and that it is not lost."""
+    _say(
+        f"{_bytes(size)} for {location.uri} wait in {location.journal}; they are sent in the"
+        " background once it takes them, or by `autolog sync`"
+    )
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size} bytes"
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from autolog import settings
@@ -88,6 +89,12 @@ class Recorder:
             return
         self.writer.append(provenance.at_exit(self.source, _versions(), timeout))
         self.writer.close()
+
+    def own_files(self) -> list[Path]:
+        """Return the journal files of this process that nobody has taken and removed yet."""
+        if not self.started:
+            return []
+        return sorted(self.location.journal.glob(f"{self.writer.uid}.*"))
 
     def forget_parent(self) -> None:
         """In a forked child: the parent's runs are the parent's to end."""

@@ -23,8 +23,22 @@ def _strict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOLOG_STRICT", "1")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Location:
+    """Where a store lies, once in each database."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("embedded")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    found = locate(request.getfixturevalue("fresh_database")())
+    prepare(found)
+    return found
+
+
 @pytest.fixture
-def location(tmp_path: Path) -> Location:
+def embedded(tmp_path: Path) -> Location:
+    """Where an embedded store lies, for what only a file can do."""
     found = locate(tmp_path / ".autolog")
     prepare(found)
     return found

@@ -90,7 +90,7 @@ def test_two_processes_that_fold_at_once_apply_each_point_once(location, python,
         print(report.points)
     """
     gate = location.root / "go"
-    processes = [python(code, location.root, gate) for _ in range(2)]
+    processes = [python(code, location.address, gate) for _ in range(2)]
     gate.touch()
     points = [int(finish(process)) for process in processes]
     assert sum(points) == 4 * 3000 * 2
@@ -119,7 +119,7 @@ def test_points_are_exact_after_readers_were_killed_in_mid_fold(location, python
     source = random.Random(4)
     killed = 0
     for _ in range(20):
-        process = python(code, location.root)
+        process = python(code, location.address)
         assert process.stdout.readline() == "ready\n"
         try:
             process.wait(source.uniform(0, 0.25))
@@ -136,7 +136,7 @@ def test_points_are_exact_after_readers_were_killed_in_mid_fold(location, python
 
 
 def test_a_killed_writer_reads_killed_at_once_and_a_living_one_running(location, store, python):
-    process = python(SLEEPER, location.root)
+    process = python(SLEEPER, location.address)
     uid = process.stdout.readline().strip()
     fold(store)
     assert store.run(uid).status == "RUNNING"
@@ -153,7 +153,7 @@ def test_a_killed_writer_reads_killed_at_once_and_a_living_one_running(location,
 
 
 def test_a_killed_writer_whose_last_record_was_not_folded_yet_keeps_it(location, store, python):
-    process = python(SLEEPER, location.root)
+    process = python(SLEEPER, location.address)
     uid = process.stdout.readline().strip()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -170,7 +170,7 @@ def test_a_run_that_ended_stays_as_it_is_when_its_process_is_killed(location, st
         print(uid, flush=True)
         time.sleep(600)
     """
-    process = python(code, location.root)
+    process = python(code, location.address)
     uid = process.stdout.readline().strip()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -204,7 +204,7 @@ def test_finished_files_are_deleted_once_their_process_is_gone(location, store, 
         trainer.close()
         print(uid)
     """
-    uid = finish(python(code, location.root)).strip()
+    uid = finish(python(code, location.address)).strip()
     before = len(list(location.journal.iterdir()))
     assert before > 3
     assert fold(store).removed == before
@@ -303,13 +303,14 @@ def test_a_shared_journal_folder_is_read_for_its_own_store_alone(tmp_path, monke
         store.close()
 
 
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
 def test_what_is_folded_is_synced_before_files_are_deleted(location, python, store, monkeypatch):
     code = """
         trainer = Trainer(locate(sys.argv[1]))
         trainer.end(trainer.open())
         trainer.close()
     """
-    finish(python(code, location.root))
+    finish(python(code, location.address))
     synced = []
     fsync, unlink = os.fsync, Path.unlink
 

@@ -97,9 +97,7 @@ def test_two_databases_of_one_folder_keep_their_journals_apart(tmp_path):
 @pytest.mark.parametrize(
     "uri",
     [
-        "postgresql://u:secret@h/db",
-        "postgresql+psycopg://h/db",
-        "http://h:5000",
+        "http://u:secret@h:5000",
         "https://h",
         "mlflow+http://h",
         "databricks",
@@ -107,9 +105,34 @@ def test_two_databases_of_one_folder_keep_their_journals_apart(tmp_path):
     ],
 )
 def test_a_scheme_of_a_later_version_says_what_to_write(uri):
-    with pytest.raises(StoreError, match="SQLite only") as caught:
+    with pytest.raises(StoreError, match="SQLite and Postgres") as caught:
         locate(uri)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://db.lab:5432/runs",
+        "postgres://ada:s%40cret@db.lab/runs",
+        "postgresql+psycopg://ada:secret@DB.lab:5432/runs?sslmode=require",
+        "postgresql:///runs?host=db.lab&port=5432",
+    ],
+)
+def test_every_spelling_of_a_server_has_the_same_uri_without_a_password(uri, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    found = locate(uri)
+    assert found.uri == "postgresql://db.lab:5432/runs"
+    assert found.remote
+    assert "cret" not in repr(found)
+    assert found.address == f"postgresql://{uri.partition('://')[2]}"
+    assert found.journal.parent.parent == tmp_path / "autolog" / "stores"
+
+
+@pytest.mark.parametrize("uri", ["postgresql://h", "postgresql://h/a/b", "postgresql://h:x/db"])
+def test_a_server_without_a_database_or_with_a_broken_port_is_refused(uri):
+    with pytest.raises(UsageError, match=r"names no database|no number"):
+        locate(uri)
 
 
 def test_an_unknown_scheme_is_named_with_the_known_ones():

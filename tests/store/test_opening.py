@@ -18,6 +18,12 @@ from autolog.store.sql.schema import metadata
 from tests.store.training import Trainer, finish
 
 
+@pytest.fixture
+def location(embedded):
+    """Opening is a matter of files; tests/store/test_server.py has what a server does."""
+    return embedded
+
+
 def _definitions(connection) -> dict[str, object]:
     """Every table with its columns and every index with its text."""
     found: dict[str, object] = {}

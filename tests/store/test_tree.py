@@ -52,7 +52,7 @@ def test_a_child_process_is_linked_to_the_run_its_ancestor_had_open(location, py
     trainer.end(trainer.open("before", user_opened=True))
     outer = trainer.open("outer", user_opened=True)
     trainer.open("fit inside", parent=outer)
-    finish(python(CHILD, location.root))
+    finish(python(CHILD, location.address))
     trainer.end(outer)
     trainer.open("after", user_opened=True)
     report = fold(store)
@@ -64,7 +64,7 @@ def test_a_child_process_is_linked_to_the_run_its_ancestor_had_open(location, py
 def test_a_process_started_outside_of_any_user_opened_run_has_roots(location, python, store):
     trainer = Trainer(location)
     trainer.open("a fit of its own")
-    finish(python(CHILD, location.root))
+    finish(python(CHILD, location.address))
     fold(store)
     assert _places(store, "CHILD")[0][0] is None
 
@@ -84,6 +84,6 @@ def test_an_ancestor_that_is_folded_in_the_same_pass_is_found(location, python, 
         "from autolog.store.location import locate;"
         "t = Trainer(locate(sys.argv[1])); t.end(t.open('inner')); t.close()"
     )
-    finish(python(code, location.root, inner))
+    finish(python(code, location.address, inner))
     fold(store)
     assert store.run("inner").parent_id == store.run("outer").run_id

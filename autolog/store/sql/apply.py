@@ -38,25 +38,28 @@ _STUB_NAME = 8
 def apply(database: Database, names: Names, batch: Batch) -> bool:
     """Apply a batch; False if the cursor of its writer is not where the batch was read from."""
     _resolve(names, batch)
-    with database.write() as connection:
-        writer = _lock_writer(connection, batch)
-        cursor, since = cursor_of(writer), batch.since
-        if (cursor.segment, cursor.offset, cursor.seq) != (since.segment, since.offset, since.seq):
-            return False
-        process = _known_process(connection, writer, batch)
-        changes = Changes(writer, _lock_runs(connection, writer, batch), names, process)
-        for entry in batch.chunk.entries:
-            take(changes, entry)
-        for damage in batch.chunk.damage:
-            place = {"file": damage.path.name, "offset": damage.offset, "length": damage.length}
-            mark = f"damage:{damage.path.name}:{damage.offset}"
-            changes.event(None, "damage", place | {"why": damage.why}, mark=mark)
-        tails = _tails(changes, batch.chunk.points)
-        write_changes(connection, changes)
-        if tails:
-            connection.execute(_tail.insert(), tails)
-        tree.place(connection, changes.opened)
-        _move_cursor(connection, writer, batch)
+    return database.transact(lambda connection: _apply(connection, names, batch))
+
+
+def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
+    writer = _lock_writer(connection, batch)
+    cursor, since = cursor_of(writer), batch.since
+    if (cursor.segment, cursor.offset, cursor.seq) != (since.segment, since.offset, since.seq):
+        return False
+    process = _known_process(connection, writer, batch)
+    changes = Changes(writer, _lock_runs(connection, writer, batch), names, process)
+    for entry in batch.chunk.entries:
+        take(changes, entry)
+    for damage in batch.chunk.damage:
+        place = {"file": damage.path.name, "offset": damage.offset, "length": damage.length}
+        mark = f"damage:{damage.path.name}:{damage.offset}"
+        changes.event(None, "damage", place | {"why": damage.why}, mark=mark)
+    tails = _tails(changes, batch.chunk.points)
+    write_changes(connection, changes)
+    if tails:
+        connection.execute(_tail.insert(), tails)
+    tree.place(connection, changes.opened)
+    _move_cursor(connection, writer, batch)
     return True
 
 

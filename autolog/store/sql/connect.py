@@ -1,21 +1,23 @@
-"""Connections to an SQLite database: pragmas, transactions, and errors that say what to do."""
+"""Connections to a database: transactions, and errors that say what to do."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import secrets
 import sqlite3
+import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from autolog.errors import StoreError
+from autolog.errors import RefusedError, StoreError
 from autolog.query.words import is_like
 from autolog.store.sql.filesystem import is_network
 
@@ -28,6 +30,11 @@ _log = logging.getLogger("autolog")
 
 _BUSY_SECONDS: Final = 30
 _PAGE_SIZE: Final = 8192
+_RETRIES: Final = 20
+_UNDONE: Final = frozenset({"40001", "40P01"})
+"""What Postgres says when it has undone a transaction for the sake of another one."""
+
+_T = TypeVar("_T")
 _inherited: list[Any] = []
 
 
@@ -35,16 +42,25 @@ class Database:
     """An engine with the two kinds of transaction that this store knows.
 
     A write transaction takes SQLite's write lock at its start: one that began with a read could
-    not wait for another writer, it would fail at once.
+    not wait for another writer, it would fail at once. `name` is what errors call the database,
+    `path` its file if it is one.
     """
 
-    def __init__(self, engine: Engine, path: Path | None, lock: BaseFileLock | None = None) -> None:
+    def __init__(
+        self, engine: Engine, name: str, path: Path | None = None, lock: BaseFileLock | None = None
+    ) -> None:
         self.engine = engine
+        self.name = name
         self.path = path
         self._lock = lock
         self._pids = [os.getpid()]
         # A store that nobody closes must not warn of it (Python 3.13 does) in the user's program.
         weakref.finalize(self, _let_go, engine, self._pids)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database is a copy that this process alone sees."""
+        return isinstance(self.engine.pool, StaticPool)
 
     @contextlib.contextmanager
     def read(self) -> Generator[Connection]:
@@ -57,6 +73,18 @@ class Database:
         """Open a transaction that may write; committed at the end, undone by an exception."""
         with self._lock or contextlib.nullcontext(), self._begin(write=True) as connection:
             yield connection
+
+    def transact(self, work: Callable[[Connection], _T]) -> _T:
+        """Do `work` in a write transaction; again, if another transaction made it undone."""
+        for turn in range(_RETRIES):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except StoreError as error:
+                if turn == _RETRIES - 1 or not _undone(error):
+                    raise
+                time.sleep(secrets.randbelow(1000 * (turn + 1)) / 50_000)
+        raise AssertionError
 
     def sync(self) -> None:
         """Make committed transactions safe against a loss of power.
@@ -81,11 +109,15 @@ class Database:
     @contextlib.contextmanager
     def _begin(self, *, write: bool) -> Generator[Connection]:
         if self._pids[-1] != os.getpid():
-            if self.path is not None:  # a database in memory was copied by the fork
+            if not self.in_memory:  # a database in memory was copied by the fork
                 _let_go(self.engine, self._pids)
             self._pids.append(os.getpid())
-        with explained(self.path), self.engine.connect() as raw:
-            connection = raw.execution_options(autolog_write=write)
+        with explained(self.name), self.engine.connect() as raw:
+            options: dict[str, Any] = {"autolog_write": write}
+            if not write and self.engine.dialect.name == "postgresql":
+                # A read of several statements sees one state, as on SQLite.
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            connection = raw.execution_options(**options)
             with connection.begin():
                 yield connection
 
@@ -93,7 +125,8 @@ class Database:
 def _let_go(engine: Engine, pids: list[int]) -> None:
     """Close the connections of this process; those that a fork brought along are left alone.
 
-    SQLite forbids to use one in a child, and closing it is a use.
+    SQLite forbids to use one in a child, and closing it is a use; to a server, too, it would say
+    good-bye in the parent's name.
     """
     if pids[-1] == os.getpid():
         engine.dispose()
@@ -130,7 +163,7 @@ def open_file(path: Path) -> Database:
         return _with_functions(connection)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
-    return Database(_with_transactions(engine), path, lock)
+    return Database(_with_transactions(engine), str(path), path, lock)
 
 
 def open_memory(connection: sqlite3.Connection) -> Database:
@@ -138,7 +171,7 @@ def open_memory(connection: sqlite3.Connection) -> Database:
     connection.execute("PRAGMA foreign_keys = ON")
     _with_functions(connection)
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    return Database(_with_transactions(engine), None)
+    return Database(_with_transactions(engine), "the store")
 
 
 def _with_functions(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -163,21 +196,47 @@ def create_file(path: Path, *, wal: bool) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path | None) -> Generator[None]:
-    """Turn errors of the database into StoreErrors that name the file and what to do."""
+def explained(name: object) -> Generator[None]:
+    """Turn errors of the database called `name` into StoreErrors that name it and what to do."""
     try:
         yield
+    except (OverflowError, UnicodeError) as exc:  # raised by a driver before it asks the database
+        raise RefusedError(f"{name}: {exc}") from exc
     except (DBAPIError, sqlite3.Error) as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) else exc
-        raise StoreError(f"{path or 'the store'}: {_advice(str(cause), path)}") from exc
+        kind = RefusedError if _refused(exc, cause) else StoreError
+        raise kind(f"{name}: {_advice(cause, name)}") from exc
 
 
-def _advice(message: str, path: Path | None) -> str:
+def _refused(exc: BaseException, cause: BaseException | None) -> bool:
+    """Whether it is the data that is at fault: out of range, too long, not unique."""
+    state: str | None = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return state[:2] in {"22", "23", "54"}
+    by_kind = (DataError, IntegrityError, sqlite3.DataError, sqlite3.IntegrityError)
+    return isinstance(exc, by_kind) or "too big" in str(cause)
+
+
+def _undone(error: StoreError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _UNDONE
+
+
+def _advice(cause: BaseException | None, name: object) -> str:
+    message = " ".join(str(cause).split())
     lowered = message.lower()
+    state = getattr(cause, "sqlstate", "")
+    if state is None or (state and state[:2] in {"08", "57"}):
+        return (
+            f"the database cannot be reached ({message}). Check the URI, the network and that the"
+            " server runs. What is logged meanwhile waits in journals and is stored later."
+        )
+    if state == "42501" or state == "25006":
+        return f"{message}. Ask for the right to write there, or open the store with write=False."
     if "not a database" in lowered or "malformed" in lowered:
         return (
             f"the file is damaged or no SQLite database ({message}). Move it aside"
-            f" (mv {path} {path}.damaged) and restore a copy, or go on with a new, empty store;"
+            f" (mv {name} {name}.damaged) and restore a copy, or go on with a new, empty store;"
             " journals that were not folded yet are kept and read into it."
         )
     if "locked" in lowered:

@@ -74,9 +74,7 @@ def finished(database: Database, rows: Sequence[Any]) -> list[Run]:
     stale = [row.id for row in rows if not _is_fresh(row)]
     made: dict[int, bytes] = {}
     for piece in batched(stale, _MADE_AT_ONCE):
-        with database.write() as connection:
-            materialise(connection, piece)
-            made |= _make(connection, piece)
+        made |= database.transact(lambda connection, ids=piece: _made(connection, ids))
     # A run that was deleted in between has neither.
     found = [made.get(row.id) or row.data for row in rows]
     return [_read(data) for data in found if data is not None]
@@ -91,6 +89,11 @@ def _read(data: bytes) -> Run:
     if document.params is None:
         return document.run
     return msgspec.structs.replace(document.run, params=from_json(document.params))
+
+
+def _made(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
+    materialise(connection, run_ids)
+    return _make(connection, run_ids)
 
 
 def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:

@@ -96,18 +96,23 @@ class Names:
         new_datasets = {d.digest: d for d in datasets if d.digest not in self._datasets}
         if not (new_keys or new_experiments or new_datasets):
             return
-        with self._database.write() as connection:
-            found_keys = _get_or_create_keys(connection, new_keys)
-            rows = [{"name": name, "created_us": experiments[name]} for name in new_experiments]
-            found_experiments = _get_or_create(connection, "experiment", "name", rows)
-            rows = [
-                {"digest": digest, "name": new.name, "profile": new.profile}
-                for digest, new in sorted(new_datasets.items())
-            ]
-            found_datasets = _get_or_create(connection, "dataset", "digest", rows)
-        self._keys.update(found_keys)
-        self._experiments.update(found_experiments)
-        self._datasets.update(found_datasets)
+        named = [{"name": name, "created_us": experiments[name]} for name in new_experiments]
+        described = [
+            {"digest": digest, "name": new.name, "profile": new.profile}
+            for digest, new in sorted(new_datasets.items())
+        ]
+
+        def find(connection: Connection) -> tuple[dict[Any, int], ...]:
+            return (
+                _get_or_create_keys(connection, new_keys),
+                _get_or_create(connection, "experiment", "name", named),
+                _get_or_create(connection, "dataset", "digest", described),
+            )
+
+        keys_found, experiments_found, datasets_found = self._database.transact(find)
+        self._keys.update(keys_found)
+        self._experiments.update(experiments_found)
+        self._datasets.update(datasets_found)
 
 
 def context_name(body: dict[str, Any]) -> str:

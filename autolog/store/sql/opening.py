@@ -15,7 +15,14 @@ from autolog.store.sql.connect import Database, explained, open_file, open_memor
 from autolog.store.sql.filesystem import is_network
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.store import SqlStore
-from autolog.store.sql.upgrade import HEAD, check_revision, migrate, read_revision, upgrade_file
+from autolog.store.sql.upgrade import (
+    HEAD,
+    check_revision,
+    create_schema,
+    migrate,
+    read_revision,
+    upgrade_file,
+)
 
 __all__ = ["open_sql"]
 
@@ -24,13 +31,30 @@ def open_sql(location: Location, *, write: bool, create: bool) -> SqlStore:
     """Open the database of `location`; see `autolog.store.open_store`."""
     path = location.database
     if path is None:
-        raise StoreError(f"{location.uri} is no file: this version stores to SQLite only")
+        return _on_server(location, write=write)
     if write and create:
         prepare(location)
     if write and _may_write(path, location.journal):
         upgrade_file(path, wal=not is_network(path.parent))
         return SqlStore(open_file(path), location, writable=True)
     return SqlStore(_in_memory(path), location, writable=False)
+
+
+def _on_server(location: Location, *, write: bool) -> SqlStore:
+    from autolog.store.sql import postgres
+
+    database = postgres.open_server(location)
+    try:
+        with database.read() as connection:
+            revision = postgres.revision(connection)
+            check_revision(revision, location.uri, shared=True)
+            writable = write and (revision is None or postgres.may_write(connection))
+        if revision is None:
+            create_schema(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlStore(database, location, writable=writable)
 
 
 def _may_write(path: Path, journal: Path) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    and_,
     func,
     text,
 )
@@ -83,8 +84,11 @@ key = Table(
     _id(),
     Column("kind", Word, nullable=False),  # metric, param, tag, context
     Column("name", Word, nullable=False),
-    UniqueConstraint("kind", "name"),
+    UniqueConstraint("kind", "name").ddl_if(dialect="sqlite"),
 )
+# An index entry of Postgres holds at most 2,704 bytes, and a metric's name may be longer.
+Index("uq_key_digest", key.c.kind, func.md5(key.c.name), unique=True).ddl_if(dialect="postgresql")
+Index("ix_key_name", key.c.name, postgresql_using="hash").ddl_if(dialect="postgresql")
 
 writer = Table(
     "writer",
@@ -114,6 +118,9 @@ writer = Table(
     Column("beat_every_us", Big),  # how often that was promised
     Index("ix_writer_process", "pid", "pid_start"),
 )
+
+_watched = and_(writer.c.beat_us.is_not(None), text("state IN ('open', 'silent')"))
+Index("ix_writer_watched", writer.c.id, sqlite_where=_watched, postgresql_where=_watched)
 
 process = Table(
     "process",
@@ -302,7 +309,7 @@ param = Table(
     Column("text", Word, nullable=False),
     sqlite_with_rowid=False,
 )
-# An index entry of Postgres holds at most 2,704 bytes: only the head of a text is indexed.
+# For the same reason only the head of a text is indexed.
 Index("ix_param_text", param.c.key_id, func.substr(param.c.text, text("1"), text("128")))
 _numeric = param.c.num.is_not(None)
 Index(

@@ -149,15 +149,16 @@ def _dirty(scope: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
 
 def _materialise_all(database: Database, scope: ColumnElement[bool] | None) -> None:
     """Bring the metrics of the runs in scope up to date, some runs in each transaction."""
-    at = 0
-    while True:
+
+    def some(connection: Connection) -> int | None:
         query = select(_run.c.id).where(*_dirty(scope), _run.c.id > at).order_by(_run.c.id)
-        with database.write() as connection:
-            ids = list(connection.execute(query.limit(_MATERIALISED_AT_ONCE)).scalars())
-            if not ids:
-                return
-            materialise(connection, ids)
-        at = ids[-1]
+        ids = list(connection.execute(query.limit(_MATERIALISED_AT_ONCE)).scalars())
+        materialise(connection, ids)
+        return ids[-1] if ids else None
+
+    at: int | None = 0
+    while at is not None:
+        at = database.transact(some)
 
 
 class _Found(NamedTuple):

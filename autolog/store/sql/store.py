@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 
-from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
+from autolog.entities import Event, Experiment, Model, Run, RunDetails
 from autolog.errors import NotFoundError
 from autolog.journal.reader import Cursor
 from autolog.query.nodes import And, Comparison, Field, IsNull, Node
@@ -18,13 +18,13 @@ from autolog.store.answers import History, RunList, RunPage
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
 from autolog.store.sql import apply as applying
-from autolog.store.sql import tree
+from autolog.store.sql import deaths, tree
 from autolog.store.sql.connect import Database
 from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load
 from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import read_history
-from autolog.store.sql.names import Names, insert
+from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.search import Search, search
 from autolog.store.sql.series import materialise
@@ -56,10 +56,18 @@ class SqlStore:
             row = connection.execute(query).mappings().first()
         return Cursor() if row is None else applying.cursor_of(row)
 
-    def writers(self) -> dict[str, WriterRow]:
+    @property
+    def takes_batches(self) -> bool:
+        """See `Store.takes_batches`."""
+        return self.writable or self._database.in_memory
+
+    def writers(self, uids: Iterable[str]) -> dict[str, WriterRow]:
         """See `Store.writers`."""
+        rows: list[Any] = []
         with self._database.read() as connection:
-            rows = connection.execute(select(_writer)).mappings().all()
+            for piece in batched(uids):
+                query = select(_writer).where(_writer.c.uid.in_(piece))
+                rows += connection.execute(query).mappings()
         return {row["uid"]: WriterRow(applying.cursor_of(row), row["state"]) for row in rows}
 
     def apply(self, batch: Batch) -> bool:
@@ -68,39 +76,32 @@ class SqlStore:
 
     def bury(self, writer: str) -> int:
         """See `Store.bury`."""
-        with self._database.write() as connection:
-            query = select(_writer).where(_writer.c.uid == writer).with_for_update()
-            row = connection.execute(query).first()
-            if row is None:
-                return 0
-            mine = update(_run).where(
-                _run.c.owner_id == row.id, _run.c.status == Status.RUNNING.value
-            )
-            last_us = row.last_us
-            killed = connection.execute(
-                mine.values(
-                    status=Status.KILLED.value,
-                    ended_by="lease",
-                    end_us=case((_run.c.start_us > last_us, _run.c.start_us), else_=last_us),
-                    ver=_run.c.ver + 1,
-                )
-            ).rowcount
-            connection.execute(update(_writer).where(_writer.c.id == row.id).values(state="dead"))
-        return killed
+        return self._database.transact(lambda connection: deaths.bury(connection, writer))
+
+    def beat(self, writers: Iterable[str], every: float) -> None:
+        """See `Store.beat`."""
+        uids = list(writers)
+        if uids:
+            self._database.transact(lambda connection: deaths.beat(connection, uids, every))
+
+    def judge_silent(self) -> int:
+        """See `Store.judge_silent`."""
+        with self._database.read() as connection:
+            overdue = deaths.overdue(connection)
+        if not overdue:
+            return 0
+        return self._database.transact(deaths.judge)
 
     def silence(self, writer: str) -> None:
         """See `Store.silence`."""
-        mine = update(_writer).where(_writer.c.uid == writer, _writer.c.state == "open")
-        with self._database.write() as connection:
-            connection.execute(mine.values(state="silent"))
+        self._database.transact(lambda connection: deaths.silence(connection, writer))
 
     def link_parents(self) -> int:
         """See `Store.link_parents`."""
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        with self._database.write() as connection:
-            return tree.adopt(connection)
+        return self._database.transact(tree.adopt)
 
     def sync(self) -> None:
         """See `Store.sync`."""

@@ -15,7 +15,18 @@ from autolog.errors import NewerStoreError, StoreError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["HEAD", "REVISIONS", "check_revision", "migrate", "read_revision", "upgrade_file"]
+    from autolog.store.sql.connect import Database
+
+__all__ = [
+    "HEAD",
+    "REVISIONS",
+    "check_revision",
+    "create_schema",
+    "migrate",
+    "read_revision",
+    "upgrade_file",
+    "upgrade_server",
+]
 
 REVISIONS: Final = ("0001", "0002")
 """Every schema revision that this version knows, oldest first."""
@@ -67,6 +78,33 @@ def _upgrade_locked(path: Path, wal: bool) -> None:
         database.close()
 
 
+def create_schema(database: Database) -> None:
+    """Make the tables of an empty database on a server; safe in many processes at once."""
+    from autolog.store.sql.postgres import lock_schema, revision
+
+    with database.write() as connection:
+        lock_schema(connection)
+        if revision(connection) is None:
+            migrate(connection)
+
+
+def upgrade_server(database: Database) -> tuple[str | None, str]:
+    """Bring a database on a server to `HEAD` in one transaction; return before and after.
+
+    Raises:
+        NewerStoreError: the database has a revision that this version does not know.
+    """
+    from autolog.store.sql.postgres import lock_schema, revision
+
+    with database.write() as connection:
+        lock_schema(connection)
+        before = revision(connection)
+        check_revision(before, database.name)
+        if before != HEAD:
+            migrate(connection)
+    return before, HEAD
+
+
 def migrate(connection: Connection) -> None:
     """Run every missing migration inside the open transaction of `connection`."""
     from alembic import command
@@ -75,7 +113,7 @@ def migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "autolog.store.sql:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, HEAD)
 
 
 def read_revision(connection: sqlite3.Connection) -> str | None:
@@ -87,16 +125,23 @@ def read_revision(connection: sqlite3.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def check_revision(revision: str | None, name: object) -> None:
-    """Refuse a database of a newer autolog.
+def check_revision(revision: str | None, name: object, *, shared: bool = False) -> None:
+    """Refuse a database of a newer autolog, and of an older one where others use it too.
 
     Raises:
         NewerStoreError: `revision` is unknown here.
+        StoreError: the database is shared and has to be upgraded first.
     """
     if revision is not None and revision not in REVISIONS:
         raise NewerStoreError(
             f"{name} has schema revision {revision}, written by a newer autolog; this one knows"
             f" up to {HEAD}. Run: pip install -U autolog-ml"
+        )
+    if shared and revision not in (None, HEAD):
+        raise StoreError(
+            f"{name} has schema revision {revision}, this autolog works on {HEAD}. Others use it"
+            " too, so nothing changes it on its own: run `autolog store upgrade` once."
+            " What is logged meanwhile waits in journals."
         )
 
 

@@ -7,7 +7,6 @@ keeps all text as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import Dialect, Text, TypeDecorator
@@ -25,11 +24,11 @@ class Word(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+    def bind_processor(self, dialect: Dialect) -> Any:
         """Escape on the way to Postgres."""
         return _escape if dialect.name == "postgresql" else None
 
-    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:  # noqa: ARG002
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:  # noqa: ARG002
         """Read back what was escaped."""
         return _unescape if dialect.name == "postgresql" else None
 

@@ -43,8 +43,18 @@ def upgrade() -> None:
         Column("key", Text, primary_key=True),
         Column("value", Text, nullable=False),
     )
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_constraint("uq_key_kind_name", "key")
+        op.create_index("uq_key_digest", "key", ["kind", text("md5(name)")], unique=True)
+        op.create_index("ix_key_name", "key", ["name"], postgresql_using="hash")
     op.add_column("writer", Column("beat_us", Big))
     op.add_column("writer", Column("beat_every_us", Big))
+    _index(
+        "ix_writer_watched",
+        "writer",
+        ["id"],
+        where="beat_us IS NOT NULL AND state IN ('open', 'silent')",
+    )
     op.add_column("run", Column("job", Text))
     op.add_column("run", Column("tail_n", Big, nullable=False, server_default="0"))
     op.execute(

@@ -1,0 +1,95 @@
+"""What becomes of runs whose process is gone, or of which nothing is heard any more.
+
+A beat and the judgement of it read the same clock: the server's, where there is one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, case, select, text, update
+
+from autolog.entities import Status
+from autolog.store.sql.names import batched
+from autolog.store.sql.schema import metadata
+
+__all__ = ["beat", "bury", "judge", "overdue", "silence"]
+
+_run = metadata.tables["run"]
+_writer = metadata.tables["writer"]
+
+_MISSED: Final = 4
+"""So many beats too late, a writer is silent; a later look at twice as many finds it lost."""
+
+
+def bury(connection: Connection, uid: str) -> int:
+    """End the running runs of a writer whose process is gone; return how many that were."""
+    query = select(_writer).where(_writer.c.uid == uid).with_for_update()
+    row = connection.execute(query).first()
+    return 0 if row is None else _end_runs(connection, row, Status.KILLED, "dead")
+
+
+def silence(connection: Connection, uid: str) -> None:
+    """Note that nobody here can tell whether the process of a writer lives."""
+    mine = update(_writer).where(_writer.c.uid == uid, _writer.c.state == "open")
+    connection.execute(mine.values(state="silent"))
+
+
+def beat(connection: Connection, uids: Sequence[str], every: float) -> None:
+    """Note that writers live, and how often that will be said."""
+    now = _now_us(connection)
+    for piece in batched(sorted(uids)):
+        mine = update(_writer).where(
+            _writer.c.uid.in_(piece), _writer.c.state.in_(("open", "silent"))
+        )
+        values = {"beat_us": now, "beat_every_us": round(every * 1e6), "state": "open"}
+        connection.execute(mine.values(**values))
+
+
+def overdue(connection: Connection) -> bool:
+    """Whether `judge` has something to do."""
+    return connection.execute(_late(_now_us(connection)).limit(1)).first() is not None
+
+
+def judge(connection: Connection) -> int:
+    """Call writers silent whose beat is late, and lost those that were silent before."""
+    now = _now_us(connection)
+    lost = 0
+    for row in connection.execute(_late(now).with_for_update()).all():
+        if row.state == "silent":
+            lost += _end_runs(connection, row, Status.LOST, "lost")
+        else:
+            mine = update(_writer).where(_writer.c.id == row.id)
+            connection.execute(mine.values(state="silent"))
+    return lost
+
+
+def _late(now: int) -> Any:
+    """Select the writers to judge: open ones after some beats, silent ones after twice as many."""
+    missed = case((_writer.c.state == "silent", 2 * _MISSED), else_=_MISSED)
+    watched = and_(_writer.c.beat_us.is_not(None), text("state IN ('open', 'silent')"))
+    late = now - _writer.c.beat_us > missed * _writer.c.beat_every_us
+    return select(_writer).where(watched, late).order_by(_writer.c.id)
+
+
+def _end_runs(connection: Connection, writer: Any, status: Status, state: str) -> int:
+    mine = update(_run).where(_run.c.owner_id == writer.id, _run.c.status == Status.RUNNING.value)
+    ended = connection.execute(
+        mine.values(
+            status=status.value,
+            ended_by="lease",
+            end_us=case((_run.c.start_us > writer.last_us, _run.c.start_us), else_=writer.last_us),
+            ver=_run.c.ver + 1,
+        )
+    ).rowcount
+    connection.execute(update(_writer).where(_writer.c.id == writer.id).values(state=state))
+    return ended
+
+
+def _now_us(connection: Connection) -> int:
+    if connection.dialect.name != "postgresql":
+        return time.time_ns() // 1000
+    now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    return int(connection.execute(text(now)).scalar_one())

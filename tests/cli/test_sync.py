@@ -1,0 +1,93 @@
+"""`autolog sync` on real journals and stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import autolog
+
+
+def _sync(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "autolog", "sync", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _log(program) -> None:
+    program(
+        "import autolog\n"
+        "with autolog.start_run('r') as run:\n"
+        "    for step in range(10): run.log_metric('x', step, step)\n"
+    )
+
+
+def test_journals_are_taken_and_counted(recording, program):
+    _log(program)
+    done = _sync("--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["points"] == 10
+    assert said["taken"] > 0
+    assert said["left"] == 0
+    assert json.loads(_sync("--json").stdout)["taken"] == 0
+    assert recording.run().metrics == {"x": 9.0}
+
+
+def test_a_dry_run_says_what_is_left_and_takes_nothing(recording, program):
+    _log(program)
+    before = {path.name: path.stat().st_size for path in recording.journal.iterdir()}
+    said = json.loads(_sync("--dry-run", "--json").stdout)
+    assert said["left"] == sum(before.values())
+    assert said["taken"] == 0
+    assert {path.name: path.stat().st_size for path in recording.journal.iterdir()} == before
+
+
+def test_a_server_that_is_away_leaves_everything_and_the_exit_code_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = _sync("--json", "--store", "postgresql://127.0.0.1:1/runs")
+    assert done.returncode == 1
+    assert "cannot be reached" in json.loads(done.stdout)["problem"]
+
+
+def test_watching_takes_what_comes_until_it_is_interrupted(recording):
+    run = autolog.start_run("watched")
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "autolog", "sync", "--watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert "taken" in watcher.stdout.readline()
+        run.log_metric("later", 1)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not _stored(recording):
+            time.sleep(0.1)
+        assert _stored(recording) == {"later": 1.0}
+        watcher.send_signal(signal.SIGINT)
+        _, err = watcher.communicate(timeout=60)
+        assert (watcher.returncode, err) == (0, "")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def _stored(recording) -> dict[str, float]:
+    """The metrics in the database, without folding here."""
+    from autolog.store import open_store
+
+    store = open_store(str(recording.folder))
+    try:
+        runs = store.runs().runs
+        return runs[0].metrics if runs else {}
+    finally:
+        store.close()
