@@ -58,6 +58,14 @@ _series = metadata.tables["series"]
 _param = metadata.tables["param"]
 _tag = metadata.tables["tag"]
 
+# Made once: an alias costs SQLAlchemy as much as a clause. Each is the only one of its SELECT.
+_VALUES: Final[dict[str, Any]] = {
+    "metric": _series.alias("metric_value"),
+    "param": _param.alias("param_value"),
+    "tag": _tag.alias("tag_value"),
+}
+_other: Any = _run.alias("other_run")
+
 _Condition = ColumnElement[bool]
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -171,9 +179,8 @@ class Filters:
             return not_(self.condition(node.part, run))
         if not node.field.relation:
             return self._of(node, run)
-        other = _run.alias()
-        query = select(1).select_from(other)
-        query = query.where(self.related(node.field.relation, run, other), self._of(node, other))
+        query = select(1).select_from(_other)
+        query = query.where(self.related(node.field.relation, run, _other), self._of(node, _other))
         return exists(query.correlate(run))
 
     def _of(self, clause: Clause, run: Any) -> _Condition:
@@ -194,8 +201,7 @@ class Filters:
     def _rows(self, field: Field, run: Any) -> tuple[Any, Any]:
         """Return a table and the query of the row in it that is the field's value."""
         key_id = self.key(field)
-        tables = {"metric": _series, "param": _param, "tag": _tag}
-        table: Any = tables[field.kind].alias()
+        table = _VALUES[field.kind]
         if key_id is None:
             return table, None
         query = select(1).where(table.c.run_id == run.c.id, table.c.key_id == key_id)
@@ -307,15 +313,17 @@ class Filters:
         if field.kind == "attribute":
             equal = isinstance(clause, Comparison) and clause.operator == "="
             listed = isinstance(clause, In) and not clause.negated
-            run = _run.alias()
             if field.name == "experiment" and equal and clause.value != NO_EXPERIMENT:
                 number_of = select(_experiment.c.id).where(_experiment.c.name == clause.value)
-                return select(run.c.id).where(run.c.experiment_id == number_of.scalar_subquery())
+                return select(_other.c.id).where(
+                    _other.c.experiment_id == number_of.scalar_subquery()
+                )
             if field.name not in _INDEXED or not (equal or listed):
                 return None
-            return select(run.c.id).where(self._holds(clause, attribute(run, field.name), None))
-        tables = {"metric": _series, "param": _param, "tag": _tag}
-        table: Any = tables[field.kind].alias()
+            return select(_other.c.id).where(
+                self._holds(clause, attribute(_other, field.name), None)
+            )
+        table = _VALUES[field.kind]
         query = select(table.c.run_id).where(table.c.key_id == self.key(field))
         if field.kind == "metric":
             query = query.where(shown(table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -13,9 +14,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+from sqlalchemy.util import LRUCache
 
 from autolog.errors import RefusedError, StoreError
 from autolog.query.words import is_like
@@ -33,6 +35,8 @@ _PAGE_SIZE: Final = 8192
 _RETRIES: Final = 20
 _UNDONE: Final = frozenset({"40001", "40P01"})
 """What Postgres says when it has undone a transaction for the sake of another one."""
+
+_SHARED: Final[dict[str, Any]] = {"compiled_cache": LRUCache(500)}
 
 _T = TypeVar("_T")
 _inherited: list[Any] = []
@@ -162,7 +166,7 @@ def open_file(path: Path) -> Database:
         connection.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
         return _with_functions(connection)
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    engine = _engine(QueuePool(connect, dialect=_dialect()))
     return Database(_with_transactions(engine), str(path), path, lock)
 
 
@@ -170,8 +174,24 @@ def open_memory(connection: sqlite3.Connection) -> Database:
     """Use a database in memory that `connection` (isolation level None) holds."""
     connection.execute("PRAGMA foreign_keys = ON")
     _with_functions(connection)
-    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    engine = _engine(StaticPool(lambda: connection, dialect=_dialect()))
     return Database(_with_transactions(engine), "the store")
+
+
+def _engine(pool: Pool) -> Engine:
+    """Return an engine that shares the statements it compiles with all others of the process.
+
+    Each call that reads opens a store of its own; compiling its statements anew took two thirds of
+    the time of a search.
+    """
+    return Engine(pool, _dialect(), make_url("sqlite://"), execution_options=_SHARED)
+
+
+@functools.cache
+def _dialect() -> Dialect:
+    engine = create_engine("sqlite://", poolclass=NullPool)
+    with engine.connect():  # tells the dialect what this SQLite can do
+        return engine.dialect
 
 
 def _with_functions(connection: sqlite3.Connection) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ has no value is last in both directions. Equal runs come newest first.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,8 @@ _run = metadata.tables["run"]
 
 Position = Sequence[Any]
 """The values of a run in every term of an order; None where its class has no value."""
+
+_TABLES: Final = {"metric": "series", "param": "param", "tag": "tag"}
 
 _NUMBER: Final = 0
 _TEXT: Final = 1
@@ -182,7 +185,7 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: int | Non
     key_id = filters.key(field)
     if key_id is None or field.kind == "tag" or field.part != "last":
         return []
-    table: Any = metadata.tables["series" if field.kind == "metric" else "param"].alias()
+    table = _alias(_TABLES[field.kind], 0)
     having = [table.c.key_id == key_id]
     if field.kind == "metric":
         having.append(shown(table))
@@ -213,6 +216,12 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: int | Non
     ]
 
 
+@functools.cache
+def _alias(name: str, at: int) -> Any:
+    """Return an alias for the key at this place of an order: the same one for every search."""
+    return metadata.tables[name].alias(f"{name}_{at}")
+
+
 def _newest() -> tuple[Term, Term]:
     big = BigInteger()
     return Term(_run.c.start_us, big, descending=True), Term(_run.c.uid, Word(), descending=True)
@@ -228,15 +237,14 @@ def _with_keys(
 ) -> tuple[Any, tuple[Term, ...]]:
     """Return a FROM with the fields of an order joined to it, and their terms."""
     terms: list[Term] = []
-    for key in order:
+    for at, key in enumerate(order, 1):
         field, run = key.field, _run
         if field.relation:
-            run = _run.alias()
+            run = _alias("run", at)
             source = source.outerjoin(run, filters.related(field.relation, _run, run))
         table: Any = run
         if field.kind != "attribute":
-            name = {"metric": "series", "param": "param", "tag": "tag"}[field.kind]
-            table = metadata.tables[name].alias()
+            table = _alias(_TABLES[field.kind], at)
             wanted = [table.c.run_id == run.c.id, table.c.key_id == filters.key(field)]
             if field.kind == "metric":
                 wanted.append(shown(table))
