@@ -146,6 +146,7 @@ def parse_order(order: str | Iterable[str] | None) -> tuple[OrderKey, ...]:
     return tuple(keys.values())
 
 
+@functools.lru_cache(maxsize=256)
 def _parsed(given: str, start: str) -> tuple[Any, str]:
     """Return the tree and the text that its places refer to."""
     # What UTF-8 cannot write was recorded in this form as well.
