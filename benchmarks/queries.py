@@ -156,12 +156,14 @@ class Side:
         )
 
     def call(self, expression: str):
+        """Return the seconds an expression took, and its value."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(expression, file=self._process.stdin, flush=True)
         return eval(self._process.stdout.readline())
 
     def close(self) -> None:
+        """Let the process end."""
         self._process.communicate()
 
 

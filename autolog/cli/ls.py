@@ -15,7 +15,7 @@ from autolog.errors import NotFoundError
 if TYPE_CHECKING:
     from autolog.store import Store
 
-__all__ = ["command", "every_run", "show_runs"]
+__all__ = ["command", "every_run", "require_experiment", "show_runs"]
 
 _DEFAULT_LIMIT = 30
 _PAGE = 500
@@ -68,7 +68,7 @@ def command(
     """
     with reading(store) as opened:
         if experiment is not None:
-            _require_experiment(opened, experiment)
+            require_experiment(opened, experiment)
         wanted = limit if limit is not None or as_json else _DEFAULT_LIMIT
         if tree:
             runs, more = _whole_trees(opened, experiment, status, wanted)
@@ -117,7 +117,8 @@ def _nothing(store: Store, filtered: bool) -> str:
     )
 
 
-def _require_experiment(store: Store, name: str) -> None:
+def require_experiment(store: Store, name: str) -> None:
+    """Raise a NotFoundError that lists the nearest ones if the store has no such experiment."""
     names = [experiment.name for experiment in store.experiments()]
     if name in names:
         return

@@ -63,10 +63,12 @@ def command(
 
     --json prints an array of runs, as `autolog ls` does.
     """
-    from autolog.cli.ls import show_runs
+    from autolog.cli.ls import require_experiment, show_runs
     from autolog.cli.output import emit, notify
 
     with reading(store) as opened:
+        for name in experiment:
+            require_experiment(opened, name)
         found = opened.search(
             filter_text,
             order_by=order_by,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Lark, Token, Transformer
+from lark import v_args as _v_args  # type: ignore[reportUnknownVariableType]
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput
 
 from autolog.errors import QueryError, UsageError
 from autolog.query.compare import objection
@@ -76,7 +77,7 @@ REF: /{REFERENCE}/
 _MAX_DEPTH: Final = 50
 _MAX_CLAUSES: Final = 200
 _MAX_VALUES: Final = 10_000
-_MAX_DIGITS: Final = 400
+_MAX_DIGITS: Final = 1000
 """SQLite takes a statement of this size with room to spare; longer numbers are infinite."""
 
 _EXPECTED: Final = {
@@ -152,7 +153,8 @@ def _parsed(given: str, start: str) -> tuple[Any, str]:
     # What UTF-8 cannot write was recorded in this form as well.
     text = given.encode("utf-8", "backslashreplace").decode()
     try:
-        return _parser(start).parse(text), text
+        found: Any = _parser(start).parse(text)  # type: ignore[reportUnknownMemberType]
+        return found, text
     except UnexpectedInput as exc:
         raise _unexpected(text, exc) from None
     except Misread as exc:
@@ -161,7 +163,8 @@ def _parsed(given: str, start: str) -> tuple[Any, str]:
 
 def _unexpected(text: str, exc: Any) -> QueryError:
     at = exc.pos_in_stream
-    if isinstance(exc, UnexpectedToken) and exc.token.type == "$END":
+    token: Any = getattr(exc, "token", None)
+    if token is not None and token.type == "$END":
         at, found = len(text.rstrip()), "the text ends too early"
     elif text[at] == ".":
         return error_at(text, at, "this dot has no key behind it, or its quote is never closed")
@@ -169,7 +172,8 @@ def _unexpected(text: str, exc: Any) -> QueryError:
         return error_at(text, at, f"the quote {text[at]} that opens here is never closed")
     else:
         found = f"unexpected {_LUMP.match(text, at)[0]!r}"  # type: ignore[index]
-    allowed = {_GROUPS.get(name, name) for name in exc.interactive_parser.accepts()}
+    accepted: set[str] = exc.interactive_parser.accepts()
+    allowed = {_GROUPS.get(name, name) for name in accepted}
     if "OPERATOR" in allowed:
         allowed -= {"LPAR", "_NOT"}  # min(...) and NOT IN: rarely what is missing
     names = [label for name, label in _EXPECTED.items() if name in allowed]
@@ -205,7 +209,7 @@ def _range(field: _At, low: _At, high: _At, *, negated: bool) -> _Tree:
     ends = [_value(field, "between", end) for end in (low, high)]
     if isinstance(ends[0], str) != isinstance(ends[1], str) and type_of(field.value) != "time":
         raise Misread("BETWEEN takes two numbers or two texts", high.at)
-    return _Tree(Between(field.value, *ends, negated), values=2)
+    return _Tree(Between(field.value, ends[0], ends[1], negated), values=2)
 
 
 def _member(field: _At, values: tuple[_At, ...], *, negated: bool) -> _Tree:
@@ -213,7 +217,10 @@ def _member(field: _At, values: tuple[_At, ...], *, negated: bool) -> _Tree:
     return _within(_Tree(In(field.value, allowed, negated), values=len(allowed)))
 
 
-@v_args(inline=True)
+_inline: Any = cast("Any", _v_args(inline=True))
+
+
+@_inline
 class _Builder(Transformer[Token, Any]):
     """Makes the tree while the parser reads; a method has the name of its rule."""
 

@@ -95,7 +95,8 @@ def _columns(runs: Sequence[Run]) -> Iterator[tuple[str, str, list[Any]]]:
         yield name, kind, [getattr(run, name) for run in runs]
     for group in _GROUPS:
         of_runs: list[dict[str, Any]] = [getattr(run, group) for run in runs]
-        for key in sorted(set().union(*of_runs)):
+        keys: set[str] = set()
+        for key in sorted(keys.union(*of_runs)):
             values = [given.get(key) for given in of_runs]
             yield f"{group}.{key}", _kind(values), values
 

@@ -11,7 +11,7 @@ from tests.store.training import Trainer
 KEYS = ["a", "b", "val/loss", "q'uo`te\" \\", "größe; --"]
 TEXTS = [
     "adam", "Adam", "ADAM", "ada%", "a_am", "it's", 'say "hi"', "back\\slash", "", " ", "0.5", "1",
-    "True", "None", "nul\0byte", "nul", "größe", "GRÖSSE", "İstanbul", "ΣΑΣ", "日本", "\U0001f680",
+    "True", "None", "größe", "GRÖSSE", "İstanbul", "ΣΑΣ", "日本", "\U0001f680",
     "%", "_", "' OR 1=1 --", "'); DROP TABLE run; --", "a\nb", "x" * 200, "x" * 200 + "y",
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 0.5, -0.0, 1e-300, 1e308, math.inf, -math.inf, 3, 2**53, 2**64 - 1]

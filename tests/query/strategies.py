@@ -11,12 +11,16 @@ RELATIONS = st.sampled_from(["", "", "", "", "parent", "root", "children"])
 SYMBOLS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
 LIKES = st.sampled_from(["like", "not like", "ilike", "not ilike"])
 
+# NUL has tests of its own: Postgres stores it as two characters, which order and `_` see.
+_characters = st.characters(codec="utf-8", exclude_characters="\0\uf8e0")
+
 numbers = (
     st.sampled_from([*population.NUMBERS, 10**400]) | st.floats(allow_nan=False) | st.integers()
 )
-texts = st.sampled_from(population.TEXTS) | st.text(max_size=5)
+texts = st.sampled_from(population.TEXTS) | st.text(_characters, max_size=5)
 patterns = st.builds(
-    "".join, st.lists(st.sampled_from(["%", "_", *population.TEXTS]) | st.text(max_size=2))
+    "".join,
+    st.lists(st.sampled_from(["%", "_", *population.TEXTS]) | st.text(_characters, max_size=2)),
 )
 times = st.sampled_from(population.TIMES) | st.integers(-(10**20), 10**20) | st.floats(0, 1e13)
 

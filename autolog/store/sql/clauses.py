@@ -1,21 +1,18 @@
-"""Filters as SQL: every clause asks whether a row exists, so that no join multiplies runs.
-
-`Filters.condition` is a filter as a condition on runs. `Filters.driver` is a query of the runs that
-can pass it at all, read from an index: the start of a search that begins with the filter.
-"""
+"""Filters as conditions in SQL: a clause asks whether a row exists, so no join multiplies runs."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ColumnElement,
     Dialect,
     Double,
     and_,
+    bindparam,
     case,
     exists,
     false,
@@ -24,9 +21,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     true,
-    union,
 )
 from sqlalchemy.sql.elements import Grouping
 
@@ -50,7 +45,7 @@ from autolog.store.sql.documents import NO_EXPERIMENT
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.words import Word
 
-__all__ = ["Filters", "attribute", "number", "part_column", "shown", "tested", "word"]
+__all__ = ["VALUES", "Filters", "attribute", "number", "part_column", "shown", "tested", "word"]
 
 _run = metadata.tables["run"]
 _experiment = metadata.tables["experiment"]
@@ -59,7 +54,7 @@ _param = metadata.tables["param"]
 _tag = metadata.tables["tag"]
 
 # Made once: an alias costs SQLAlchemy as much as a clause. Each is the only one of its SELECT.
-_VALUES: Final[dict[str, Any]] = {
+VALUES: Final[dict[str, Any]] = {
     "metric": _series.alias("metric_value"),
     "param": _param.alias("param_value"),
     "tag": _tag.alias("tag_value"),
@@ -67,6 +62,7 @@ _VALUES: Final[dict[str, Any]] = {
 _other: Any = _run.alias("other_run")
 
 _Condition = ColumnElement[bool]
+_DOUBLE: Final = cast("Any", Double())
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
@@ -86,8 +82,6 @@ _COLUMNS: Final = {
     "end_time": "end_us",
 }
 
-_INDEXED: Final = {"run_id", "name", "parent_id", "root_id"}
-_HEAD: Final = (text("1"), text("128"))  # as the index has it
 _FARTHEST_MS: Final = 1 << 52
 
 
@@ -98,7 +92,7 @@ def word(value: str) -> ColumnElement[str]:
 
 def number(value: float) -> ColumnElement[float]:
     """Return a number as a bound value."""
-    return literal(real(value), Double())
+    return literal(real(value), _DOUBLE)
 
 
 def shown(series: Any) -> ColumnElement[Any]:
@@ -128,7 +122,7 @@ def attribute(run: Any, name: str) -> ColumnElement[Any]:
         query = select(_experiment.c.name).where(_experiment.c.id == run.c.experiment_id)
         return func.coalesce(query.correlate(run).scalar_subquery(), word(NO_EXPERIMENT))
     if name == "duration":
-        return (run.c.end_us // 1000 - run.c.start_us // 1000) / literal(1000.0, Double())
+        return (run.c.end_us // 1000 - run.c.start_us // 1000) / number(1000)
     return run.c[_COLUMNS.get(name, name)]
 
 
@@ -189,19 +183,19 @@ class Filters:
             column = attribute(run, field.name)
             if isinstance(clause, IsNull):
                 return column.is_not(None) if clause.negated else column.is_(None)
-            return and_(column.is_not(None), self._holds(clause, column, None))
+            return and_(column.is_not(None), self.holds(clause, column, None))
         table, rows = self._rows(field, run)
         if rows is None:
             return true() if isinstance(clause, IsNull) and not clause.negated else false()
         if isinstance(clause, IsNull):
             found = exists(rows.correlate(run))
             return found if clause.negated else not_(found)
-        return exists(rows.where(self._holds_of_row(clause, table)).correlate(run))
+        return exists(rows.where(self.holds_of_row(clause, table)).correlate(run))
 
     def _rows(self, field: Field, run: Any) -> tuple[Any, Any]:
         """Return a table and the query of the row in it that is the field's value."""
         key_id = self.key(field)
-        table = _VALUES[field.kind]
+        table = VALUES[field.kind]
         if key_id is None:
             return table, None
         query = select(1).where(table.c.run_id == run.c.id, table.c.key_id == key_id)
@@ -212,14 +206,15 @@ class Filters:
             query = query.where(table.c.type != "null")
         return table, query
 
-    def _holds_of_row(self, clause: Clause, table: Any) -> _Condition:
+    def holds_of_row(self, clause: Clause, table: Any) -> _Condition:
+        """Return whether the row of a metric, a parameter or a tag passes a clause."""
         if clause.field.kind == "metric":
-            return self._holds(clause, None, part_column(table, clause.field))
+            return self.holds(clause, None, part_column(table, clause.field))
         numbers = table.c.num if clause.field.kind == "param" else None
         truth = table.c.json if clause.field.kind == "param" else None
-        return self._holds(clause, table.c.text, numbers, truth)
+        return self.holds(clause, table.c.text, numbers, truth)
 
-    def _holds(
+    def holds(
         self,
         clause: Clause,
         column: ColumnElement[Any] | None,
@@ -248,7 +243,7 @@ class Filters:
 
         negated = not isinstance(clause, (Comparison, IsNull)) and clause.negated
         if isinstance(clause, In):
-            found = or_(*self._members(clause, one, column))
+            found = or_(*self._members(clause, one, column, numbers))
         elif isinstance(clause, Between):
             found = and_(one(">=", clause.low), one("<=", clause.high))
         else:
@@ -266,13 +261,22 @@ class Filters:
 
     @staticmethod
     def _members(
-        clause: In, one: Callable[[str, Value], _Condition], column: Any
+        clause: In, one: Callable[[str, Value], _Condition], column: Any, numbers: Any
     ) -> Sequence[_Condition]:
-        texts = [value for value in clause.values if isinstance(value, str)]
-        if type_of(clause.field) == "time" or len(texts) < 2:
-            return [one("=", value) for value in clause.values]
-        others = [one("=", value) for value in clause.values if not isinstance(value, str)]
-        return [column.in_(texts), *others]
+        """Return conditions of which one holds. There are few of them: SQLite's OR is not deep."""
+        values = clause.values
+        if type_of(clause.field) == "time":
+            times = [ms for ms in map(milliseconds, values) if ms % 1 == 0]
+            return [_among(column // 1000, times)]
+        texts = [value for value in values if isinstance(value, str)]
+        truths = {value for value in values if isinstance(value, bool)}
+        found = [one("=", value) for value in truths]
+        if texts:
+            found.append(column.in_(texts))
+        if len(texts) + len(truths) < len(values):
+            reals = [real(v) for v in values if not isinstance(v, (bool, str))]
+            found.append(_among(column if numbers is None else numbers, reals))
+        return found
 
     def _text(self, column: Any, symbol: str, value: str) -> _Condition:
         if symbol == "=":
@@ -286,76 +290,9 @@ class Filters:
             return column.like(word(pattern), escape="")
         return _lowered(column).like(word(lowered(pattern)), escape="")
 
-    def driver(self, node: Node) -> Any:
-        """Return a query of the ids of the runs that can pass a filter; None if no index helps."""
-        if isinstance(node, Or):
-            parts = [self.driver(part) for part in node.parts]
-            if any(part is None for part in parts):
-                return None
-            return select(union(*(select(part.subquery()) for part in parts)).subquery())
-        if isinstance(node, (And, Not)):
-            return None  # of an And each part is asked
-        found = self._driver(node)
-        relation = node.field.relation
-        if found is None or not relation:
-            return found
-        if relation == "children":
-            uids = select(_run.c.parent_uid).where(_run.c.id.in_(found))
-            return select(_run.c.id).where(_run.c.uid.in_(uids))
-        uids = select(_run.c.uid).where(_run.c.id.in_(found))
-        return select(_run.c.id).where(_run.c[f"{relation}_uid"].in_(uids))
 
-    def _driver(self, clause: Clause) -> Any:
-        """Return the runs whose own value passes a clause, or a few more."""
-        field = clause.field
-        if isinstance(clause, IsNull) and not clause.negated:
-            return None
-        if field.kind == "attribute":
-            equal = isinstance(clause, Comparison) and clause.operator == "="
-            listed = isinstance(clause, In) and not clause.negated
-            if field.name == "experiment" and equal and clause.value != NO_EXPERIMENT:
-                number_of = select(_experiment.c.id).where(_experiment.c.name == clause.value)
-                return select(_other.c.id).where(
-                    _other.c.experiment_id == number_of.scalar_subquery()
-                )
-            if field.name not in _INDEXED or not (equal or listed):
-                return None
-            return select(_other.c.id).where(
-                self._holds(clause, attribute(_other, field.name), None)
-            )
-        table = _VALUES[field.kind]
-        query = select(table.c.run_id).where(table.c.key_id == self.key(field))
-        if field.kind == "metric":
-            query = query.where(shown(table))
-            if field.part != "last" or isinstance(clause, IsNull):
-                return query
-            return query.where(self._holds_of_row(clause, table))
-        if isinstance(clause, IsNull):
-            return query
-        if isinstance(clause, Comparison) and _is_text(clause):
-            head = func.substr(word(str(clause.value)), *_HEAD)
-            query = query.where(func.substr(table.c.text, *_HEAD) == head)
-        elif field.kind == "param" and _is_numeric(clause):
-            query = query.where(table.c.num.is_not(None))
-        return query.where(self._holds_of_row(clause, table))
-
-
-def _is_number(value: Value) -> bool:
-    return not isinstance(value, (bool, str))
-
-
-def _is_numeric(clause: Clause) -> bool:
-    """Whether a parameter must be a number to pass."""
-    if isinstance(clause, Comparison):
-        return clause.operator != "!=" and _is_number(clause.value)
-    return isinstance(clause, Between) and not clause.negated and _is_number(clause.low)
-
-
-def _is_text(clause: Clause) -> bool:
-    """Whether a value must be one text to pass."""
-    return (
-        isinstance(clause, Comparison) and clause.operator == "=" and isinstance(clause.value, str)
-    )
+def _among(column: Any, numbers: Sequence[float]) -> _Condition:
+    return column.in_(bindparam(None, numbers, _DOUBLE, expanding=True))
 
 
 def _time(column: Any, symbol: str, ms: float) -> _Condition:

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -153,7 +153,7 @@ def open_file(path: Path) -> Database:
         )
         lock = FileLock(path.with_name(f"{path.name}.write-lock"), timeout=2 * _BUSY_SECONDS)
 
-    def connect() -> sqlite3.Connection:
+    def connect() -> Any:
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode=rw",
             uri=True,
@@ -174,7 +174,7 @@ def open_memory(connection: sqlite3.Connection) -> Database:
     """Use a database in memory that `connection` (isolation level None) holds."""
     connection.execute("PRAGMA foreign_keys = ON")
     _with_functions(connection)
-    engine = _engine(StaticPool(lambda: connection, dialect=_dialect()))
+    engine = _engine(StaticPool(lambda: cast("Any", connection), dialect=_dialect()))
     return Database(_with_transactions(engine), "the store")
 
 

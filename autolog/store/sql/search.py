@@ -24,6 +24,7 @@ from autolog.query.printer import print_filter, print_order
 from autolog.store.sql.clauses import Filters, tested
 from autolog.store.sql.connect import Database
 from autolog.store.sql.documents import NO_EXPERIMENT, document_columns, finished
+from autolog.store.sql.drivers import driver
 from autolog.store.sql.ordering import Position, Stretch, stretches, whole
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
@@ -111,8 +112,8 @@ class _Names:
             queries.append(query.where(_experiment.c.name.in_(experiments)))
         self.keys: dict[tuple[str, str], int] = {}
         if queries:
-            for kind, name, number in connection.execute(queries[0].union_all(*queries[1:])):
-                self.keys[kind, name] = number
+            found: Any = connection.execute(queries[0].union_all(*queries[1:]))
+            self.keys.update(((kind, name), number) for kind, name, number in found)
         self.experiments: list[int] | None = None
         self.scope: ColumnElement[bool] | None = None
         self.single: int | None = None
@@ -208,14 +209,14 @@ class _Plan:
             return self._read(self._whole, None)
         if self._wanted.filter is None and self._scope is None:
             return self._walked(self._limit) if self._walk else self._read(self._whole, self._limit)
-        passing, driver, border = self._probed()
+        passing, start, border = self._probed()
         if passing < self._fair or not self._walk:
-            return self._read(self._whole, self._limit, driver)
+            return self._read(self._whole, self._limit, start)
         found = self._read(self._walk[0], self._limit, border=border)
         if len(found) == self._limit:
             return found
         if border is not None:
-            return self._read(self._whole, self._limit, driver)
+            return self._read(self._whole, self._limit, start)
         return found + self._walked(self._limit - len(found), start=1)
 
     def _walked(self, limit: int, start: int = 0) -> list[_Found]:
@@ -232,27 +233,27 @@ class _Plan:
             The least count, its query of run ids, and the value of the leading term.
         """
         far = _PATIENCE * self._fair
-        drivers = [self._filters.driver(part) for part in _parts(self._wanted.filter)]
+        drivers = [driver(self._filters, part) for part in _parts(self._wanted.filter)]
         if self._scope is not None:
             drivers.append(select(_run.c.id).where(self._scope))
-        drivers = [driver for driver in drivers if driver is not None]
-        asked = [
-            select(func.count()).select_from(driver.limit(far).subquery()).scalar_subquery()
-            for driver in drivers
+        drivers = [one for one in drivers if one is not None]
+        asked: list[Any] = [
+            select(func.count()).select_from(one.limit(far).subquery()).scalar_subquery()
+            for one in drivers
         ]
         border = self._walk[0].border(self._position, far) if self._walk else None
         asked.append(literal(None) if border is None else border.scalar_subquery())
         *counts, value = self._connection.execute(select(*asked)).one()
-        passing, driver = min(zip(counts, drivers, strict=True), key=_first, default=(far, None))
-        return passing, driver if passing < far else None, value
+        passing, least = min(zip(counts, drivers, strict=True), key=_first, default=(far, None))
+        return passing, least if passing < far else None, value
 
     def _read(
-        self, stretch: Stretch, limit: int | None, driver: Any = None, border: Any = None
+        self, stretch: Stretch, limit: int | None, start: Any = None, border: Any = None
     ) -> list[_Found]:
         conditions = [*self._conditions, *stretch.where]
-        if driver is not None:
-            conditions.append(_run.c.id.in_(driver))
-        listed = stretch.listed and driver is None
+        if start is not None:
+            conditions.append(_run.c.id.in_(start))
+        listed = stretch.listed and start is None
         conditions += self._searched if listed else [tested(*self._searched)]
         if border is not None:
             conditions.append(stretch.until(border))

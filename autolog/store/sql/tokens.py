@@ -37,7 +37,8 @@ def read_token(token: str, query: Any, types: Sequence[Any]) -> list[Any]:
     """
     try:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-        form, digest, position = from_json(base64.urlsafe_b64decode(padded).decode())
+        found: Any = from_json(base64.urlsafe_b64decode(padded).decode())
+        form, digest, position = found
     except (ValueError, TypeError, AttributeError, binascii.Error) as exc:
         raise UsageError(f"{token!r} {_REFUSED}") from exc
     if form != _FORM or not isinstance(digest, str) or not isinstance(position, list):
@@ -47,7 +48,7 @@ def read_token(token: str, query: Any, types: Sequence[Any]) -> list[Any]:
             "this page token belongs to another search: filter, order_by and experiment must be"
             " the same for every page"
         )
-    values: list[Any] = position
+    values: list[Any] = list(position)  # type: ignore[reportUnknownArgumentType]
     if len(values) != len(types) or not all(map(_fits, values, types)):
         raise UsageError(f"{token!r} {_REFUSED}")
     return values
