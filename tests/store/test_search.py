@@ -145,8 +145,8 @@ def test_points_logged_after_a_search_are_found_by_the_next(trainer, folded):
     child = trainer.open("child", parent=uid, experiment="other")
     trainer.metrics(child, {"score": 0.5})
     store = folded()
-    assert ids(store, "metrics.m = 1") == []
     assert ids(store, "children.metrics.score > 0.1", experiment="exp") == [uid]
+    assert ids(store, "metrics.m = 1") == []
 
 
 def test_a_deleted_run_is_left_out_unless_asked_for(trainer, folded):

@@ -163,13 +163,13 @@ def whole(filters: Filters, order: Sequence[OrderKey]) -> Stretch:
     return Stretch(source, (), (*terms, *_newest()))
 
 
-def stretches(filters: Filters, order: Sequence[OrderKey], experiment: int | None) -> list[Stretch]:
+def stretches(filters: Filters, order: Sequence[OrderKey], experiment: Any) -> list[Stretch]:
     """Return the list in stretches, the first of which an index gives; [] if none does.
 
     Args:
         filters: of the search.
         order: its keys.
-        experiment: the only one that is searched, if it is one.
+        experiment: the id of the only one that is searched, if it is one.
     """
     if not order:
         return [Stretch(_run, (), _newest(), _started(filters, experiment))]
@@ -227,7 +227,7 @@ def _newest() -> tuple[Term, Term]:
     return Term(_run.c.start_us, big, descending=True), Term(_run.c.uid, Word(), descending=True)
 
 
-def _started(filters: Filters, experiment: int | None) -> Any:
+def _started(filters: Filters, experiment: Any) -> Any:
     query = select(_run.c.start_us).where(filters.alive(_run))
     return query if experiment is None else query.where(_run.c.experiment_id == experiment)
 

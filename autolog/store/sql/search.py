@@ -80,79 +80,93 @@ def search(database: Database, wanted: Search) -> tuple[list[Run], str | None, i
     """
     if wanted.limit is not None and wanted.limit < 1:
         raise UsageError(f"limit is {wanted.limit}; a page has at least one run")
+    scope = _Scope(wanted)
     with database.read() as connection:
-        names = _Names(connection, wanted)
-        size, dirty = _state(connection, wanted, names)
-    if dirty:
-        _materialise_all(database, names.scope)
-    with database.read() as connection:
-        planned = _Plan(connection, wanted, names, size)
-        rows = planned.rows()
-        total = planned.count() if wanted.total else None
+        known = _Known(connection, wanted, scope)
+        answer = None if known.dirty else _answer(connection, wanted, scope, known)
+    if answer is None:
+        _materialise_all(database, known.unread)
+        with database.read() as connection:
+            answer = _answer(connection, wanted, scope, known)
+    rows, total = answer
     more = wanted.limit is not None and len(rows) > wanted.limit
     rows = rows[: wanted.limit]
     token = write_token(wanted.identity, rows[-1].position()) if more else None
     return finished(database, [found.row for found in rows]), token, total
 
 
-class _Names:
-    """The ids of what a search names."""
+def _answer(
+    connection: Connection, wanted: Search, scope: _Scope, known: _Known
+) -> tuple[list[_Found], int | None]:
+    plan = _Plan(connection, wanted, scope, known)
+    return plan.rows(), plan.count() if wanted.total else None
 
-    def __init__(self, connection: Connection, wanted: Search) -> None:
-        self.fields = [*fields(wanted.filter), *(key.field for key in wanted.order)]
-        pairs = {(f.kind, f.name) for f in self.fields if f.kind != "attribute"}
-        experiments = wanted.experiments
+
+class _Scope:
+    """The experiments that are searched.
+
+    Attributes:
+        condition: that a run is in one of them; None is the whole store.
+        single: the id of the only one, as a subquery.
+    """
+
+    def __init__(self, wanted: Search) -> None:
+        self.condition: ColumnElement[bool] | None = None
+        self.single: Any = None
+        if wanted.experiments is None:
+            return
+        numbers = select(_experiment.c.id).where(_experiment.c.name.in_(wanted.experiments))
+        if NO_EXPERIMENT in wanted.experiments:
+            missing = _run.c.experiment_id.is_(None)
+            self.condition = or_(_run.c.experiment_id.in_(numbers), missing)
+        elif len(wanted.experiments) == 1:
+            self.single = numbers.scalar_subquery()
+            self.condition = _run.c.experiment_id == self.single
+        else:
+            self.condition = _run.c.experiment_id.in_(numbers)
+
+
+class _Known:
+    """What a search has to know before it plans; asked in one statement, or none.
+
+    Attributes:
+        keys: the ids of the names in it.
+        size: about how many runs there are.
+        unread: what makes a run one whose metrics are summarised first.
+        dirty: whether there is such a run.
+    """
+
+    def __init__(self, connection: Connection, wanted: Search, scope: _Scope) -> None:
+        named = [*fields(wanted.filter), *(key.field for key in wanted.order)]
+        metrics = [field for field in named if field.kind == "metric"]
+        self.unread = [_run.c.tail_no > _run.c.clean_no]
+        if scope.condition is not None and not any(field.relation for field in metrics):
+            self.unread.append(scope.condition)
         queries: list[Any] = []
-        for kind in sorted({kind for kind, _ in pairs}):
-            mine = [name for of, name in pairs if of == kind]
-            query = select(_key.c.kind, _key.c.name, _key.c.id)
-            queries.append(query.where(_key.c.kind == kind, _key.c.name.in_(mine)))
-        if experiments:
-            query = select(literal("experiment"), _experiment.c.name, _experiment.c.id)
-            queries.append(query.where(_experiment.c.name.in_(experiments)))
+        for kind in ("metric", "param", "tag"):
+            names = {field.name for field in named if field.kind == kind}
+            if names:
+                query = select(_key.c.kind, _key.c.name, _key.c.id)
+                queries.append(query.where(_key.c.kind == kind, _key.c.name.in_(names)))
+        if metrics:
+            dirty = select(_run.c.id).where(*self.unread).limit(1).scalar_subquery()
+            queries.append(select(literal("run"), literal("dirty"), dirty))
+        if wanted.filter is not None or scope.condition is not None:
+            size = select(func.max(_run.c.id)).scalar_subquery()
+            queries.append(select(literal("run"), literal("size"), size))
         self.keys: dict[tuple[str, str], int] = {}
         if queries:
             found: Any = connection.execute(queries[0].union_all(*queries[1:]))
             self.keys.update(((kind, name), number) for kind, name, number in found)
-        self.experiments: list[int] | None = None
-        self.scope: ColumnElement[bool] | None = None
-        self.single: int | None = None
-        if experiments is not None:
-            known = [self.keys.get(("experiment", name)) for name in experiments]
-            self.experiments = [number for number in known if number is not None]
-            self.scope = _run.c.experiment_id.in_(self.experiments)
-            if NO_EXPERIMENT in experiments:
-                self.scope = or_(self.scope, _run.c.experiment_id.is_(None))
-            elif len(self.experiments) == 1:
-                self.single = self.experiments[0]
-                self.scope = _run.c.experiment_id == self.single
+        self.dirty = self.keys.get(("run", "dirty")) is not None
+        self.size = self.keys.get(("run", "size")) or 0
 
 
-def _state(connection: Connection, wanted: Search, names: _Names) -> tuple[int, bool]:
-    """Return about how many runs the store has, and whether metrics are to be summarised first.
-
-    Only what the search needs is asked for.
-    """
-    metrics = [field for field in names.fields if field.kind == "metric"]
-    if not metrics and wanted.filter is None and names.scope is None:
-        return 0, False
-    related = any(field.relation for field in metrics)
-    dirty = _dirty(None if related else names.scope)
-    size = select(func.max(_run.c.id)).scalar_subquery()
-    unread = select(_run.c.id).where(*dirty).limit(1).scalar_subquery()
-    row = connection.execute(select(size, unread if metrics else literal(None))).one()
-    return row[0] or 0, row[1] is not None
-
-
-def _dirty(scope: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
-    return [_run.c.tail_no > _run.c.clean_no, *([] if scope is None else [scope])]
-
-
-def _materialise_all(database: Database, scope: ColumnElement[bool] | None) -> None:
-    """Bring the metrics of the runs in scope up to date, some runs in each transaction."""
+def _materialise_all(database: Database, unread: Sequence[ColumnElement[bool]]) -> None:
+    """Bring the metrics of all these runs up to date, some of them in each transaction."""
 
     def some(connection: Connection) -> int | None:
-        query = select(_run.c.id).where(*_dirty(scope), _run.c.id > at).order_by(_run.c.id)
+        query = select(_run.c.id).where(*unread, _run.c.id > at).order_by(_run.c.id)
         ids = list(connection.execute(query.limit(_MATERIALISED_AT_ONCE)).scalars())
         materialise(connection, ids)
         return ids[-1] if ids else None
@@ -177,25 +191,26 @@ class _Found(NamedTuple):
 class _Plan:
     """How one search is answered; see the module."""
 
-    def __init__(self, connection: Connection, wanted: Search, names: _Names, size: int) -> None:
+    def __init__(
+        self, connection: Connection, wanted: Search, scope: _Scope, known: _Known
+    ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._limit = None if wanted.limit is None else wanted.limit + 1
-        self._filters = Filters(names.keys, connection.dialect, deleted=wanted.deleted)
-        self._scope = names.scope
+        self._filters = Filters(known.keys, connection.dialect, deleted=wanted.deleted)
+        self._scope = scope
         self._searched = [self._filters.alive(_run)]
-        if names.scope is not None:
-            self._searched.append(names.scope)
+        if scope.condition is not None:
+            self._searched.append(scope.condition)
         self._conditions: list[ColumnElement[bool]] = []
         if wanted.filter is not None:
             self._conditions.append(self._filters.condition(wanted.filter))
         self._whole = whole(self._filters, wanted.order)
-        self._walk = stretches(self._filters, wanted.order, names.single)
         self._position: Position | None = None
         if wanted.token is not None:
             types = [term.type for term in self._whole.terms]
             self._position = read_token(wanted.token, wanted.identity, types)
-        self._fair = math.isqrt((self._limit or 0) * size) + 1
+        self._fair = math.isqrt((self._limit or 0) * known.size) + 1
 
     def count(self) -> int:
         """Return how many runs pass."""
@@ -204,48 +219,62 @@ class _Plan:
         ).scalar_one()
 
     def rows(self) -> list[_Found]:
-        """Return the rows of the page and one more, if there is one, with their positions."""
+        """Return the rows of the page and one more, if there is one."""
         if self._limit is None:
             return self._read(self._whole, None)
-        if self._wanted.filter is None and self._scope is None:
-            return self._walked(self._limit) if self._walk else self._read(self._whole, self._limit)
-        passing, start, border = self._probed()
-        if passing < self._fair or not self._walk:
+        if self._wanted.filter is None and self._scope.condition is None:
+            return self._walked() or self._read(self._whole, self._limit)
+        far = _PATIENCE * self._fair
+        passing, start = self._fewest(far)
+        walk = self._stretches() if passing >= self._fair else []
+        if not walk:
             return self._read(self._whole, self._limit, start)
-        found = self._read(self._walk[0], self._limit, border=border)
+        border = self._border(walk[0], far)
+        found = self._read(walk[0], self._limit, border=border)
         if len(found) == self._limit:
             return found
         if border is not None:
             return self._read(self._whole, self._limit, start)
-        return found + self._walked(self._limit - len(found), start=1)
+        return self._walked(walk[1:], found)
 
-    def _walked(self, limit: int, start: int = 0) -> list[_Found]:
-        found: list[_Found] = []
-        for stretch in self._walk[start:]:
-            if len(found) < limit:
-                found += self._read(stretch, limit - len(found))
+    def _stretches(self) -> list[Stretch]:
+        return stretches(self._filters, self._wanted.order, self._scope.single)
+
+    def _walked(
+        self, walk: Sequence[Stretch] | None = None, before: Sequence[_Found] = ()
+    ) -> list[_Found]:
+        found = list(before)
+        for stretch in self._stretches() if walk is None else walk:
+            if len(found) < (self._limit or 0):
+                found += self._read(stretch, (self._limit or 0) - len(found))
         return found
 
-    def _probed(self) -> tuple[int, Any, Any]:
-        """Count what the filter's indexes give, and look where a walk is to be given up.
+    def _fewest(self, far: int) -> tuple[int, Any]:
+        """Return the least that an index of the filter gives, and its query of run ids.
 
-        Returns:
-            The least count, its query of run ids, and the value of the leading term.
+        From `far` on nothing is counted.
         """
-        far = _PATIENCE * self._fair
         drivers = [driver(self._filters, part) for part in _parts(self._wanted.filter)]
-        if self._scope is not None:
-            drivers.append(select(_run.c.id).where(self._scope))
+        if self._scope.condition is not None:
+            drivers.append(select(_run.c.id).where(self._scope.condition))
         drivers = [one for one in drivers if one is not None]
-        asked: list[Any] = [
-            select(func.count()).select_from(one.limit(far).subquery()).scalar_subquery()
-            for one in drivers
-        ]
-        border = self._walk[0].border(self._position, far) if self._walk else None
-        asked.append(literal(None) if border is None else border.scalar_subquery())
-        *counts, value = self._connection.execute(select(*asked)).one()
-        passing, least = min(zip(counts, drivers, strict=True), key=_first, default=(far, None))
-        return passing, least if passing < far else None, value
+        if not drivers:
+            return far, None
+        counts = self._connection.execute(
+            select(
+                *(
+                    select(func.count()).select_from(one.limit(far).subquery()).scalar_subquery()
+                    for one in drivers
+                )
+            )
+        ).one()
+        passing, least = min(zip(counts, drivers, strict=True), key=_first)
+        return passing, least if passing < far else None
+
+    def _border(self, stretch: Stretch, distance: int) -> Any:
+        """Return the value at which a walk is given up; None if the stretch ends before."""
+        query = stretch.border(self._position, distance)
+        return None if query is None else self._connection.execute(query).scalar()
 
     def _read(
         self, stretch: Stretch, limit: int | None, start: Any = None, border: Any = None
