@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ModelError,
         NewerStoreError,
         NotFoundError,
+        QueryError,
         SettingsError,
         StoreError,
         UsageError,
@@ -77,6 +78,7 @@ __all__ = [
     "ModelError",
     "NewerStoreError",
     "NotFoundError",
+    "QueryError",
     "SettingsError",
     "StoreError",
     "UsageError",
@@ -116,7 +118,7 @@ __all__ = [
 
 _ERRORS = (
     "AutologError CompatError IntegrationError JournalError ModelError NewerStoreError"
-    " NotFoundError SettingsError StoreError UsageError"
+    " NotFoundError QueryError SettingsError StoreError UsageError"
 )
 _FLUENT = (
     "active_run end_run last_run log log_artifact log_artifacts log_dict log_figure log_input"

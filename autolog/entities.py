@@ -67,7 +67,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     runs: int = 0
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One run as the store knows it.
 
     `metrics` holds the last value of each key; `params` typed values; times are milliseconds

@@ -2,6 +2,7 @@
 
     AutologError
     ├── UsageError            a call with arguments that make no sense; also a ValueError
+    │   └── QueryError        a filter or an order that cannot be read; points at the character
     ├── SettingsError         a setting (argument, environment, file) that cannot be read
     ├── IntegrationError      an integration that is unknown, missing or broken
     │   └── CompatError       a framework version outside the supported range
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "NewerStoreError",
     "NotFoundError",
+    "QueryError",
     "RefusedError",
     "SettingsError",
     "StoreError",
@@ -39,6 +41,10 @@ class AutologError(Exception):
 
 class UsageError(AutologError, ValueError):
     """A call was made with arguments that make no sense together or at all."""
+
+
+class QueryError(UsageError):
+    """A filter or an order cannot be read; the message points at the offending character."""
 
 
 class SettingsError(AutologError):

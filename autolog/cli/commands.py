@@ -35,6 +35,7 @@ _ENTRIES: Final = {
     "run": _Entry("Record", "Run a program with autolog on.", "autolog run train.py"),
     "demo": _Entry("Record", "Record a real training and look at it.", "autolog demo"),
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
+    "query": _Entry("Look", "Find runs by a filter.", "autolog query 'metrics.loss < 1'"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
     "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --watch"),
     "export": _Entry("Keep", "Write runs to a bundle of files.", "autolog export runs.zip"),

@@ -7,16 +7,17 @@ training process never calls on its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from autolog.entities import Event, Experiment, Model, Run, RunDetails
     from autolog.journal.reader import Cursor
-    from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
+    from autolog.store.answers import Rollup, RunList, RunPage, Same
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
+    from autolog.store.points import Downsampled, History
     from autolog.store.portrait import Portrait, Taken
     from autolog.store.removal import Removal
     from autolog.store.usage import Usage
@@ -208,6 +209,34 @@ class Store(Protocol):
 
         Raises:
             UsageError: the parent is the run or below it (the message shows how), or deleted.
+        """
+        ...
+
+    def search(
+        self,
+        filter: str | None = None,  # noqa: A002  the field's standard name
+        *,
+        experiment: str | Sequence[str] | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = 100,
+        page_token: str | None = None,
+        total: bool = False,
+        deleted: bool = False,
+    ) -> RunList:
+        """Search runs; see `autolog.search_runs`.
+
+        Args:
+            filter: what runs have to pass; None is all.
+            experiment: only runs of this experiment, or of these.
+            order_by: keys such as `metrics.acc desc`; then, or without any, newest first.
+            limit: how many runs are returned at most; None returns all.
+            page_token: the `next` of the answer before, to the same search.
+            total: count all runs that pass as well.
+            deleted: search deleted runs as well.
+
+        Raises:
+            QueryError: filter or order cannot be read; the message points at the character.
+            UsageError: the limit or the page token makes no sense.
         """
         ...
 

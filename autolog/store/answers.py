@@ -1,22 +1,16 @@
-"""What a store answers besides the plain entities: pages of runs, points, sums over runs."""
+"""What a store answers besides the plain entities: runs that were found, and sums over runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 import msgspec
 
 from autolog.entities import Run
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-__all__ = ["Downsampled", "History", "Rollup", "RunPage", "Same", "Spread"]
+__all__ = ["Rollup", "RunList", "RunPage", "Same", "Spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,107 +26,86 @@ class RunPage:
         return self.next is None
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """Points of a metric, ordered by step, then time. All arrays have one entry per point.
+class RunList(Sequence[Run]):
+    """Runs that a search found, in its order.
 
     Attributes:
-        step: int64.
-        value: float64; NaN and infinities as they were logged.
-        timestamp: int64, microseconds since the epoch.
-        epoch: float64, NaN where the point has no epoch.
-        attempt: int64, which attempt of the run wrote the point.
-        context_index: int64, which of `contexts` the point has.
-        contexts: dictionaries such as `{"phase": "fit"}`.
+        next: the token of the following page; None on the last.
+        total: how many runs pass in all; None unless it was asked for.
     """
 
-    step: NDArray[np.int64]
-    value: NDArray[np.float64]
-    timestamp: NDArray[np.int64]
-    epoch: NDArray[np.float64]
-    attempt: NDArray[np.int64]
-    context_index: NDArray[np.intp]
-    contexts: tuple[dict[str, Any], ...]
+    __slots__ = ("_runs", "next", "total")
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        next: str | None = None,  # noqa: A002  the name of the attribute
+        total: int | None = None,
+    ) -> None:
+        self._runs = runs
+        self.next = next
+        self.total = total
 
     @property
-    def context(self) -> NDArray[Any]:
-        """The dictionary of each point, as objects; equal ones are shared."""
-        import numpy as np
+    def complete(self) -> bool:
+        """Whether no further page follows."""
+        return self.next is None
 
-        bodies = np.empty(len(self.contexts), object)
-        bodies[:] = self.contexts
-        return bodies[self.context_index]
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row a run.
 
-    def __len__(self) -> int:
-        return len(self.step)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the columns step, value, timestamp (UTC), epoch, attempt, phase.
-
-        More columns follow for what else the contexts say: dataset, model, rank.
+        Its columns are the attributes, then `params.<key>`, `metrics.<key>`, `tags.<key>`. Times
+        are UTC. A column has a type of its own where all values agree, else it holds objects.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        from autolog.store import frames
+        from autolog.store.run_frames import to_pandas
 
-        return frames.to_pandas(self)
+        return to_pandas(self._runs)
 
-    def to_polars(self) -> pl.DataFrame:
-        """Return the same columns as `to_pandas`.
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame; see `to_pandas`. Values that do not agree become text.
 
         Raises:
             UsageError: polars is not installed.
         """
-        from autolog.store import frames
+        from autolog.store.run_frames import to_polars
 
-        return frames.to_polars(self)
+        return to_polars(self._runs)
 
-    def to_arrow(self) -> pa.Table:  # type: ignore[reportUnknownParameterType,reportUnknownMemberType]
-        """Return the same columns as `to_pandas`.
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table; see `to_pandas`. Values that do not agree become text.
 
         Raises:
             UsageError: pyarrow is not installed.
         """
-        from autolog.store import frames
+        from autolog.store.run_frames import to_arrow
 
-        return frames.to_arrow(self)
+        return to_arrow(self._runs)
 
+    @overload
+    def __getitem__(self, at: int) -> Run: ...
 
-@dataclass(frozen=True, slots=True)
-class Downsampled:
-    """A metric in buckets of steps, in order. All arrays have one entry per bucket.
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Run]: ...
 
-    A bucket is `width` steps wide, a power of two, and starts at a multiple of `width`: points
-    that come later never move an older bucket. Where there are no more points than buckets were
-    asked for, `width` is 0 and each point is a bucket of its own. Empty buckets are left out.
-
-    Attributes:
-        width: in steps.
-        start: int64, the first step that the bucket covers.
-        count: int64, how many points it has, those with the value NaN included.
-        nan_count: int64.
-        min: float64, the smallest value that is not NaN; NaN if there is no other.
-        max: float64, likewise.
-        first_step: int64, of the first point.
-        first: float64, its value.
-        last_step: int64, of the last point.
-        last: float64, its value.
-    """
-
-    width: int
-    start: NDArray[np.int64]
-    count: NDArray[np.int64]
-    nan_count: NDArray[np.int64]
-    min: NDArray[np.float64]
-    max: NDArray[np.float64]
-    first_step: NDArray[np.int64]
-    first: NDArray[np.float64]
-    last_step: NDArray[np.int64]
-    last: NDArray[np.float64]
+    def __getitem__(self, at: int | slice) -> Run | Sequence[Run]:
+        return self._runs[at]
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self._runs)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (RunList, list)):
+            return list(self) == list(other)  # type: ignore[reportUnknownArgumentType]
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        more = "" if self.complete else ", more follow"
+        return f"<{len(self)} runs{more}: {', '.join(run.name for run in self._runs[:5])}>"
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

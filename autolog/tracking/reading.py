@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import Artifact, Experiment, Model, Run
-from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
+from autolog.errors import AutologError, NotFoundError, StoreError
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
 if TYPE_CHECKING:
-    from autolog.store import History, Store
+    from autolog.store import Store
+    from autolog.store.answers import RunList
+    from autolog.store.points import History
 
 __all__ = [
     "get_artifact",
@@ -66,22 +68,47 @@ def get_run(run: str | LiveRun) -> Run:
 def search_runs(
     filter: str | None = None,  # noqa: A002  the field's standard name
     *,
-    experiment: str | None = None,
-    limit: int = 100,
-) -> list[Run]:
-    """Return runs, newest first.
+    experiment: str | Sequence[str] | None = None,
+    order_by: str | Sequence[str] | None = None,
+    limit: int | None = 100,
+    page_token: str | None = None,
+    total: bool = False,
+) -> RunList:
+    """Search the runs of the whole store, or of some experiments.
+
+        search_runs("metrics.val_acc > 0.9 and (params.opt = 'adam' or tags.best = '1')",
+                    order_by=["metrics.val_acc desc"])
+
+    The filter is MLflow's with `or`, `not`, parentheses, `in`, `between`, typed params
+    (`params.lr < 0.01`; a value in quotes compares the text), `first() last() min() max()` of a
+    metric, and `parent. root. children.` before a field of a related run.
 
     Args:
-        filter: expressions are read by a later version; None is the only value now.
-        experiment: only runs of this experiment.
-        limit: at most this many.
+        filter: None returns all runs.
+        experiment: only runs of this experiment, or of these.
+        order_by: keys to sort by, each with `desc` or not. Runs without a value come last; equal
+            runs, and all where no key is given, come newest first.
+        limit: at most this many; None returns all.
+        page_token: the `next` of an answer to the same search: the runs that follow it.
+        total: also count how many runs pass in all.
+
+    Returns:
+        A sequence of runs with `.complete`, `.next`, `.total`, `.to_pandas()`, `.to_polars()` and
+        `.to_arrow()`.
+
+    Raises:
+        QueryError: the filter or an order cannot be read; the message points at the character.
+        UsageError: the limit or the page token makes no sense.
     """
-    if filter is not None:
-        raise UsageError(
-            "search_runs(filter=...) is not built yet: filter the returned runs in Python"
-        )
     with _reading() as store:
-        return list(store.runs(experiment=experiment, limit=limit).runs)
+        return store.search(
+            filter,
+            experiment=experiment,
+            order_by=order_by,
+            limit=limit,
+            page_token=page_token,
+            total=total,
+        )
 
 
 def search_experiments() -> list[Experiment]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autolog.store.answers import History
+from autolog.store.points import History
 from autolog.store.sql.find import find_run
 from autolog.store.sql.seal import MAX_VALUES, seal
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autolog.errors import UsageError
-from autolog.store.answers import Downsampled
 from autolog.store.fold import fold
+from autolog.store.points import Downsampled
 from autolog.store.sql import seal as sealing
 from tests.store.sealing import batches, seal_run
 

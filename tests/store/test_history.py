@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autolog.store import frames
+from autolog.store import libraries
 from autolog.store.fold import fold
 from tests.store.sealing import bits, scalar, seal_run
 
@@ -224,8 +224,8 @@ def test_a_history_becomes_an_arrow_table(history):
 
 
 def test_a_missing_table_library_is_named_with_what_to_do(monkeypatch):
-    with pytest.raises(frames.UsageError, match="pip install autolog_no_such"):
-        frames._imported("autolog_no_such")
+    with pytest.raises(libraries.UsageError, match="pip install autolog_no_such"):
+        libraries.library("autolog_no_such")
 
 
 def test_reading_histories_takes_a_constant_number_of_statements(trainer, folded):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from autolog.entities import Run
 from autolog.store.sql.connect import Database
@@ -22,7 +22,7 @@ from autolog.store.sql.series import materialise
 from autolog.store.sql.tree import child_counts
 from autolog.store.sql.values import from_json, param_value, to_json
 
-__all__ = ["load", "select_runs"]
+__all__ = ["NO_EXPERIMENT", "document_columns", "finished", "load"]
 
 _run = metadata.tables["run"]
 _doc = metadata.tables["run_doc"]
@@ -36,42 +36,53 @@ _event = metadata.tables["event"]
 _FORM: Final = 2
 """Changes with what a document holds; older ones are made anew."""
 
-_NO_EXPERIMENT: Final = "Default"
+NO_EXPERIMENT: Final = "Default"
 """What a run is shown under while its RunOpen has not come."""
 
+
+_MADE_AT_ONCE: Final = 1000
+"""Runs whose documents one transaction makes anew."""
 
 _T = TypeVar("_T")
 
 
-class _Document(msgspec.Struct, array_like=True, frozen=True):
+class _Document(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     run: Run
-    params: str
-    """JSON, because msgpack has no integers beyond 64 bits."""
+    params: str | None = None
+    """JSON of params with an integer beyond 64 bits, which msgpack has not."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Document).decode
 
 
-def select_runs() -> Any:
-    """Return the query that `load` takes, to be narrowed and ordered by the caller."""
-    columns = (_run.c.id, _run.c.uid, _run.c.ver, _run.c.start_us, _run.c.tail_no, _run.c.clean_no)
-    document = (_doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+def document_columns() -> tuple[Any, ...]:
+    """Return the columns that `finished` reads: of `run`, and of `run_doc` joined to it."""
+    columns = (_run.c.id, _run.c.ver, _run.c.tail_no, _run.c.clean_no)
+    return (*columns, _doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
+
+
+def load(
+    database: Database, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[Run]:
+    """Return the runs that fulfil conditions on the table `run`, newest first."""
     joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
-    return select(*columns, *document).select_from(joined)
-
-
-def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
-    """Run a `select_runs` query and return each row with its run, in the query's order."""
+    query = select(*document_columns()).select_from(joined).where(*conditions)
+    query = query.order_by(_run.c.start_us.desc(), _run.c.uid.desc()).limit(limit)
     with database.read() as connection:
         rows = connection.execute(query).all()
+    return finished(database, rows)
+
+
+def finished(database: Database, rows: Sequence[Any]) -> list[Run]:
+    """Return the runs of rows with `document_columns`, in their order."""
     stale = [row.id for row in rows if not _is_fresh(row)]
     made: dict[int, bytes] = {}
-    if stale:
-        made = database.transact(lambda connection: _refresh(connection, stale))
+    for piece in batched(stale, _MADE_AT_ONCE):
+        made |= database.transact(lambda connection, ids=piece: _made(connection, ids))
     # A run that was deleted in between has neither.
-    pairs = [(row, made.get(row.id) or row.data) for row in rows]
-    return [(row, _read(data)) for row, data in pairs if data is not None]
+    found = [made.get(row.id) or row.data for row in rows]
+    return [_read(data) for data in found if data is not None]
 
 
 def _is_fresh(row: Any) -> bool:
@@ -80,12 +91,12 @@ def _is_fresh(row: Any) -> bool:
 
 def _read(data: bytes) -> Run:
     document = _decode(data)
-    if document.params == "{}":
+    if document.params is None:
         return document.run
     return msgspec.structs.replace(document.run, params=from_json(document.params))
 
 
-def _refresh(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
+def _made(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
     # A document says which state of the run it shows: nobody may change the run meanwhile.
     for piece in batched(sorted(run_ids)):
         query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
@@ -116,7 +127,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         for row in found:
             run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
             run = msgspec.structs.replace(run, children=children.get(row.id, 0))
-            data = _encode(_Document(run, to_json(_sorted(params[row.id]))))
+            data = _written(run, _sorted(params[row.id]))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
     if rows:
         statement = insert(connection, _doc)
@@ -125,6 +136,13 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
             statement.on_conflict_do_update(index_elements=["run_id"], set_=new), rows
         )
     return {row["run_id"]: row["data"] for row in rows}
+
+
+def _written(run: Run, params: dict[str, Any]) -> bytes:
+    try:
+        return _encode(_Document(msgspec.structs.replace(run, params=params)))
+    except OverflowError:
+        return _encode(_Document(run, to_json(params)))
 
 
 def _sorted(values: dict[str, _T]) -> dict[str, _T]:
@@ -138,7 +156,7 @@ def _entity(row: Any, metrics: dict[str, float], tags: dict[str, str], errors: l
         name=row.name,
         kind=row.kind,
         status=row.status,
-        experiment=row.experiment or _NO_EXPERIMENT,
+        experiment=row.experiment or NO_EXPERIMENT,
         user=row.user_name,
         host=row.host,
         source=row.source,
@@ -160,13 +178,16 @@ def _named(
     connection: Connection, table: Any, run_ids: Sequence[int], *columns: str
 ) -> Iterable[Any]:
     """Yield (run id, name of the key, columns...) of a table that is keyed by run and key."""
+    names: dict[int, str] = {}
     for piece in batched(run_ids):
-        query = (
-            select(table.c.run_id, _key.c.name, *(table.c[name] for name in columns))
-            .join_from(table, _key, _key.c.id == table.c.key_id)
-            .where(table.c.run_id.in_(piece))
-        )
-        yield from connection.execute(query)
+        query = select(table.c.run_id, table.c.key_id, *(table.c[name] for name in columns))
+        rows = connection.execute(query.where(table.c.run_id.in_(piece))).all()
+        unknown = {key_id for _, key_id, *_ in rows} - names.keys()
+        for keys in batched(unknown):
+            named = select(_key.c.id, _key.c.name).where(_key.c.id.in_(keys))
+            names.update((number, name) for number, name in connection.execute(named))
+        for run_id, key_id, *values in rows:
+            yield run_id, names[key_id], *values
 
 
 def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[str]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from autolog.store.answers import Downsampled
+from autolog.store.points import Downsampled
 from autolog.store.sql.history import Attempt, Context, bodies_of, fitting, read_history
 from autolog.store.sql.points import Part, Wanted, chunk_rows, read_values, tail_parts
 from autolog.store.sql.timeline import last_steps, restored_steps

@@ -1,4 +1,4 @@
-"""Finds runs: by what a user calls them, and page by page."""
+"""Finds a run by what a user calls it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import re
 import time
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
-from autolog.errors import NotFoundError, UsageError
-from autolog.store.answers import RunPage
-from autolog.store.sql.connect import Database
-from autolog.store.sql.documents import load, select_runs
+from autolog.errors import NotFoundError
 from autolog.store.sql.schema import metadata
 
-__all__ = ["find_run", "near", "page"]
+__all__ = ["find_run", "near"]
 
 _run = metadata.tables["run"]
-_experiment = metadata.tables["experiment"]
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX: Final = re.compile(r"[0-9a-f]{4,32}")
-_TOKEN: Final = re.compile(r"(-?\d+)\.([0-9a-f]+)")
 _CANDIDATES: Final = 10
 _RECENT: Final = 2000
 
@@ -59,57 +54,10 @@ def find_run(connection: Connection, ref: str) -> Any:
     raise NotFoundError(_ambiguous(text, named or list(rows)))
 
 
-def page(
-    database: Database,
-    *,
-    experiment: str | None,
-    parent: str | None,
-    status: str | None,
-    kind: str | None,
-    roots_only: bool,
-    limit: int,
-    after: str | None,
-) -> RunPage:
-    """Return one page of runs, newest first."""
-    if limit < 1:
-        raise UsageError(f"limit is {limit}; a page has at least one run")
-    wanted: list[ColumnElement[bool]] = [_run.c.lifecycle == "active"]
-    if experiment is not None:
-        number = select(_experiment.c.id).where(_experiment.c.name == experiment)
-        wanted.append(_run.c.experiment_id == number.scalar_subquery())
-    if parent is not None:
-        with database.read() as connection:
-            wanted.append(_run.c.parent_uid == find_run(connection, parent).uid)
-    if status is not None:
-        wanted.append(_run.c.status == status)
-    if kind is not None:
-        wanted.append(_run.c.kind == kind)
-    if roots_only:
-        wanted.append(_run.c.parent_uid.is_(None))
-    if after is not None:
-        start_us, uid = _position(after)
-        earlier = or_(
-            _run.c.start_us < start_us, and_(_run.c.start_us == start_us, _run.c.uid < uid)
-        )
-        wanted += [_run.c.start_us <= start_us, earlier]
-    query = select_runs().where(*wanted).order_by(_run.c.start_us.desc(), _run.c.uid.desc())
-    found = load(database, query.limit(limit + 1))
-    last = found[limit - 1][0] if len(found) > limit else None
-    token = None if last is None else f"{last.start_us}.{last.uid}"
-    return RunPage([run for _, run in found[:limit]], token)
-
-
 def near(name: str, names: list[str]) -> str:
     """Return a hint that lists the names closest to one that is unknown, or nothing."""
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return f" Did you mean {', '.join(close)}?" if close else ""
-
-
-def _position(token: str) -> tuple[int, str]:
-    match = _TOKEN.fullmatch(token)
-    if match is None:
-        raise UsageError(f"{token!r} is no page token; pass the `next` of the page before")
-    return int(match[1]), match[2]
 
 
 def _unknown(connection: Connection, text: str) -> str:

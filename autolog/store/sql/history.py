@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from autolog.store.answers import History
+from autolog.store.points import History
 from autolog.store.sql.names import batched
 from autolog.store.sql.points import Part, Wanted, read_parts
 from autolog.store.sql.schema import metadata

@@ -6,6 +6,8 @@ those that end with their transaction.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -14,11 +16,12 @@ from sqlalchemy.pool import QueuePool
 
 from autolog.errors import StoreError, UsageError
 from autolog.store.location import Location
-from autolog.store.sql.connect import Database, kept_engine
+from autolog.store.sql.connect import Database
 
 __all__ = ["lock_schema", "may_write", "open_server", "revision"]
 
 _CONNECT_SECONDS: Final = 10
+_engines: dict[tuple[int, str], Engine] = {}
 _SCHEMA_LOCK: Final = 0x6175746F6C6F67
 """`autolog` in ASCII."""
 
@@ -40,7 +43,7 @@ def open_server(location: Location) -> Database:
         )
 
     try:
-        engine = kept_engine(location.address, make)
+        engine = _kept(location.address, make)
     except ImportError as exc:
         raise StoreError(
             f"{location.uri} needs psycopg 3 ({exc}). Run: pip install 'autolog-ml[postgres]'"
@@ -48,6 +51,19 @@ def open_server(location: Location) -> Database:
     except (ArgumentError, NoSuchModuleError, ValueError) as exc:
         raise UsageError(f"{location.uri} cannot be read as a database address: {exc}") from exc
     return Database(engine, location.uri)
+
+
+def _kept(address: str, make: Callable[[], Engine]) -> Engine:
+    """Return the engine of this process for an address; it keeps the statements it has compiled.
+
+    Opening a store is part of every call that reads, and compiling took most of it. An engine that
+    was disposed of connects anew when it is used again.
+    """
+    place = (os.getpid(), address)
+    engine = _engines.get(place)
+    if engine is None:
+        engine = _engines.setdefault(place, make())
+    return engine
 
 
 def revision(connection: Connection) -> str | None:

@@ -250,12 +250,14 @@ series = Table(
     Column("sum_value", Double),
     sqlite_with_rowid=False,
 )
-# One series of each key of a run is `shown`: the one that listings and searches speak of.
+# One series of each key of a run is `shown`: the one that listings and searches speak of. It is a
+# column of the indexes as well, or SQLite would look up every row to see that it is.
 Index(
     "ix_series_last",
     series.c.experiment_id,
     series.c.key_id,
     series.c.last_value,
+    series.c.shown,
     sqlite_where=series.c.shown,
     postgresql_where=series.c.shown,
 )
@@ -263,6 +265,7 @@ Index(
     "ix_series_key",
     series.c.key_id,
     series.c.last_value,
+    series.c.shown,
     sqlite_where=series.c.shown,
     postgresql_where=series.c.shown,
 )

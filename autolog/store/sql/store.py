@@ -15,9 +15,12 @@ from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError, UsageError
 from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
-from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
+from autolog.query.nodes import And, Comparison, Field, IsNull, Node
+from autolog.query.parser import parse_filter, parse_order
+from autolog.store.answers import Rollup, RunList, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.points import Downsampled, History
 from autolog.store.portrait import Portrait, Taken
 from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
@@ -26,15 +29,16 @@ from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
 from autolog.store.sql.deletion import delete, restore
 from autolog.store.sql.detail import details
-from autolog.store.sql.documents import load, select_runs
+from autolog.store.sql.documents import load
 from autolog.store.sql.downsample import downsample
-from autolog.store.sql.find import find_run, near, page
+from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
+from autolog.store.sql.search import Search, search
 from autolog.store.sql.series import materialise
 from autolog.store.sql.take_in import take_in
 from autolog.store.sql.take_out import identity, take_out
@@ -149,17 +153,52 @@ class SqlStore:
         after: str | None = None,
     ) -> RunPage:
         """See `Store.runs`."""
-        found = page(
-            self._database,
-            experiment=experiment,
-            parent=parent,
-            status=status,
-            kind=kind,
-            roots_only=roots_only,
-            limit=limit,
-            after=after,
+        given = {"status": status, "kind": kind}
+        nodes: list[Node] = [
+            Comparison(Field("attribute", name), "=", value)
+            for name, value in given.items()
+            if value is not None
+        ]
+        if parent is not None:
+            with self._database.read() as connection:
+                uid = find_run(connection, parent).uid
+            nodes.append(Comparison(Field("attribute", "parent_id"), "=", uid))
+        if roots_only:
+            nodes.append(IsNull(Field("attribute", "parent_id")))
+        found = self._found(
+            Search(
+                filter=And(tuple(nodes)) if nodes else None,
+                experiments=None if experiment is None else (experiment,),
+                limit=limit,
+                token=after,
+            )
         )
-        return RunPage(self._placed(found.runs), found.next)
+        return RunPage(list(found), found.next)
+
+    def search(
+        self,
+        filter: str | None = None,  # noqa: A002  the field's standard name
+        *,
+        experiment: str | Sequence[str] | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = 100,
+        page_token: str | None = None,
+        total: bool = False,
+        deleted: bool = False,
+    ) -> RunList:
+        """See `Store.search`."""
+        names = (experiment,) if isinstance(experiment, str) else experiment
+        return self._found(
+            Search(
+                filter=parse_filter(filter),
+                order=parse_order(order_by),
+                experiments=None if names is None else tuple(names),
+                limit=limit,
+                token=page_token,
+                total=total,
+                deleted=deleted,
+            )
+        )
 
     def rollup(
         self,
@@ -176,18 +215,16 @@ class SqlStore:
 
     def same(self, ref: str) -> Same:
         """See `Store.same`."""
-        unsettled = select_runs().where(_run.c.recipe.is_(None), _run.c.opened)
-        last: int | None = 0
-        while last is not None:  # making a run's document settles its recipe
-            query = unsettled.where(_run.c.id > last).order_by(_run.c.id).limit(_PIECE)
-            found = load(self._database, query)
-            last = found[-1][0].id if found else None
+        unsettled = select(_run.c.id).where(_run.c.recipe.is_(None), _run.c.opened)
+        with self._database.read() as connection:
+            ids = list(connection.execute(unsettled).scalars())
+        for piece in batched(ids):  # making a run's document settles its recipe
+            load(self._database, _run.c.id.in_(piece))
         run = self.run(ref)
         if run.recipe is None:
             raise NotFoundError(f"run {run.name} has no recipe: its beginning has not arrived yet")
         alike = and_(_run.c.recipe == run.recipe, _run.c.lifecycle == "active")
-        query = select_runs().where(alike).order_by(_run.c.start_us.desc(), _run.c.uid.desc())
-        runs = self._placed([one for _, one in load(self._database, query)])
+        runs = self._placed(load(self._database, alike))
         seeds: dict[str, list[Any]] = {}
         for one in reversed(runs):
             for name, value in one.params.items():
@@ -411,16 +448,23 @@ class SqlStore:
         """See `Store.close`."""
         self._database.close()
 
+    def _found(self, wanted: Search) -> RunList:
+        runs, token, total = search(self._database, wanted)
+        return RunList(self._placed(runs), token, total)
+
     def _one(self, run_id: int) -> Run:
-        found = load(self._database, select_runs().where(_run.c.id == run_id))
+        found = load(self._database, _run.c.id == run_id)
         if not found:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed([found[0][1]])[0]
+        return self._placed(found)[0]
 
-    def _placed(self, runs: Sequence[Run]) -> list[Run]:
+    def _placed(self, runs: list[Run]) -> list[Run]:
         """Say where artifacts lie; documents do not, as a store may be moved."""
         uri = self.location.artifacts.as_uri()
-        return [msgspec.structs.replace(run, artifact_uri=uri) for run in runs]
+        for run in runs:
+            # Nobody else has seen these yet, and a copy of each takes as long as reading it.
+            msgspec.structs.force_setattr(run, "artifact_uri", uri)
+        return runs
 
     @staticmethod
     def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:

@@ -78,7 +78,10 @@ def upgrade() -> None:
         Column("end_us", Big),
         Column("error", Text),
     )
-    _index("ix_series_key", "series", ["key_id", "last_value"], where="shown")
+    op.drop_index("ix_series_last", "series")
+    values = ["key_id", "last_value", "shown"]
+    _index("ix_series_last", "series", ["experiment_id", *values], where="shown")
+    _index("ix_series_key", "series", values, where="shown")
     op.create_table(
         "axis",
         _run_id(),

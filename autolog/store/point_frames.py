@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolog.errors import UsageError
+from autolog.store.libraries import library
 
 if TYPE_CHECKING:
-    from autolog.store.answers import History
+    from autolog.store.points import History
 
 __all__ = ["to_arrow", "to_pandas", "to_polars"]
 
@@ -20,7 +19,7 @@ _ALWAYS: Final = "phase"
 
 def to_pandas(history: History) -> Any:
     """Return a DataFrame."""
-    pd = _imported("pandas")
+    pd = library("pandas")
     epoch = pd.array(_epochs(history), dtype="Int32")
     epoch[np.isnan(history.epoch)] = pd.NA
     columns = {
@@ -37,7 +36,7 @@ def to_pandas(history: History) -> Any:
 
 def to_polars(history: History) -> Any:
     """Return a DataFrame."""
-    pl = _imported("polars")
+    pl = library("polars")
     missing = np.isnan(history.epoch)
     columns = {
         "step": history.step,
@@ -56,7 +55,7 @@ def to_polars(history: History) -> Any:
 
 def to_arrow(history: History) -> Any:
     """Return a Table."""
-    pa = _imported("pyarrow")
+    pa = library("pyarrow")
     columns = {
         "step": history.step,
         "value": pa.array(history.value, from_pandas=False),
@@ -84,12 +83,3 @@ def _contexts(history: History) -> dict[str, tuple[NDArray[np.int64], list[str]]
         numbers = [-1 if text is None else texts.index(str(text)) for text in given]
         found[name] = (np.array(numbers, np.int64)[history.context_index], texts)
     return found
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(
-            f"this needs {name}, which is not installed: pip install {name}"
-        ) from error
