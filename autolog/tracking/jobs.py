@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import logging
 import os
 import sys
 from collections import Counter
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from autolog.tracking.provenance import Source
 
 __all__ = ["Job", "Turn", "current_job", "forget", "next_turn"]
-
-_log = logging.getLogger("autolog")
 
 _SCHEDULERS: Final = (
     # name, variables that make up the id, variable that counts restarts, its value at the first
@@ -79,11 +76,15 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A root run's turn in a job: its digest, its id, and what that was if it is continued."""
+    """A root run's turn in a job: its digest, its id, and what that was if it is continued.
+
+    `notice` says why it could not be found out whether there is a run to continue.
+    """
 
     key: str
     run_id: str
     continued: Run | None
+    notice: str | None
 
 
 def current_job(environment: Mapping[str, str] = os.environ) -> Job | None:
@@ -113,10 +114,13 @@ def next_turn(location: Location, source: Source) -> Turn | None:
     key = hashlib.sha256(text).hexdigest()
     folder = location.journal / "jobs" / key
     marks = _read(folder)
-    found = None
+    found = notice = None
     # Marks lie with the journals: a server may know of a run that was begun on another host.
     if marks or (job.restarted and location.database is None):
-        found = _unfinished(location, key, marks.values(), gone=job.restarted)
+        try:
+            found = _unfinished(location, key, marks.values(), gone=job.restarted)
+        except AutologError as error:
+            notice = f"whether this job continues a run could not be read: {error}"
     number = max(marks, default=-1) + 1
     if found is not None and not _mark(folder, number, 1, found.run_id):
         found = None  # another process was faster
@@ -124,7 +128,7 @@ def next_turn(location: Location, source: Source) -> Turn | None:
     if found is None:
         _mark(folder, number, _PROCESSES, run_id)
     _marks[run_id] = folder
-    return Turn(key, run_id, found)
+    return Turn(key, run_id, found, notice)
 
 
 def forget(run_id: str, *, finished: bool) -> None:
@@ -151,14 +155,12 @@ def _read(folder: Path) -> dict[int, str]:
 
 def _mark(folder: Path, number: int, tries: int, run_id: str) -> bool:
     """Leave a mark of this number or one of the next; False if there is none."""
-    try:
+    with contextlib.suppress(OSError):  # without it the run is recorded, and not continued
         folder.mkdir(parents=True, exist_ok=True)
         for at in range(number, number + tries):
             with contextlib.suppress(FileExistsError):
                 (folder / str(at)).symlink_to(run_id)
                 return True
-    except OSError:  # then the run cannot be continued, which is no reason not to record it
-        _log.debug("no mark of job %s could be left", folder.name, exc_info=True)
     return False
 
 
@@ -167,14 +169,11 @@ def _unfinished(location: Location, key: str, marks: Iterable[str], *, gone: boo
     from autolog.tracking.reading import open_store
 
     marked = Counter(marks)
-    try:
-        with contextlib.closing(open_store(location.address)) as store:
-            for details in store.unfinished(key, gone=gone):
-                # Whoever continues a run marks it first: more marks than attempts are a claim.
-                if marked[details.run.run_id] <= details.attempt + 1:
-                    return details.run
-    except AutologError as error:
-        _log.warning("whether this job continues a run could not be read: %s", error)
+    with contextlib.closing(open_store(location.address)) as store:
+        for details in store.unfinished(key, gone=gone):
+            # Whoever continues a run marks it first: more marks than attempts are a claim.
+            if marked[details.run.run_id] <= details.attempt + 1:
+                return details.run
     return None
 
 

@@ -99,6 +99,8 @@ def open_run(
     )
     if every_tag:
         run.set_tags(every_tag)
+    if turn is not None and turn.notice is not None:
+        run.log_event("notice", {"text": turn.notice})
     recorder.open_runs[run.run_id] = run
     context.remember_last(run)
     lifecycle.run_opened(run)

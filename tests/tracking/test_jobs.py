@@ -209,6 +209,9 @@ def test_a_store_that_cannot_be_read_does_not_stop_a_job(queue, recording):
     killed, _ = queue.kill()
     (recording.folder / "store.db").write_bytes(b"not a database" * 100)
     assert queue.run()[0] != killed
+    (recording.folder / "store.db").unlink()
+    [notice] = recording.events("notice", recording.runs()[-1])
+    assert notice["text"].startswith("whether this job continues a run could not be read")
 
 
 @pytest.mark.parametrize(
