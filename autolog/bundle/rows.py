@@ -59,7 +59,7 @@ class Rows:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         with _explained(self._path), parquet().parquet.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS):
+            for batch in _batches(file, _ROWS):
                 yield from batch.to_pylist()
 
 
@@ -121,7 +121,7 @@ class PointRows:
             _explained(self._path),
             parquet().parquet.ParquetFile(self._path, read_dictionary=words) as file,
         ):
-            for batch in file.iter_batches(batch_size=_POINTS):
+            for batch in _batches(file, _POINTS):
                 yield from self._cut(batch)
 
     def _cut(self, batch: Any) -> Iterator[_Stretch]:
@@ -148,6 +148,12 @@ class PointRows:
         if number == len(self._contexts):
             self._contexts.append(from_json(text))
         return number
+
+
+def _batches(file: Any, rows: int) -> Iterator[Any]:
+    """Read one row group after the other: all at once would take memory for each of them."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=rows, row_groups=[group])
 
 
 def _indices(column: Any) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,19 @@ def store(recorded: Location):
     opened.close()
 
 
-@pytest.fixture
-def fresh(tmp_path: Path):
-    """An empty store."""
-    location = locate(tmp_path / "fresh")
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty store: making one takes longer than copying it."""
+    location = locate(tmp_path_factory.mktemp("empty") / "store")
     prepare(location)
-    opened = open_store(location)
+    open_store(location).close()
+    return location.root
+
+
+@pytest.fixture
+def fresh(empty: Path, tmp_path: Path):
+    """An empty store."""
+    opened = open_store(locate(shutil.copytree(empty, tmp_path / "fresh")))
     yield opened
     opened.close()
 

@@ -173,16 +173,17 @@ def test_a_run_ends_with_the_most_that_any_transfer_had_of_each_point(tmp_path_f
         for points in many:
             expected |= Counter(_key(point) for point in points)
             store.take_in(portrait_of(uid, points))
-        found = Counter()
-        if expected:
-            history = store.history(uid, "loss")
-            columns = (history.step, history.value, history.timestamp, history.epoch)
-            rows = zip(*(c.tolist() for c in columns), history.attempt.tolist(), strict=True)
-            for (step, value, us, epoch, attempt), context in zip(
-                rows, history.context, strict=True
-            ):
-                point = {"step": step, "value": value, "us": us, "epoch": epoch}
-                found[_key(point | {"attempt": attempt, "phase": context["phase"]})] += 1
+        if not many:
+            return
+        found: Counter[str] = Counter()
+        with store.take_out(uid) as portrait:
+            for _, points in portrait.points:
+                names = ("step", "value", "epoch", "attempt")
+                columns = {name: getattr(points, name).tolist() for name in names}
+                columns["us"] = points.timestamp.tolist()
+                columns["phase"] = [points.contexts[at]["phase"] for at in points.context]
+                for row in zip(*columns.values(), strict=True):
+                    found[_key(dict(zip(columns, row, strict=True)))] += 1
         assert found == expected
     finally:
         store.close()
