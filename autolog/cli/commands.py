@@ -37,7 +37,7 @@ _ENTRIES: Final = {
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
     "query": _Entry("Look", "Find runs by a filter.", "autolog query 'metrics.loss < 1'"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
-    "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --watch"),
+    "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --to URI"),
     "export": _Entry("Keep", "Write runs to a bundle of files.", "autolog export runs.zip"),
     "import": _Entry("Keep", "Take in the runs of a bundle.", "autolog import runs.zip"),
     "gc": _Entry("Keep", "Remove for good what nobody needs.", "autolog gc --dry-run"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-__all__ = ["progress"]
+__all__ = ["byte_progress", "progress"]
 
 
 @contextmanager
@@ -22,3 +22,19 @@ def progress(title: str) -> Generator[Callable[[int], None]]:
     ) as shown:
         task = shown.add_task(title, total=None)
         yield lambda total: shown.update(task, total=total, advance=1)
+
+
+@contextmanager
+def byte_progress(title: str, total: int) -> Generator[Callable[[int], None]]:
+    """Show a bar of bytes; what is yielded is called with the size of each piece that is done."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from autolog.cli.output import screen
+
+    console = screen(stderr=True)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as shown:
+        task = shown.add_task(title, total=total)
+        yield lambda done: shown.advance(task, done)

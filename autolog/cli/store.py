@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolog.cli import tree
 from autolog.cli.options import examples, json_option, reading, store_option
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ __all__ = ["command"]
 @click.group(
     "store",
     invoke_without_command=True,
-    epilog=examples("autolog store", "autolog store --json | jq .artifacts.bytes"),
+    epilog=examples(
+        "autolog store",
+        "autolog store --json | jq .artifacts.bytes",
+        "autolog store delete SVC-k3fa --recursive",
+        "autolog store upgrade",
+    ),
 )
 @store_option
 @json_option
@@ -40,6 +46,32 @@ def command(ctx: click.Context, *, store: str | None, as_json: bool) -> None:
         emit(found)
     else:
         _print(found)
+
+
+for _change in (tree.delete, tree.restore, tree.move):
+    command.add_command(_change)
+
+
+@command.command("upgrade", epilog=examples("autolog store upgrade --store postgresql://db/runs"))
+@store_option
+@json_option
+def upgrade(*, store: str | None, as_json: bool) -> None:
+    """Bring the store to the newest schema.
+
+    A database on a server is shared, so only this command changes its schema: programs of older
+    versions go on journalling and need an update to read. An embedded file is upgraded whenever it
+    is opened, after a copy.
+    """
+    from autolog.cli.output import emit
+    from autolog.store import upgrade_store
+
+    before, after = upgrade_store(store)
+    if as_json:
+        emit({"before": before, "after": after})
+    elif before == after:
+        click.echo(f"The store has the newest schema, {after}.")
+    else:
+        click.echo(f"Upgraded the store from schema {before or 'none'} to {after}.")
 
 
 def examine(store: Store) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.store.removal import Removal
     from autolog.store.usage import Usage
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "upgrade_store"]
 
 
 class Store(Protocol):
@@ -394,3 +394,17 @@ def open_store(
     from autolog.store.sql.opening import open_sql
 
     return open_sql(uri if isinstance(uri, Location) else locate(uri), write=write, create=create)
+
+
+def upgrade_store(uri: str | os.PathLike[str] | None = None) -> tuple[str | None, str]:
+    """Bring a store to the newest schema; return its revision before (None: no schema) and after.
+
+    Raises:
+        StoreError: the database cannot be reached or changed.
+        NewerStoreError: a newer autolog wrote it.
+        UsageError: the URI makes no sense.
+    """
+    from autolog.store.location import locate
+    from autolog.store.sql.opening import upgrade
+
+    return upgrade(locate(uri))

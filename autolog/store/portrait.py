@@ -97,12 +97,16 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One of several beginnings of the run, and the uid of the writer that began it."""
+    """One of several beginnings of the run, the uid of the writer that began it, and its end."""
 
     attempt: int
     start_us: int
     writer: str | None = None
     restored_step: int | None = None
+    status: str | None = None
+    ended_by: str | None = None
+    end_us: int | None = None
+    error: str | None = None
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):

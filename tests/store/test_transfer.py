@@ -63,7 +63,7 @@ def _ver(store, uid):
 
 
 def _points(store, uid, key="loss"):
-    history = store.history(uid, key)
+    history = store.history(uid, key, attempt="all")
     return list(
         zip(
             history.step.tolist(),

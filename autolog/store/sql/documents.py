@@ -33,7 +33,7 @@ _tag = metadata.tables["tag"]
 _series = metadata.tables["series"]
 _event = metadata.tables["event"]
 
-_FORM: Final = 2
+_FORM: Final = 3
 """Changes with what a document holds; older ones are made anew."""
 
 NO_EXPERIMENT: Final = "Default"

@@ -62,7 +62,7 @@ def take_in(database: Database, names: Names, portrait: Portrait) -> Taken:
         run, created = _lock_run(connection, portrait, carrier)
         before = dict(run)
         changes = Changes(
-            carrier, {portrait.uid: run}, names, Attempts(connection, carrier["id"], [])
+            carrier, {portrait.uid: run}, names, Attempts(connection, carrier["id"], [run])
         )
         points = _take_points(connection, changes, run, portrait)
         _compare(connection, changes, run, portrait, witnesses)
