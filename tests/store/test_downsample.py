@@ -60,7 +60,7 @@ steps = st.integers(-100, 100) | st.sampled_from([LOWEST, LOWEST + 1, -1, 0, HIG
 
 
 @settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autolog.store import frames
+from autolog.errors import UsageError
+from autolog.store import history_frames
 from autolog.store.fold import fold
 from tests.store.sealing import bits, scalar, seal_run
 
@@ -76,7 +77,7 @@ points = st.tuples(st.integers(0, 3), st.integers(0, 8), st.sampled_from(["fit",
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -135,6 +136,20 @@ def test_a_context_or_an_attempt_reads_only_its_chunks(trainer, folded):
     with store._database.write() as connection:
         connection.exec_driver_sql("UPDATE chunk SET data = '' WHERE min_value <> 9.0")
     assert len(store.history(uid, "m", attempt=7)) == 0
+
+
+def test_all_histories_are_read_by_attempt_too(trainer, folded):
+    uid = trainer.open()
+    for attempt in (0, 1):
+        for step in range(attempt, 3):
+            trainer.metrics(uid, {"m": 1.0, "n": 2.0}, step, attempt=attempt)
+    store = folded()
+    for attempt, expected in ((None, 3), ("all", 5), (0, 3), (1, 2), (2, 0)):
+        found = dict(store.histories(uid, attempt=attempt))
+        assert {key: len(history) for key, history in found.items()} == dict.fromkeys(
+            "mn", expected
+        )
+        assert bits(found["m"]) == bits(store.history(uid, "m", attempt=attempt))
 
 
 def test_all_histories_of_a_run_are_read_at_once(trainer, folded):
@@ -224,8 +239,8 @@ def test_a_history_becomes_an_arrow_table(history):
 
 
 def test_a_missing_table_library_is_named_with_what_to_do(monkeypatch):
-    with pytest.raises(frames.UsageError, match="pip install autolog_no_such"):
-        frames._imported("autolog_no_such")
+    with pytest.raises(UsageError, match="pip install autolog_no_such"):
+        history_frames._imported("autolog_no_such")
 
 
 def test_reading_histories_takes_a_constant_number_of_statements(trainer, folded):

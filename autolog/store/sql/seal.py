@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from autolog.store.sql import blob, sealed
 from autolog.store.sql.changes import Row
@@ -40,6 +40,9 @@ _POINTS: Final = 4096
 _FAN: Final = 8
 """How many chunks of about the same size become one."""
 
+_RUNS: Final = 100
+"""How many runs are chosen at once."""
+
 _BLOBS: Final = 4096
 """How many blobs are sealed in one transaction."""
 
@@ -58,15 +61,12 @@ _chunk = metadata.tables["chunk"]
 
 def worth_sealing(connection: Connection) -> list[int]:
     """Return the runs whose tail is large, the largest first."""
-    per_run = select(func.count()).where(_series.c.run_id == _run.c.id).scalar_subquery()
-    query = select(_run.c.id, _run.c.tail_n, per_run.label("series")).where(_run.c.tail_n >= LARGE)
-    rows = connection.execute(query.order_by(_run.c.tail_n.desc()).limit(100))
-    return [row.id for row in rows if row.tail_n >= _least(row.series)]
-
-
-def _least(series: int, thinnest: int = _THINNEST) -> int:
-    """Return how many values make it worth to seal so many series."""
-    return min(thinnest * series, MAX_VALUES)
+    series = select(func.count()).where(_series.c.run_id == _run.c.id).scalar_subquery()
+    query = select(_run.c.id).where(
+        _run.c.tail_n >= LARGE,
+        or_(_run.c.tail_n >= MAX_VALUES, _run.c.tail_n >= _THINNEST * series),
+    )
+    return list(connection.execute(query.order_by(_run.c.tail_n.desc()).limit(_RUNS)).scalars())
 
 
 def seal(
@@ -99,7 +99,7 @@ def seal(
     if last > run.clean_no:
         record(connection, {run_id: (run, last)}, fresh)
     groups = list(_groups(blocks))
-    if run.tail_n < _least(sum(len(group.keys) for group in groups), thinnest):
+    if run.tail_n < min(thinnest * sum(len(group.keys) for group in groups), MAX_VALUES):
         return 0
     _write(connection, run_id, groups)
     connection.execute(delete(_tail).where(mine))
