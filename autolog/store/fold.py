@@ -93,7 +93,7 @@ def fold(
     found = list_writers(folder)
     if not store.takes_batches:
         return report
-    known = store.writers(files.uid for files in found)
+    known = store.writers(files.uid for files in found) if found else {}
     for files in found:
         try:
             work.writer(files, known.get(files.uid))

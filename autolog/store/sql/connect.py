@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -35,6 +36,9 @@ _UNDONE: Final = frozenset({"40001", "40P01"})
 
 _T = TypeVar("_T")
 _inherited: list[Any] = []
+_engines: dict[tuple[int, str], Engine] = {}
+_users: Counter[Engine] = Counter()
+"""How many stores that are open use an engine."""
 
 
 class Database:
@@ -54,7 +58,8 @@ class Database:
         self._lock = lock
         self._pids = [os.getpid()]
         # A store that nobody closes must not warn of it (Python 3.13 does) in the user's program.
-        weakref.finalize(self, _let_go, engine, self._pids)
+        _users[engine] += 1
+        self._close = weakref.finalize(self, _leave, engine, self._pids)
 
     @property
     def in_memory(self) -> bool:
@@ -102,8 +107,8 @@ class Database:
                     os.close(descriptor)
 
     def close(self) -> None:
-        """Close every connection."""
-        _let_go(self.engine, self._pids)
+        """Close every connection, unless another store of this process uses them too."""
+        self._close()
 
     @contextlib.contextmanager
     def _begin(self, *, write: bool) -> Generator[Connection]:
@@ -121,6 +126,13 @@ class Database:
                 yield connection
 
 
+def _leave(engine: Engine, pids: list[int]) -> None:
+    _users[engine] -= 1
+    if not _users[engine]:
+        del _users[engine]
+        _let_go(engine, pids)
+
+
 def _let_go(engine: Engine, pids: list[int]) -> None:
     """Close the connections of this process; those that a fork brought along are left alone.
 
@@ -132,6 +144,19 @@ def _let_go(engine: Engine, pids: list[int]) -> None:
     else:
         _inherited.append(engine.pool)
         engine.dispose(close=False)
+
+
+def kept_engine(address: str, make: Callable[[], Engine]) -> Engine:
+    """Return the engine of this process for an address; it keeps the statements it has compiled.
+
+    Opening a store is part of every call that reads, and compiling took most of it. An engine that
+    was disposed of connects anew when it is used again.
+    """
+    place = (os.getpid(), address)
+    engine = _engines.get(place)
+    if engine is None:
+        engine = _engines.setdefault(place, make())
+    return engine
 
 
 def open_file(path: Path) -> Database:
@@ -161,8 +186,10 @@ def open_file(path: Path) -> Database:
         connection.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
-    return Database(_with_transactions(engine), str(path), path, lock)
+    def make() -> Engine:
+        return _with_transactions(create_engine("sqlite://", creator=connect, poolclass=QueuePool))
+
+    return Database(kept_engine(str(path), make), str(path), path, lock)
 
 
 def open_memory(connection: sqlite3.Connection) -> Database:

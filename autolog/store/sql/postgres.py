@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool
 
 from autolog.errors import StoreError, UsageError
 from autolog.store.location import Location
-from autolog.store.sql.connect import Database
+from autolog.store.sql.connect import Database, kept_engine
 
 __all__ = ["lock_schema", "may_write", "open_server", "revision"]
 
@@ -30,15 +30,17 @@ def open_server(location: Location) -> Database:
         StoreError: psycopg is not installed.
         UsageError: the address cannot be read.
     """
-    try:
-        url = make_url(location.address).set(drivername="postgresql+psycopg")
-        engine = create_engine(
-            url,
+
+    def make() -> Engine:
+        return create_engine(
+            make_url(location.address).set(drivername="postgresql+psycopg"),
             poolclass=QueuePool,
             pool_size=2,
-            pool_pre_ping=False,
             connect_args={"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None},
         )
+
+    try:
+        engine = kept_engine(location.address, make)
     except ImportError as exc:
         raise StoreError(
             f"{location.uri} needs psycopg 3 ({exc}). Run: pip install 'autolog-ml[postgres]'"
