@@ -55,6 +55,25 @@ def test_a_known_restored_step_decides_what_counts_for_every_metric(trainer, fol
     assert store.run(uid).metrics == {"m": 2.0, "only": 2.0}
 
 
+def test_a_restored_step_that_is_learnt_later_changes_the_summaries(trainer, folded):
+    uid = trainer.open()
+    for step in range(6):
+        trainer.metrics(uid, {"m": 1.0, "only": float(step)}, step)
+    trainer.metrics(uid, {"m": 2.0}, 5, attempt=1)
+    store = folded()
+    assert store.run(uid).metrics == {"m": 2.0, "only": 5.0}
+    seal_run(store, uid)
+    restored(store, uid, 1, 2)
+    with store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE run SET tail_no = tail_no + 1")
+    assert store.run(uid).metrics == {"m": 2.0, "only": 2.0}
+    restored(store, uid, 2, -1)
+    with store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE run SET tail_no = tail_no + 1")
+    assert store.run(uid).metrics == {}
+    assert len(store.history(uid, "m")) == 0
+
+
 def test_summaries_of_a_run_that_was_tried_again_are_of_its_timeline(trainer, folded):
     uid = trainer.open()
     for step in range(6):
