@@ -24,6 +24,7 @@ class Definitions(msgspec.Struct, kw_only=True):
     """What a reader knows at its position: numbers of the file, and how the files have ended.
 
     `kept` are earlier segments with damage or without a Close: they are not to be removed.
+    `header` is the checksum in the file's header frame: another one is another file's.
     """
 
     runs: dict[int, str] = {}
@@ -32,6 +33,7 @@ class Definitions(msgspec.Struct, kw_only=True):
     closed: bool = False
     ended: bool = False
     kept: list[int] = []
+    header: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

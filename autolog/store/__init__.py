@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from autolog.entities import Event, Experiment, Model, Run, RunDetails
     from autolog.journal.reader import Cursor
-    from autolog.store.answers import Downsampled, History, RunPage
+    from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
     from autolog.store.batch import Batch, WriterRow
     from autolog.store.location import Location
+    from autolog.store.portrait import Portrait, Taken
+    from autolog.store.removal import Removal
+    from autolog.store.usage import Usage
 
 __all__ = ["Store", "open_store"]
 
@@ -84,8 +88,12 @@ class Store(Protocol):
         """Note that nobody here can tell whether the process of `writer` still lives."""
         ...
 
-    def link_parents(self) -> int:
-        """Make root runs children of the run that an ancestor process had open at their start.
+    def link_parents(self, before_us: int | None = None) -> int:
+        """Find out which root runs belong below or into a run of an ancestor process or a group.
+
+        Args:
+            before_us: when the fold before this began: runs of processes that journalled first
+                after that are asked about again if nothing was found above them.
 
         Returns:
             How many runs got a parent.
@@ -129,6 +137,77 @@ class Store(Protocol):
             roots_only: only runs without a parent.
             limit: how many runs a page has at most.
             after: the `next` of the page before.
+        """
+        ...
+
+    def rollup(
+        self,
+        ref: str,
+        metrics: Iterable[str] | None = None,
+        depth: Literal["children", "all"] = "children",
+    ) -> Rollup:
+        """Sum up the runs below a run: how many, and the spread of their metrics' last values.
+
+        Args:
+            ref: the run above them; see `run`.
+            metrics: only these; all by default.
+            depth: its children, or all below it.
+        """
+        ...
+
+    def same(self, ref: str) -> Same:
+        """Find the runs of the same recipe: equal but for seeds, host and time.
+
+        Returns:
+            The run itself among them, and the spread of the metrics of those that finished.
+
+        Raises:
+            NotFoundError: no such run, or nothing but points has arrived of it.
+        """
+        ...
+
+    def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
+        """Return the runs of a job that did not finish and whose process is gone, newest first.
+
+        Args:
+            job: the digest that their RunOpen carries.
+            gone: a process that nobody here can see is gone too: its scheduler says so.
+        """
+        ...
+
+    def delete_run(self, ref: str, recursive: bool = False) -> int:
+        """Delete a run: listings and searches pass over it, and nothing is removed yet.
+
+        What is still recorded for it is kept and does not bring it back.
+
+        Args:
+            ref: the run; see `run`.
+            recursive: with all that is below it.
+
+        Returns:
+            How many runs were deleted: 0 if it was deleted already.
+
+        Raises:
+            UsageError: it has children and `recursive` is not set; the message counts them.
+        """
+        ...
+
+    def restore_run(self, ref: str) -> int:
+        """Bring back a deleted run, with all below it that was deleted by the same call.
+
+        Returns:
+            How many runs came back: 0 if it is not deleted.
+
+        Raises:
+            UsageError: a run above it is deleted.
+        """
+        ...
+
+    def move_run(self, ref: str, parent: str | None) -> None:
+        """Put a run, with all below it, under another parent; None makes it a root.
+
+        Raises:
+            UsageError: the parent is the run or below it (the message shows how), or deleted.
         """
         ...
 
@@ -224,6 +303,44 @@ class Store(Protocol):
 
     def record_event(self, ref: str, event: Event) -> None:
         """Add an event to a run."""
+        ...
+
+    def identity(self) -> str:
+        """Return the id that tells this store from every other, whatever its URI."""
+        ...
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """Hold everything of a run, in one state of it, to be taken in elsewhere.
+
+        Its points are read while somebody goes through them, one metric at a time, and only
+        inside of the `with` block.
+
+        Args:
+            ref: the run; see `run`.
+
+        Raises:
+            NotFoundError: no such run, or several.
+        """
+        ...
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """Take in a run of another store, or what is new of one that is here.
+
+        It happens in one transaction, and taking in the same again changes nothing. Points are
+        the same if all of key, context, attempt, step, epoch, time and value are; equal ones are
+        kept as often as either store has them. The first value of a parameter stays (another is
+        an event), the last value of a tag wins, a status only moves forward. A parent may come
+        later than its children. The files must be there before: see
+        `autolog.artifacts.transfer.send`.
+        """
+        ...
+
+    def removal(self) -> Removal:
+        """Return the steps in which `autolog gc` removes things for good."""
+        ...
+
+    def usage(self) -> Usage:
+        """Count what the store holds."""
         ...
 
     def close(self) -> None:

@@ -1,9 +1,11 @@
-"""What a store answers besides the plain entities: pages of runs, points of metrics."""
+"""What a store answers besides the plain entities: pages of runs, points, sums over runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from autolog.entities import Run
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Downsampled", "History", "RunPage"]
+__all__ = ["Downsampled", "History", "Rollup", "RunPage", "Same", "Spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +130,42 @@ class Downsampled:
 
     def __len__(self) -> int:
         return len(self.start)
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last value of a metric spreads over several runs.
+
+    `n` counts the runs that have a value that is not NaN; `std` is the sample's (n - 1), None for
+    a single run; `min_run` and `max_run` are ids, `min_name` and `max_name` what these are called.
+    """
+
+    n: int
+    mean: float
+    std: float | None
+    min: float
+    min_run: str
+    min_name: str
+    max: float
+    max_run: str
+    max_name: str
+
+
+class Rollup(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs below a run: how many, by status and by kind, and their metrics."""
+
+    runs: int
+    status: dict[str, int]
+    kind: dict[str, int]
+    metrics: dict[str, Spread]
+
+
+class Same(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of one recipe, newest first, and how the metrics of the finished ones spread.
+
+    `seeds` are the values of their seed-like parameters, by name.
+    """
+
+    recipe: str
+    runs: list[Run]
+    metrics: dict[str, Spread]
+    seeds: dict[str, list[Any]]

@@ -8,12 +8,14 @@ database into the program that calls them.
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autolog.artifacts.manifest import STAGED
-from autolog.entities import Experiment, Model, Run
-from autolog.errors import AutologError, NotFoundError, UsageError
+from autolog.entities import Artifact, Experiment, Model, Run
+from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from autolog.store import History, Store
 
 __all__ = [
+    "get_artifact",
     "get_run",
+    "list_artifacts",
     "load_model",
     "metric_history",
     "open_store",
@@ -132,24 +136,78 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         ModelError: it cannot be loaded or would have to be trusted.
     """
     from autolog.artifacts import loading
-    from autolog.artifacts.blobs import BlobFolder
+    from autolog.artifacts.repository import Repository
 
     reference = _reference(run)
     with _reading() as store:
         saved = store.details(reference).models
         chosen = _choose(saved, name, reference)
-        folder = BlobFolder(store.location.artifacts)
-        files = [folder.path(file.uri) for file in chosen.files]
+        repository = Repository(store.location.artifacts)
+        files = [repository.path(file.uri) for file in chosen.files]
         database = store.location.database
-        own = database is not None and loading.owned_by_this_user(database, *files)
-        instance = loading.load(chosen, folder, trusted=own or allow_pickle)
+        own = loading.owned_by_this_user(database, *files)
+        instance = loading.load(chosen, repository, trusted=own or allow_pickle)
         known = {(model.name, model.format) for model in saved}
         if (chosen.name, chosen.manifest.get("convert_to")) not in known:
             with contextlib.suppress(AutologError):  # the model itself has been loaded
-                converted = loading.convert(chosen, instance, folder)
+                converted = loading.convert(chosen, instance, repository)
                 if converted is not None and store.writable:
                     store.record_model(reference, converted)
         return instance
+
+
+def list_artifacts(run: str | LiveRun, path: str = "") -> list[Artifact]:
+    """List the files of a run, by path.
+
+    Args:
+        run: a run, its id or its name.
+        path: only this file, or those of this folder.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such file.
+    """
+    reference = _reference(run)
+    with _reading() as store:
+        return _below(store.details(reference).artifacts, path, reference)
+
+
+def get_artifact(run: str | LiveRun, path: str = "", to: str | Path | None = None) -> Path:
+    """Copy a file of a run, or a folder of its files, and compare it with what was stored.
+
+    Args:
+        run: a run, its id or its name.
+        path: the file, or the folder, below the run's artifacts; nothing means all of them.
+        to: the folder to copy into, keeping paths; a new temporary folder by default.
+
+    Returns:
+        Where the file or the folder is now.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such file.
+        StoreError: a file is gone, or is not what was stored.
+    """
+    from autolog.artifacts.repository import Repository
+
+    reference = _reference(run)
+    with _reading() as store:
+        wanted = _below(store.details(reference).artifacts, path, reference)
+        repository = Repository(store.location.artifacts)
+    place = Path(to) if to is not None else Path(tempfile.mkdtemp(prefix="autolog-"))
+    for file in wanted:
+        target = place / file.path
+        if not target.resolve().is_relative_to(place.resolve()):
+            raise StoreError(f"run {reference} names a file outside of its own: {file.path!r}")
+        repository.get(file.uri, target)
+    return place / path
+
+
+def _below(files: list[Artifact], path: str, reference: str) -> list[Artifact]:
+    wanted = path.strip("/")
+    found = [f for f in files if not wanted or f.path == wanted or f.path.startswith(f"{wanted}/")]
+    if wanted and not found:
+        known = ", ".join(file.path for file in files[:20]) or "none"
+        raise NotFoundError(f"run {reference} has no file {path!r}; it has: {known}")
+    return found
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autolog.errors import StoreError
 from autolog.store import open_store
 from autolog.store.fold import fold
-from autolog.store.sql import merging, sealed
+from autolog.store.sql import joining, sealed
 from tests.store.sealing import batches, bits, chunk_sizes, scalar, seal_run
 from tests.store.training import finish
 
@@ -134,19 +134,19 @@ def test_a_run_that_is_watched_does_not_gather_blobs(trainer, folded):
 
 
 def test_small_chunks_are_joined_eight_at_a_time():
-    assert merging._mergeable([], 100) == 0
-    assert merging._mergeable([100] * 6, 100) == 0
-    assert merging._mergeable([100] * 7, 100) == 7
-    assert merging._mergeable([100] * 7 + [4096], 100) == 7
-    assert merging._mergeable([64] * 7 + [512] * 7, 64) == 14
-    assert merging._mergeable([4096] * 20, 9000) == 0
+    assert joining._mergeable([], 100) == 0
+    assert joining._mergeable([100] * 6, 100) == 0
+    assert joining._mergeable([100] * 7, 100) == 7
+    assert joining._mergeable([100] * 7 + [4096], 100) == 7
+    assert joining._mergeable([64] * 7 + [512] * 7, 64) == 14
+    assert joining._mergeable([4096] * 20, 9000) == 0
 
 
 def test_a_point_is_rewritten_a_few_times_at_most():
     sizes: list[int] = []  # newest first
     rewritten = 0
     for _ in range(4096):
-        joined = merging._mergeable(sizes, 64)
+        joined = joining._mergeable(sizes, 64)
         rewritten += sum(sizes[:joined])
         total = 64 + sum(sizes[:joined])
         rest = [total % 4096] if total % 4096 else []
@@ -201,7 +201,7 @@ PROGRAM = st.lists(
 def test_no_mixture_of_folds_and_seals_changes_what_is_read(
     trainer, store, monkeypatch, program, data
 ):
-    monkeypatch.setattr(merging, "CHUNK_POINTS", 16)
+    monkeypatch.setattr(joining, "CHUNK_POINTS", 16)
     mixed, plain = trainer.open(), trainer.open()
     logged: dict[str, list] = {}
     for keys, step, epoch, context, attempt, action in program:

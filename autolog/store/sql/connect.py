@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from autolog.errors import RefusedError, StoreError
-from autolog.store.sql.filesystem import is_network
+from autolog.journal.filesystem import is_network
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -16,8 +16,10 @@ from sqlalchemy import Connection, select
 from autolog.entities import Run
 from autolog.store.sql.connect import Database
 from autolog.store.sql.names import batched, insert
+from autolog.store.sql.recipes import settle
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
+from autolog.store.sql.tree import child_counts
 from autolog.store.sql.values import from_json, param_value, to_json
 
 __all__ = ["load", "select_runs"]
@@ -31,7 +33,7 @@ _tag = metadata.tables["tag"]
 _series = metadata.tables["series"]
 _event = metadata.tables["event"]
 
-_FORM: Final = 1
+_FORM: Final = 2
 """Changes with what a document holds; older ones are made anew."""
 
 _NO_EXPERIMENT: Final = "Default"
@@ -66,9 +68,7 @@ def load(database: Database, query: Any) -> list[tuple[Any, Run]]:
     stale = [row.id for row in rows if not _is_fresh(row)]
     made: dict[int, bytes] = {}
     if stale:
-        with database.write() as connection:
-            materialise(connection, stale)
-            made = _make(connection, stale)
+        made = database.transact(lambda connection: _refresh(connection, stale))
     # A run that was deleted in between has neither.
     pairs = [(row, made.get(row.id) or row.data) for row in rows]
     return [(row, _read(data)) for row, data in pairs if data is not None]
@@ -85,6 +85,15 @@ def _read(data: bytes) -> Run:
     return msgspec.structs.replace(document.run, params=from_json(document.params))
 
 
+def _refresh(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
+    # A document says which state of the run it shows: nobody may change the run meanwhile.
+    for piece in batched(sorted(run_ids)):
+        query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
+        connection.execute(query.with_for_update())
+    materialise(connection, run_ids)
+    return _make(connection, run_ids)
+
+
 def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
     params: dict[int, dict[str, Any]] = defaultdict(dict)
     for run_id, name, json_text, text in _named(connection, _param, run_ids, "json", "text"):
@@ -97,6 +106,8 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         if shown:
             metrics[run_id][name] = float("nan") if value is None else value
     errors = _logging_errors(connection, run_ids)
+    settle(connection, run_ids, params, tags)
+    children = child_counts(connection, run_ids)
     rows: list[dict[str, Any]] = []
     for piece in batched(run_ids):
         query = select(_run, _experiment.c.name.label("experiment"))
@@ -104,6 +115,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         found = connection.execute(query.select_from(joined).where(_run.c.id.in_(piece)))
         for row in found:
             run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
+            run = msgspec.structs.replace(run, children=children.get(row.id, 0))
             data = _encode(_Document(run, to_json(_sorted(params[row.id]))))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
     if rows:
@@ -140,6 +152,7 @@ def _entity(row: Any, metrics: dict[str, float], tags: dict[str, str], errors: l
         metrics=metrics,
         tags=tags,
         logging_errors=errors,
+        recipe=row.recipe,
     )
 
 
@@ -160,7 +173,7 @@ def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int,
     errors: dict[int, list[str]] = defaultdict(list)
     for piece in batched(run_ids):
         query = select(_event.c.run_id, _event.c.data).where(
-            _event.c.run_id.in_(piece), _event.c.kind == "logging_error"
+            _event.c.run_id.in_(piece), _event.c.kind.in_(("logging_error", "dropped"))
         )
         for run_id, data in connection.execute(query.order_by(_event.c.id)):
             body = from_json(data)

@@ -1,136 +1,175 @@
-"""Joins small chunks with what is sealed behind them.
+"""Points that come from elsewhere: which of them are new, and how they are appended.
 
-Chunks smaller than 4096 points are joined eight at a time, when seven of about the same size are
-there before the new one: a point of a chunk of 64 is rewritten twice until it rests.
+Between stores a point has no writer that would name it. Two points of a metric are the same if
+they agree in context, attempt, step, epoch, time and the bits of their value; as a run may have
+logged the same thing twice, what is compared is how often it is there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import hashlib
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection
 
-from autolog.store.sql import sealed
-from autolog.store.sql.groups import Group, behind
-from autolog.store.sql.names import batched
+from autolog.store.portrait import Points
+from autolog.store.sql import blob
+from autolog.store.sql.changes import Row
+from autolog.store.sql.names import Names
 from autolog.store.sql.schema import metadata
 
-__all__ = ["CHUNK_POINTS", "with_small_chunks"]
+__all__ = ["Appended", "missing"]
 
-CHUNK_POINTS: Final = 4096
-"""Points of a full chunk."""
+_tail = metadata.tables["tail"]
 
-_FAN: Final = 8
-"""How many chunks of about the same size become one."""
+_BLOCK: Final = 1 << 14
+_BLOB: Final = 1 << 16
+"""Points of a block and values of a blob, so that a reader holds little at once."""
 
-_JOINED: Final = 256
-"""How many groups of metrics one seal joins with their small chunks; the next one goes on."""
-
-_axis = metadata.tables["axis"]
-_chunk = metadata.tables["chunk"]
+_Ints = NDArray[np.int64]
 
 
-def with_small_chunks(connection: Connection, run_id: int, groups: Sequence[Group]) -> list[Group]:
-    """Take small chunks out of the database and put the points of their groups behind them.
+def missing(have: Points | None, come: Points, names: Names) -> _Ints:
+    """Return the positions in `come` of the points that `have` lacks."""
+    if have is None:
+        return np.arange(len(come), dtype=np.int64)
+    columns = [
+        np.concatenate(pair)
+        for pair in zip(_columns(have, names), _columns(come, names), strict=True)
+    ]
+    new = np.arange(len(have) + len(come)) >= len(have)
+    order = np.lexsort((new, *columns))
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = False
+    for column in columns:
+        ordered = column[order]
+        begins[1:] |= ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(begins)
+    group = np.cumsum(begins) - 1
+    new = new[order]
+    there = np.add.reduceat((~new).astype(np.int64), starts)[group]  # of each point's equals
+    number = np.arange(len(order)) - starts[group] - there
+    return np.sort(order[new & (number >= there)] - len(have))
 
-    The ids of new axes have to be above those of all that was there before.
-    """
-    last = _last_axes(connection, run_id, groups)
-    answer: list[Group] = []
-    joined = 0
-    for group in groups:
-        axes = last.get((group.keys[0], group.context, group.attempt), [])
-        sizes = [n if shared == len(group.keys) else CHUNK_POINTS for _, n, shared in axes]
-        many = _mergeable(sizes, len(group.axis.step)) if joined < _JOINED else 0
-        ids = sorted(number for number, _, _ in axes[:many])
-        joined += bool(ids)
-        answer.append(_with(connection, run_id, group, ids) if ids else group)
-    return answer
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the points of a block stand."""
 
-def _last_axes(
-    connection: Connection, run_id: int, groups: Sequence[Group]
-) -> dict[tuple[int, int, int], list[tuple[int, int, int]]]:
-    """Return id, size and number of series of the last axes, the newest first.
+    seq: _Ints
+    step: _Ints
+    wall_us: _Ints
+    epoch: NDArray[np.float64]
 
-    By key, context and attempt of the first series of each group: where the others have more
-    or other axes, `_with` will see it.
-    """
-    series = (_chunk.c.key_id, _chunk.c.context_id, _chunk.c.attempt)
-    back = func.row_number().over(partition_by=series, order_by=_chunk.c.axis_id.desc())
-    found: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
-    for piece in batched(sorted({group.keys[0] for group in groups})):
-        ranked = (
-            select(*series, _chunk.c.run_id, _chunk.c.axis_id, back.label("back"))
-            .where(_chunk.c.run_id == run_id, _chunk.c.key_id.in_(piece))
-            .subquery()
+    def digest(self) -> bytes:
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (self.seq, self.step, self.wall_us, self.epoch):
+            digest.update(column.tobytes())
+        return digest.digest()
+
+    def block(
+        self, attempt: int, context: int, keys: list[int], values: list[NDArray[np.float64]]
+    ) -> blob.Block:
+        has_epoch = ~np.isnan(self.epoch)
+        some, every = bool(has_epoch.any()), bool(has_epoch.all())
+        return blob.Block(
+            context=context,
+            attempt=attempt,
+            keys=np.array(keys, np.int64),
+            seq=self.seq,
+            step=self.step,
+            wall_us=self.wall_us,
+            values=np.stack(values, axis=1),
+            epoch=np.where(has_epoch, self.epoch, 0).astype(np.int64) if some else None,
+            has_epoch=None if every or not some else has_epoch,
         )
-        query = (
-            select(
-                ranked.c.key_id, ranked.c.context_id, ranked.c.attempt,
-                _axis.c.id, _axis.c.n, _axis.c.shared,
-            )
-            .join_from(
-                ranked,
-                _axis,
-                (_axis.c.run_id == ranked.c.run_id) & (_axis.c.id == ranked.c.axis_id),
-            )
-            .where(ranked.c.back <= _FAN * _tier(CHUNK_POINTS))
-            .order_by(ranked.c.back)
-        )  # fmt: skip
-        for *place, number, n, shared in connection.execute(query):
-            found[place[0], place[1], place[2]].append((number, n, shared))
-    return found
 
 
-def _with(connection: Connection, run_id: int, group: Group, ids: Sequence[int]) -> Group:
-    """Join a group with the chunks on these axes, its last ones, if they are its alone."""
-    series = (
-        (_chunk.c.run_id == run_id)
-        & (_chunk.c.context_id == group.context)
-        & (_chunk.c.attempt == group.attempt)
-        & (_chunk.c.axis_id >= ids[0])
-    )
-    columns: dict[int, dict[int, NDArray[np.float64]]] = defaultdict(dict)
-    for piece in batched(group.keys):
-        query = select(_chunk.c.key_id, _chunk.c.axis_id, _chunk.c.n, _chunk.c.codec, _chunk.c.data)
-        for row in connection.execute(query.where(series, _chunk.c.key_id.in_(piece))):
-            sealed.check_codec(row.codec)
-            columns[row.axis_id][row.key_id] = sealed.decode_values(row.data, row.n)
-    # Only what all of these metrics have, and they alone, can move: an axis that others share
-    # has to stay, and what came in between has to stay in between.
-    if sorted(columns) != ids or any(len(some) < len(group.keys) for some in columns.values()):
-        return group
-    mine = (_axis.c.run_id == run_id) & _axis.c.id.in_(ids)
-    query = select(_axis.c.id, _axis.c.n, _axis.c.codec, _axis.c.data).where(mine)
-    old: list[tuple[sealed.Axis, NDArray[np.float64]]] = []
-    for row in connection.execute(query.order_by(_axis.c.id)):
-        sealed.check_codec(row.codec)
-        values: Any = np.stack([columns[row.id][key_id] for key_id in group.keys])
-        old.append((sealed.decode_axis(row.data, row.n), values))
-    for piece in batched(group.keys):
-        connection.execute(delete(_chunk).where(series, _chunk.c.key_id.in_(piece)))
-    connection.execute(delete(_axis).where(mine))
-    return behind(old, group)
+class Appended:
+    """Appends points to a run in the open transaction, as the fold would.
+
+    Metrics that were logged together have the same steps and times: as long as they come one
+    after the other and are small, they share one block.
+    """
+
+    def __init__(self, connection: Connection, names: Names, carrier: Row, run: Row) -> None:
+        self.count = 0
+        self.longest = 0
+        self._connection = connection
+        self._names = names
+        self._carrier = carrier
+        self._run = run
+        self._blocks: dict[
+            tuple[int, int, bytes], tuple[_Place, list[int], list[NDArray[np.float64]]]
+        ] = {}
+        self._waiting = 0
+
+    def add(self, metric: str, points: Points, positions: _Ints) -> None:
+        """Append those points of a metric."""
+        if not len(positions):
+            return
+        key = self._names.key("metric", metric)
+        contexts = _context_ids(points, self._names)[positions]
+        attempts = points.attempt[positions]
+        for attempt, context in sorted(set(zip(attempts.tolist(), contexts.tolist(), strict=True))):
+            chosen = positions[(attempts == attempt) & (contexts == context)]
+            for start in range(0, len(chosen), _BLOCK):
+                piece = chosen[start : start + _BLOCK]
+                self._block(key, attempt, context, points, piece)
+        self.count += len(positions)
+        self.longest = max(self.longest, len(points))
+        self._run["last_us"] = max(self._run["last_us"], int(points.timestamp[positions].max()))
+
+    def _block(self, key: int, attempt: int, context: int, points: Points, piece: _Ints) -> None:
+        place = _Place(
+            seq=self._carrier["last_seq"] + 1 + piece,
+            step=points.step[piece],
+            wall_us=points.timestamp[piece],
+            epoch=points.epoch[piece],
+        )
+        known = self._blocks.setdefault((attempt, context, place.digest()), (place, [], []))
+        known[1].append(key)
+        known[2].append(points.value[piece])
+        self._waiting += len(piece)
+        if self._waiting >= _BLOB:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as one blob."""
+        if not self._blocks:
+            return
+        blocks = [
+            place.block(attempt, context, keys, values)
+            for (attempt, context, _), (place, keys, values) in self._blocks.items()
+        ]
+        self._run["tail_no"] += 1
+        self._run["tail_n"] += self._waiting
+        row = {
+            "run_id": self._run["id"],
+            "no": self._run["tail_no"],
+            "writer_id": self._carrier["id"],
+            "seq": min(int(block.seq.min()) for block in blocks),
+            "n": self._waiting,
+            "data": blob.encode(blocks),
+        }
+        self._connection.execute(_tail.insert(), row)
+        self._blocks.clear()
+        self._waiting = 0
 
 
-def _mergeable(sizes: Sequence[int], new: int) -> int:
-    """Return how many chunks, the newest first, to join with `new` points."""
-    taken = 0
-    while True:
-        tier = _tier(new)
-        alike = taken
-        while alike < len(sizes) and sizes[alike] < CHUNK_POINTS and _tier(sizes[alike]) <= tier:
-            alike += 1
-        if alike - taken < _FAN - 1:
-            return taken
-        new += sum(sizes[taken:alike])
-        taken = alike
+def _columns(points: Points, names: Names) -> list[_Ints]:
+    floats: Any = (points.value, points.epoch)
+    bits = [column.view(np.int64) for column in floats]
+    contexts = _context_ids(points, names)
+    return [points.step, points.timestamp, *bits, points.attempt, contexts]
 
 
-def _tier(n: int) -> int:
-    return (n.bit_length() - 1) // 3
+def _context_ids(points: Points, names: Names) -> _Ints:
+    """Return the id of each point's context."""
+    used, places = np.unique(points.context, return_inverse=True)
+    numbers: list[int] = used.tolist()
+    ids = [names.context(points.contexts[number]) for number in numbers]
+    return np.array(ids, np.int64)[places]

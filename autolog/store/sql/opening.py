@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from autolog.errors import StoreError
+from autolog.journal.filesystem import is_network
 from autolog.store.location import Location, prepare
 from autolog.store.sql.connect import Database, explained, open_file, open_memory
-from autolog.store.sql.filesystem import is_network
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.store import SqlStore
 from autolog.store.sql.upgrade import (

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from autolog.store.sql import blob, merging, sealed
+from autolog.store.sql import blob, joining, sealed
 from autolog.store.sql.changes import Row
 from autolog.store.sql.groups import Group, groups_of, part_of
 from autolog.store.sql.schema import metadata
@@ -111,9 +111,9 @@ def _write(connection: Connection, run_id: int, groups: Sequence[Group]) -> None
     ).scalar_one()
     axes: list[Row] = []
     chunks: list[Row] = []
-    for group in merging.with_small_chunks(connection, run_id, groups):
-        for start in range(0, len(group.axis.step), merging.CHUNK_POINTS):
-            piece = slice(start, start + merging.CHUNK_POINTS)
+    for group in joining.with_small_chunks(connection, run_id, groups):
+        for start in range(0, len(group.axis.step), joining.CHUNK_POINTS):
+            piece = slice(start, start + joining.CHUNK_POINTS)
             axes.append(_axis_row(run_id, next_id, group, part_of(group.axis, piece)))
             chunks += _chunk_rows(run_id, next_id, group, group.values[:, piece])
             next_id += 1

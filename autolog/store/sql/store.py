@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
-from autolog.entities import Event, Experiment, Model, Run, RunDetails
+from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError, UsageError
+from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
-from autolog.store.answers import Downsampled, History, RunPage
+from autolog.store.answers import Downsampled, History, Rollup, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.portrait import Portrait, Taken
+from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
 from autolog.store.sql import deaths, tree
+from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
+from autolog.store.sql.deletion import delete, restore
 from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load, select_runs
 from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near, page
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.removal import SqlRemoval
+from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
 from autolog.store.sql.series import materialise
+from autolog.store.sql.take_in import take_in
+from autolog.store.sql.take_out import identity, take_out
+from autolog.store.sql.usage import usage
 from autolog.store.sql.values import to_json
+from autolog.store.usage import Usage
 
 __all__ = ["SqlStore"]
 
@@ -37,6 +49,9 @@ _writer = metadata.tables["writer"]
 _experiment = metadata.tables["experiment"]
 _key = metadata.tables["key"]
 _series = metadata.tables["series"]
+
+_PIECE: Final = 1000
+"""Documents that are made in one transaction."""
 
 
 class SqlStore:
@@ -96,12 +111,12 @@ class SqlStore:
         """See `Store.silence`."""
         self._database.transact(lambda connection: deaths.silence(connection, writer))
 
-    def link_parents(self) -> int:
+    def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        return self._database.transact(tree.adopt)
+        return self._database.transact(lambda connection: adopt(connection, before_us))
 
     def sync(self) -> None:
         """See `Store.sync`."""
@@ -144,7 +159,91 @@ class SqlStore:
             limit=limit,
             after=after,
         )
-        return RunPage([self._placed(run) for run in found.runs], found.next)
+        return RunPage(self._placed(found.runs), found.next)
+
+    def rollup(
+        self,
+        ref: str,
+        metrics: Iterable[str] | None = None,
+        depth: Literal["children", "all"] = "children",
+    ) -> Rollup:
+        """See `Store.rollup`."""
+
+        def work(connection: Connection) -> Rollup:
+            return roll_up(connection, find_run(connection, ref).uid, metrics, depth)
+
+        return self._database.transact(work)
+
+    def same(self, ref: str) -> Same:
+        """See `Store.same`."""
+        unsettled = select_runs().where(_run.c.recipe.is_(None), _run.c.opened)
+        last: int | None = 0
+        while last is not None:  # making a run's document settles its recipe
+            query = unsettled.where(_run.c.id > last).order_by(_run.c.id).limit(_PIECE)
+            found = load(self._database, query)
+            last = found[-1][0].id if found else None
+        run = self.run(ref)
+        if run.recipe is None:
+            raise NotFoundError(f"run {run.name} has no recipe: its beginning has not arrived yet")
+        alike = and_(_run.c.recipe == run.recipe, _run.c.lifecycle == "active")
+        query = select_runs().where(alike).order_by(_run.c.start_us.desc(), _run.c.uid.desc())
+        runs = self._placed([one for _, one in load(self._database, query)])
+        seeds: dict[str, list[Any]] = {}
+        for one in reversed(runs):
+            for name, value in one.params.items():
+                if is_seed(name) and value not in seeds.setdefault(name, []):
+                    seeds[name].append(value)
+        finished = and_(alike, _run.c.status == Status.FINISHED.value)
+        metrics = self._database.transact(lambda connection: spreads(connection, finished))
+        return Same(recipe=run.recipe, runs=runs, metrics=metrics, seeds=seeds)
+
+    def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
+        """See `Store.unfinished`."""
+        query = (
+            select(_run.c.uid, _writer.c.state, _writer.c.host)
+            .select_from(_run.outerjoin(_writer, _writer.c.id == _run.c.owner_id))
+            .where(
+                _run.c.job == job,
+                _run.c.lifecycle == "active",
+                _run.c.status != Status.FINISHED.value,
+            )
+            .order_by(_run.c.start_us.desc(), _run.c.id.desc())
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        here = this_process().host
+        return [
+            self.details(row.uid)
+            for row in rows
+            if row.state in ("dead", "closed", "lost")
+            # Of a process that cannot be seen from here only the scheduler knows.
+            or (gone and (row.state == "silent" or row.host != here))
+        ]
+
+    def delete_run(self, ref: str, recursive: bool = False) -> int:
+        """See `Store.delete_run`."""
+
+        def work(connection: Connection) -> int:
+            return delete(connection, find_run(connection, ref), recursive=recursive)
+
+        return self._database.transact(work)
+
+    def restore_run(self, ref: str) -> int:
+        """See `Store.restore_run`."""
+
+        def work(connection: Connection) -> int:
+            return restore(connection, find_run(connection, ref))
+
+        return self._database.transact(work)
+
+    def move_run(self, ref: str, parent: str | None) -> None:
+        """See `Store.move_run`."""
+
+        def work(connection: Connection) -> None:
+            over = None if parent is None else find_run(connection, parent)
+            tree.move(connection, find_run(connection, ref), over)
+
+        self._database.transact(work)
 
     def experiments(self) -> list[Experiment]:
         """See `Store.experiments`."""
@@ -288,6 +387,26 @@ class SqlStore:
             connection.execute(metadata.tables["event"].insert(), row)
             connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
 
+    def identity(self) -> str:
+        """See `Store.identity`."""
+        return identity(self._database)
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """See `Store.take_out`."""
+        return take_out(self._database, ref)
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """See `Store.take_in`."""
+        return take_in(self._database, self._names, portrait)
+
+    def removal(self) -> SqlRemoval:
+        """See `Store.removal`."""
+        return SqlRemoval(self._database)
+
+    def usage(self) -> Usage:
+        """See `Store.usage`."""
+        return usage(self._database)
+
     def close(self) -> None:
         """See `Store.close`."""
         self._database.close()
@@ -296,11 +415,12 @@ class SqlStore:
         found = load(self._database, select_runs().where(_run.c.id == run_id))
         if not found:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed(found[0][1])
+        return self._placed([found[0][1]])[0]
 
-    def _placed(self, run: Run) -> Run:
+    def _placed(self, runs: Sequence[Run]) -> list[Run]:
         """Say where artifacts lie; documents do not, as a store may be moved."""
-        return msgspec.structs.replace(run, artifact_uri=self.location.artifacts.as_uri())
+        uri = self.location.artifacts.as_uri()
+        return [msgspec.structs.replace(run, artifact_uri=uri) for run in runs]
 
     @staticmethod
     def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:

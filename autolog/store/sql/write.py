@@ -19,7 +19,7 @@ _series = metadata.tables["series"]
 _param = metadata.tables["param"]
 _span = metadata.tables["span"]
 
-_KEPT: Final = {"id", "uid", "root_uid", "depth", "clean_no", "lifecycle", "deleted_us", "recipe"}
+_KEPT: Final = {"id", "uid", "root_uid", "depth", "clean_no", "lifecycle", "deleted_us"}
 """Columns of a run that a batch does not change."""
 
 _MUTABLE: Final = tuple(column.name for column in _run.columns if column.name not in _KEPT)
@@ -36,6 +36,7 @@ _SET_RUN: Final = (
 def write_changes(connection: Connection, changes: Changes) -> None:
     """Write everything but points and the cursor."""
     _write_runs(connection, changes)
+    changes.attempts.write(connection)
     _write_params(connection, changes)
     _add(connection, "process", changes.processes)
     tags = [{"run_id": r, "key_id": k, "text": text} for (r, k), text in changes.tags.items()]

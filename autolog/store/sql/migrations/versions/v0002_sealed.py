@@ -61,6 +61,9 @@ def upgrade() -> None:
         "UPDATE run SET tail_n ="
         " coalesce((SELECT sum(tail.n) FROM tail WHERE tail.run_id = run.id), 0)"
     )
+    # Runs whose recipe is not known yet are looked for too.
+    op.drop_index("ix_run_recipe", "run")
+    op.create_index("ix_run_recipe", "run", ["recipe"])
     _index("ix_run_job", "run", ["job"], where="job IS NOT NULL")
     _index("ix_run_unsealed", "run", ["tail_n"], where="tail_n >= 4096")
     op.create_table(
@@ -70,6 +73,10 @@ def upgrade() -> None:
         Column("writer_id", Big),
         _number("start_us"),
         Column("restored_step", Big),
+        Column("status", Text),
+        Column("ended_by", Text),
+        Column("end_us", Big),
+        Column("error", Text),
     )
     _index("ix_series_key", "series", ["key_id", "last_value"], where="shown")
     op.create_table(
