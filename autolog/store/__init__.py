@@ -274,8 +274,16 @@ class Store(Protocol):
         """
         ...
 
-    def histories(self, ref: str) -> Iterator[tuple[str, History]]:
+    def histories(
+        self, ref: str, *, attempt: int | Literal["all"] | None = None
+    ) -> Iterator[tuple[str, History]]:
         """Read name and history of every metric of a run, one at a time, in no certain order.
+
+        They are read from one state of the store: call nothing else of it before the last one.
+
+        Args:
+            ref: the run; see `run`.
+            attempt: see `history`.
 
         Raises:
             NotFoundError: no such run.

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 __all__ = ["Downsampled", "History"]
@@ -49,8 +46,8 @@ class History:
     def __len__(self) -> int:
         return len(self.step)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the columns step, value, timestamp (UTC), epoch, attempt, phase.
+    def to_pandas(self) -> Any:
+        """Return a DataFrame of the columns step, value, timestamp (UTC), epoch, attempt, phase.
 
         More columns follow for what else the contexts say: dataset, model, rank.
 
@@ -61,8 +58,8 @@ class History:
 
         return point_frames.to_pandas(self)
 
-    def to_polars(self) -> pl.DataFrame:
-        """Return the same columns as `to_pandas`.
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame; see `to_pandas`.
 
         Raises:
             UsageError: polars is not installed.
@@ -71,8 +68,8 @@ class History:
 
         return point_frames.to_polars(self)
 
-    def to_arrow(self) -> pa.Table:  # type: ignore[reportUnknownParameterType,reportUnknownMemberType]
-        """Return the same columns as `to_pandas`.
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table; see `to_pandas`.
 
         Raises:
             UsageError: pyarrow is not installed.

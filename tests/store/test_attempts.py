@@ -169,6 +169,21 @@ def test_a_restored_step_may_be_said_after_the_beginning(location, trainer, stor
     assert _attempts(store, uid) == [(0, "KILLED", None), (1, "RUNNING", 41)]
 
 
+def test_a_restored_step_changes_what_counts_before_new_points_come(location, trainer, store):
+    uid = trainer.open()
+    for step in range(6):
+        trainer.metrics(uid, {"loss": float(step)}, step)
+    trainer.end(uid, "KILLED")
+    fold(store)
+    assert store.run(uid).metrics == {"loss": 5.0}
+    later = Trainer(location)
+    later.open(uid=uid, attempt=1, resume="allow", restored_step=2)
+    fold(store)
+    assert store.run(uid).metrics == {"loss": 2.0}
+    assert store.history(uid, "loss").step.tolist() == [0, 1, 2]
+    later.close()
+
+
 def test_a_run_of_an_older_store_gets_its_first_attempt_with_the_second(location, trainer, store):
     uid = trainer.open()
     trainer.end(uid, status="KILLED")

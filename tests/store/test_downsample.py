@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autolog.errors import UsageError
 from autolog.store.fold import fold
 from autolog.store.points import Downsampled
-from autolog.store.sql import seal as sealing
+from autolog.store.sql import joining
 from tests.store.sealing import batches, seal_run
 
 COLUMNS = [name for name in Downsampled.__slots__ if name != "width"]
@@ -60,7 +60,7 @@ steps = st.integers(-100, 100) | st.sampled_from([LOWEST, LOWEST + 1, -1, 0, HIG
 
 
 @settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -74,7 +74,7 @@ steps = st.integers(-100, 100) | st.sampled_from([LOWEST, LOWEST + 1, -1, 0, HIG
 def test_downsampling_is_what_a_naive_computation_gives(
     trainer, store, monkeypatch, points, ordered, cuts, buckets, limits
 ):
-    monkeypatch.setattr(sealing, "_POINTS", 8)
+    monkeypatch.setattr(joining, "CHUNK_POINTS", 8)
     uid = trainer.open()
     if ordered:
         points = sorted(points, key=lambda point: point[0])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autolog.errors import UsageError
 from autolog.store import libraries
 from autolog.store.fold import fold
 from tests.store.sealing import bits, scalar, seal_run
@@ -54,6 +55,25 @@ def test_a_known_restored_step_decides_what_counts_for_every_metric(trainer, fol
     assert store.run(uid).metrics == {"m": 2.0, "only": 2.0}
 
 
+def test_a_restored_step_that_is_learnt_later_changes_the_summaries(trainer, folded):
+    uid = trainer.open()
+    for step in range(6):
+        trainer.metrics(uid, {"m": 1.0, "only": float(step)}, step)
+    trainer.metrics(uid, {"m": 2.0}, 5, attempt=1)
+    store = folded()
+    assert store.run(uid).metrics == {"m": 2.0, "only": 5.0}
+    seal_run(store, uid)
+    restored(store, uid, 1, 2)
+    with store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE run SET tail_no = tail_no + 1")
+    assert store.run(uid).metrics == {"m": 2.0, "only": 2.0}
+    restored(store, uid, 2, -1)
+    with store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE run SET tail_no = tail_no + 1")
+    assert store.run(uid).metrics == {}
+    assert len(store.history(uid, "m")) == 0
+
+
 def test_summaries_of_a_run_that_was_tried_again_are_of_its_timeline(trainer, folded):
     uid = trainer.open()
     for step in range(6):
@@ -76,7 +96,7 @@ points = st.tuples(st.integers(0, 3), st.integers(0, 8), st.sampled_from(["fit",
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -135,6 +155,20 @@ def test_a_context_or_an_attempt_reads_only_its_chunks(trainer, folded):
     with store._database.write() as connection:
         connection.exec_driver_sql("UPDATE chunk SET data = '' WHERE min_value <> 9.0")
     assert len(store.history(uid, "m", attempt=7)) == 0
+
+
+def test_all_histories_are_read_by_attempt_too(trainer, folded):
+    uid = trainer.open()
+    for attempt in (0, 1):
+        for step in range(attempt, 3):
+            trainer.metrics(uid, {"m": 1.0, "n": 2.0}, step, attempt=attempt)
+    store = folded()
+    for attempt, expected in ((None, 3), ("all", 5), (0, 3), (1, 2), (2, 0)):
+        found = dict(store.histories(uid, attempt=attempt))
+        assert {key: len(history) for key, history in found.items()} == dict.fromkeys(
+            "mn", expected
+        )
+        assert bits(found["m"]) == bits(store.history(uid, "m", attempt=attempt))
 
 
 def test_all_histories_of_a_run_are_read_at_once(trainer, folded):
@@ -224,7 +258,7 @@ def test_a_history_becomes_an_arrow_table(history):
 
 
 def test_a_missing_table_library_is_named_with_what_to_do(monkeypatch):
-    with pytest.raises(libraries.UsageError, match="pip install autolog_no_such"):
+    with pytest.raises(UsageError, match="pip install autolog_no_such"):
         libraries.library("autolog_no_such")
 
 

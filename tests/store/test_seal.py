@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from autolog.errors import StoreError
 from autolog.store import open_store
 from autolog.store.fold import fold
-from autolog.store.sql import seal as sealing
-from autolog.store.sql import sealed
+from autolog.store.sql import joining, sealed
 from tests.store.sealing import batches, bits, chunk_sizes, scalar, seal_run
 from tests.store.training import finish
 
@@ -135,25 +134,48 @@ def test_a_run_that_is_watched_does_not_gather_blobs(trainer, folded):
 
 
 def test_small_chunks_are_joined_eight_at_a_time():
-    assert sealing._mergeable([], 100) == 0
-    assert sealing._mergeable([100] * 6, 100) == 0
-    assert sealing._mergeable([100] * 7, 100) == 7
-    assert sealing._mergeable([100] * 7 + [4096], 100) == 7
-    assert sealing._mergeable([64] * 7 + [512] * 7, 64) == 14
-    assert sealing._mergeable([4096] * 20, 9000) == 0
+    assert joining._mergeable([], 100) == 0
+    assert joining._mergeable([100] * 6, 100) == 0
+    assert joining._mergeable([100] * 7, 100) == 7
+    assert joining._mergeable([100] * 7 + [4096], 100) == 7
+    assert joining._mergeable([64] * 7 + [512] * 7, 64) == 14
+    assert joining._mergeable([4096] * 20, 9000) == 0
 
 
 def test_a_point_is_rewritten_a_few_times_at_most():
     sizes: list[int] = []  # newest first
     rewritten = 0
     for _ in range(4096):
-        joined = sealing._mergeable(sizes, 64)
+        joined = joining._mergeable(sizes, 64)
         rewritten += sum(sizes[:joined])
         total = 64 + sum(sizes[:joined])
         rest = [total % 4096] if total % 4096 else []
         sizes = rest + [4096] * (total // 4096) + sizes[joined:]
     assert rewritten <= 2 * 64 * 4096
     assert sum(size < 4096 for size in sizes) < 3 * 8
+
+
+def test_small_chunks_of_metrics_that_are_logged_one_by_one_are_joined_too(trainer, folded):
+    uid = trainer.open()
+    for step in range(8):
+        for n in range(80):
+            trainer.metrics(uid, {f"layer/{n}": float(step)}, step)
+        store = folded()
+        seal_run(store, uid)
+    assert chunk_sizes(store) == [8] * 80
+    assert scalar(store, "SELECT count(*) FROM axis") == 80
+    assert store.history(uid, "layer/79").value.tolist() == [float(step) for step in range(8)]
+
+
+def test_a_chunk_whose_axis_another_metric_shares_stays_where_it_is(trainer, folded):
+    uid = trainer.open()
+    for step in range(10):
+        trainer.metrics(uid, {"a": 1.0, "b": 2.0} if step < 5 else {"a": 1.0}, step)
+        store = folded()
+        seal_run(store, uid)
+    assert chunk_sizes(store) == [1] * 15
+    assert store.history(uid, "a").step.tolist() == list(range(10))
+    assert store.history(uid, "b").step.tolist() == list(range(5))
 
 
 PROGRAM = st.lists(
@@ -171,7 +193,7 @@ PROGRAM = st.lists(
 
 
 @settings(
-    max_examples=30,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -179,7 +201,7 @@ PROGRAM = st.lists(
 def test_no_mixture_of_folds_and_seals_changes_what_is_read(
     trainer, store, monkeypatch, program, data
 ):
-    monkeypatch.setattr(sealing, "_POINTS", 16)
+    monkeypatch.setattr(joining, "CHUNK_POINTS", 16)
     mixed, plain = trainer.open(), trainer.open()
     logged: dict[str, list] = {}
     for keys, step, epoch, context, attempt, action in program:

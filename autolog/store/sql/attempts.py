@@ -72,6 +72,8 @@ class Attempts:
                 }
             )
         self._add(run_id, number, self._writer, start_us, restored_step)
+        if restored_step is not None:
+            _count_again(run)
         self._note(run_id, number, self._writer, start_us, seq)
 
     def restored(self, run: Row, step: int) -> None:
@@ -79,6 +81,7 @@ class Attempts:
         own = self._own.get(run["id"])
         number = own[-1][1] if own else run["attempt"]
         self._restored.append({"b_run": run["id"], "b_attempt": number, "b_step": step})
+        _count_again(run)
 
     def split(self, run_id: int, points: Points) -> Iterable[tuple[int, slice | NDArray[np.bool_]]]:
         """Return each attempt that records of points belong to, with which ones these are."""
@@ -130,3 +133,8 @@ class Attempts:
         starts.append((max(start_us, starts[-1][0]) if starts else start_us, number))
         if writer == self._writer:
             self._own.setdefault(run_id, []).append((seq, number))
+
+
+def _count_again(run: Row) -> None:
+    """Make a run dirty: other points of it count now, though no new ones have come."""
+    run["tail_no"] += 1

@@ -41,9 +41,8 @@ def read_history(
     parts, bodies = _choose(connection, run_id, key_id, context, attempt, steps)
     if not bodies:
         return None
-    if attempt is None:
-        parts = current(parts, restored_steps(connection, [run_id]).get(run_id, {}))
-    return _join(parts, bodies, steps)
+    restored = restored_steps(connection, [run_id]).get(run_id, {})
+    return _join(_of_attempt(parts, attempt, restored), bodies, steps)
 
 
 def _choose(
@@ -67,25 +66,28 @@ def _choose(
     parts = [part for _, some in read_parts(connection, run_id, wanted) for part in some]
     bodies = bodies_of(connection, {part.context for part in parts})
     chosen = fitting(bodies, context)
-    parts = [
-        part
-        for part in parts
-        if part.context in chosen and (number is None or part.attempt == number)
-    ]
-    return parts, bodies
+    return [part for part in parts if part.context in chosen], bodies
 
 
 def read_histories(
-    connection: Connection, run_id: int, keys: Mapping[int, str]
+    connection: Connection, run_id: int, keys: Mapping[int, str], attempt: Attempt = None
 ) -> Iterator[tuple[str, History]]:
-    """Yield name and history (what counts of all attempts) of these metrics, one at a time."""
+    """Yield name and history of these metrics, one at a time."""
     restored = restored_steps(connection, [run_id]).get(run_id, {})
     bodies: dict[int, dict[str, Any]] = {}
-    for key_id, parts in read_parts(connection, run_id, Wanted(keys=list(keys))):
+    number = attempt if isinstance(attempt, int) else None
+    wanted = Wanted(keys=list(keys), attempt=number)
+    for key_id, parts in read_parts(connection, run_id, wanted):
         missing = {part.context for part in parts} - bodies.keys()
         if missing:
             bodies |= bodies_of(connection, missing)
-        yield keys[key_id], _join(current(parts, restored), bodies, None)
+        yield keys[key_id], _join(_of_attempt(parts, attempt, restored), bodies, None)
+
+
+def _of_attempt(parts: list[Part], attempt: Attempt, restored: Mapping[int, int]) -> list[Part]:
+    if attempt is None:
+        return current(parts, restored)
+    return parts if attempt == "all" else [part for part in parts if part.attempt == attempt]
 
 
 def bodies_of(connection: Connection, ids: set[int]) -> dict[int, dict[str, Any]]:

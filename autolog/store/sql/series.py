@@ -1,7 +1,8 @@
 """Summaries of metrics, made from appended points when a reader first needs them.
 
 A run is dirty while `tail_no > clean_no`. Folding its new blobs into `series` happens under the
-run's lock, so each blob is counted once.
+run's lock, so each blob is counted once. Who changes which points count, as an attempt whose
+restored step becomes known, has to add one to `tail_no`: numbers of blobs may have gaps.
 """
 
 from __future__ import annotations

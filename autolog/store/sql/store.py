@@ -320,11 +320,11 @@ class SqlStore:
             )
         return found if found is not None else self._unknown(row, key)
 
-    def histories(self, ref: str) -> Iterator[tuple[str, History]]:
+    def histories(self, ref: str, *, attempt: Attempt = None) -> Iterator[tuple[str, History]]:
         """See `Store.histories`."""
         run_id, names = self._metrics(ref)
         with self._database.read() as connection:
-            yield from read_histories(connection, run_id, names)
+            yield from read_histories(connection, run_id, names, attempt)
 
     def downsample(
         self,
