@@ -91,3 +91,77 @@ def _stored(recording) -> dict[str, float]:
         return runs[0].metrics if runs else {}
     finally:
         store.close()
+
+
+TREE = """
+import autolog
+with autolog.start_run("parent") as run:
+    run.log_params({"lr": 0.1})
+    run.log_text("hello", "note.txt")
+    with run.child("child") as child:
+        for step in range(50):
+            child.log_metric("x", step, step)
+"""
+
+
+def test_runs_go_to_another_store_with_their_files_and_again_only_the_news(
+    recording, program, tmp_path
+):
+    program(TREE)
+    target = str(tmp_path / "target")
+    first = json.loads(_sync("--to", target, "--json").stdout)
+    assert (first["runs"], first["copied"]) == (2, 2)
+    again = json.loads(_sync("--to", target, "--json").stdout)
+    assert (again["runs"], again["copied"], again["points"]) == (2, 0, 0)
+    program(TREE.replace("parent", "second").replace("child", "other"))
+    third = json.loads(_sync("--to", target, "--json").stdout)
+    assert (third["runs"], third["copied"]) == (4, 2)
+    store = autolog.open_store(target)
+    parent, child = store.run("parent"), store.run("child")
+    assert child.parent_id == parent.run_id
+    assert store.history("child", "x").step.tolist() == list(range(50))
+    store.close()
+
+
+def test_runs_go_to_a_server(recording, program, tmp_path, monkeypatch, fresh_database):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    program(TREE)
+    target = fresh_database()
+    assert json.loads(_sync("--to", target, "--json").stdout)["copied"] == 2
+    store = autolog.open_store(target)
+    assert store.run("parent").params == {"lr": 0.1}
+    assert len(store.history("child", "x")) == 50
+    store.close()
+
+
+def test_a_store_is_not_sent_to_itself(recording, program):
+    program(TREE)
+    done = _sync("--to", str(recording.folder))
+    assert done.returncode == 2
+    assert "itself" in done.stderr
+
+
+def _cli(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "autolog", *words], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_tree_is_deleted_restored_and_moved_from_the_command_line(recording, program):
+    program(TREE)
+    refused = _cli("store", "delete", "parent")
+    assert refused.returncode == 2
+    assert "--recursive" in refused.stderr
+    assert _cli("store", "delete", "parent", "--recursive").returncode == 0
+    assert recording.runs() == []
+    assert _cli("store", "restore", "parent").returncode == 0
+    assert len(recording.runs()) == 2
+    assert _cli("store", "move", "child", "--to-root").returncode == 0
+    assert {run.parent_id for run in recording.runs()} == {None}
+
+
+def test_an_embedded_store_has_the_newest_schema_already(recording, program):
+    program(TREE)
+    assert recording.runs()
+    said = json.loads(_cli("store", "upgrade", "--json").stdout)
+    assert said["before"] == said["after"]

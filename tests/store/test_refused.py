@@ -94,6 +94,28 @@ def test_a_writer_whose_promised_beat_fails_is_silent_and_at_a_later_look_its_ru
     assert (store.run(uid).status, _state(store)) == ("LOST", "lost")
 
 
+@pytest.mark.parametrize("last_word", ["points", "an event", "the end"])
+def test_a_lost_writer_that_speaks_again_lives_again(trainer, store, elsewhere, last_word):
+    uid = trainer.open()
+    fold(store)
+    store.beat([trainer.writer.uid], 15)
+    elsewhere()
+    for passed in (61, 60):
+        _turn_back(store, passed)
+        fold(store)
+    assert store.run(uid).status == "LOST"
+    if last_word == "points":
+        trainer.metrics(uid, {"loss": 1.0})
+    elif last_word == "an event":
+        trainer.event("note", uid)
+    else:
+        trainer.end(uid)
+    fold(store)
+    found = store.run(uid)
+    assert found.status == ("FINISHED" if last_word == "the end" else "RUNNING")
+    assert not [event for event in store.details(uid).events if event.kind == "conflict"]
+
+
 def test_a_beat_takes_the_silence_back(trainer, store):
     uid = trainer.open()
     fold(store)

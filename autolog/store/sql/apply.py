@@ -204,6 +204,7 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
     tails: list[Row] = []
     for uid, groups in by_run.items():
         run = changes.runs[uid]
+        changes.revive(run)
         run["tail_no"] += 1
         run["tail_n"] += sum(group.values.size for group in groups)
         latest = max(int(group.wall_us.max()) for group in groups)

@@ -79,6 +79,11 @@ class Changes:
             }
         )
 
+    def revive(self, run: Row) -> None:
+        """Take back that a run was lost: its own process has spoken."""
+        if run["status"] == Status.LOST.value and run["owner_id"] == self.writer["id"]:
+            run |= {"status": Status.RUNNING.value, "ended_by": None, "end_us": None}
+
     def conflict(self, run: Row, field_name: str, key: str | None, kept: Any, refused: Any) -> None:
         """Add the event of a value that came too late to count."""
         data = {"field": field_name, "key": key, "kept": kept, "refused": refused}
@@ -104,6 +109,8 @@ def take(changes: Changes, entry: Entry) -> None:
         if run is not None:
             run["last_us"] = max(run["last_us"], wall_us)
     changes.writer["state"] = "open"
+    if run is not None:
+        changes.revive(run)
     if run is None:
         _of_process(changes, entry.seq, record)
     else:
@@ -257,7 +264,7 @@ def _update(changes: Changes, run: Row, record: records.RunUpdate) -> None:
 def _end(changes: Changes, run: Row, record: records.RunEnd) -> None:
     if run["owner_id"] not in (None, changes.writer["id"]):
         return  # a process that joined somebody else's run has left it
-    if run["status"] != Status.RUNNING.value:
+    if run["ended_by"] == "record":
         if run["status"] != record.status:
             changes.conflict(run, "status", None, run["status"], record.status)
         elif run["exit_code"] is None:
