@@ -9,8 +9,7 @@ from autolog.errors import QueryError
 
 
 @pytest.fixture(autouse=True)
-def _recorded(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUTOLOG_STORE", str(tmp_path / "store"))
+def _recorded(recording):
     for number in range(3):
         with autolog.start_run(f"run-{number}", experiment="one" if number else "none"):
             autolog.log_params({"lr": 10.0**-number, "opt": "adam"})

@@ -25,8 +25,9 @@ from autolog.store.sql.documents import load
 from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import read_history
 from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.request import Search
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.search import Search, search
+from autolog.store.sql.search import search
 from autolog.store.sql.series import materialise
 from autolog.store.sql.values import to_json
 
