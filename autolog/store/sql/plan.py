@@ -94,7 +94,8 @@ class Plan:
         return self._walked(walk[1:], found)
 
     def _stretches(self) -> list[Stretch]:
-        return stretches(self._filters, self._wanted.order, self._scope.single)
+        parts = _parts(self._wanted.filter)
+        return stretches(self._filters, self._wanted.order, self._scope.single, parts)
 
     def _walked(
         self, walk: Sequence[Stretch] | None = None, before: Sequence[Found] = ()
