@@ -57,7 +57,9 @@ if TYPE_CHECKING:
         start_run,
     )
     from autolog.tracking.reading import (
+        get_artifact,
         get_run,
+        list_artifacts,
         load_model,
         metric_history,
         open_store,
@@ -85,8 +87,10 @@ __all__ = [
     "autolog",
     "disable",
     "end_run",
+    "get_artifact",
     "get_run",
     "last_run",
+    "list_artifacts",
     "load_model",
     "log",
     "log_artifact",
@@ -121,7 +125,10 @@ _FLUENT = (
     " log_metric log_metrics log_model log_param log_params log_text set_experiment set_tag"
     " set_tags start_run"
 )
-_READING = "get_run load_model metric_history open_store search_experiments search_runs"
+_READING = (
+    "get_artifact get_run list_artifacts load_model metric_history open_store search_experiments"
+    " search_runs"
+)
 
 _HOMES = {
     **dict.fromkeys(_ERRORS.split(), "autolog.errors"),
@@ -202,7 +209,9 @@ class Autolog:
         active_run = staticmethod(active_run)
         disable = staticmethod(disable)
         end_run = staticmethod(end_run)
+        get_artifact = staticmethod(get_artifact)
         get_run = staticmethod(get_run)
+        list_artifacts = staticmethod(list_artifacts)
         last_run = staticmethod(last_run)
         load_model = staticmethod(load_model)
         log = staticmethod(log)

@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "Artifact",
+    "Attempt",
     "DatasetInput",
     "Event",
     "Experiment",
@@ -71,7 +72,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `metrics` holds the last value of each key; `params` typed values; times are milliseconds
     since the epoch. `dirty` is None until it is known. `logging_errors` are problems of autolog
-    itself met while this run was recorded: they never change `status`.
+    itself met while this run was recorded: they never change `status`. `children` counts those
+    that are not deleted. `recipe` is a digest of what the run was made of: equal for runs that
+    differ in seed, host and time alone.
     """
 
     run_id: str
@@ -94,6 +97,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: dict[str, str] = {}
     artifact_uri: str | None = None
     logging_errors: list[str] = []
+    children: int = 0
+    recipe: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,8 +137,28 @@ class DatasetInput(msgspec.Struct, frozen=True, kw_only=True):
     profile: dict[str, Any] = {}
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process did of a run, after the one before it had ended or was gone.
+
+    Of earlier attempts, points after `restored_step` are superseded; where it is None, those from
+    the first step on that this attempt logged. `reason` says why it ended, if that is known.
+    """
+
+    number: int
+    status: str | None = None
+    start: int
+    end: int | None = None
+    host: str | None = None
+    pid: int | None = None
+    restored_step: int | None = None
+    reason: str | None = None
+
+
 class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with all that is too long for a listing."""
+    """A run with all that is too long for a listing.
+
+    `lifecycle` is active, deleted, or absorbed: part of the run above it, in no listing.
+    """
 
     run: Run
     description: str | None = None
@@ -152,3 +177,5 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[DatasetInput] = []
     events: list[Event] = []
     children: list[str] = []
+    lifecycle: str = "active"
+    attempts: list[Attempt] = []

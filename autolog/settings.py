@@ -62,6 +62,13 @@ def _seconds(raw: object) -> float:
     return number
 
 
+def _megabytes(raw: object) -> int:
+    number = int(str(raw))
+    if number < 0:
+        raise ValueError("expected megabytes, or 0 for no limit")
+    return number
+
+
 def _names(raw: object) -> tuple[str, ...]:
     parts: list[Any] = raw.split(",") if isinstance(raw, str) else list(raw)  # type: ignore[call-overload]
     return tuple(str(part).strip() for part in parts if str(part).strip())
@@ -99,6 +106,8 @@ KNOWN: Final[dict[str, tuple[Callable[[object], Any], Any]]] = {
     "run_id": (_text, None),
     "parent_run_id": (_text, None),
     "journal_dir": (_text, None),
+    "journal_max_mb": (_megabytes, 10_000),
+    "journal_full": (_choice("keep", "raise"), "keep"),
     "finish_timeout": (_seconds, 5.0),
     "disabled": (_names, ()),
     "strict": (_flag, False),

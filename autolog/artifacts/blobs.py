@@ -122,12 +122,16 @@ class BlobFolder:
     def _keep(self, temporary: Path, target: Path, size: int) -> bool:
         """Move a whole file to its place; false if an equal one is there already.
 
-        Renaming over a file would make ext4 write it to the disk at once (auto_da_alloc).
+        Renaming over a file would make ext4 write it to the disk at once (auto_da_alloc). The
+        equal one is made as young as the new one: `autolog gc` removes old files that nothing
+        names, and the record that names this one is yet to be written. Another user's file cannot
+        be made young; it is replaced.
         """
         try:
             if target.stat().st_size == size:
+                os.utime(target)
                 return False
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             pass
         try:
             os.replace(temporary, target)  # noqa: PTH105

@@ -8,31 +8,30 @@ safe format happens on the first load, not in the trainer.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import pickle
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from autolog.artifacts.blobs import BlobFolder
 from autolog.artifacts.manifest import STAGED
+from autolog.artifacts.repository import Repository
 from autolog.discovery import discover, resolve
 from autolog.entities import Artifact, Model
-from autolog.errors import ModelError
+from autolog.errors import ModelError, StoreError
 from autolog.integration import Format
 
 __all__ = ["convert", "load", "owned_by_this_user"]
 
 
-def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
+def load(model: Model, repository: Repository, *, trusted: bool) -> Any:
     """Load a stored model.
 
     Args:
         model: what the store knows of it.
-        folder: where its blobs lie.
+        repository: where its blobs lie.
         trusted: its pickle may be loaded.
 
     Raises:
@@ -46,7 +45,7 @@ def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
                 " loaded, and this store or file belongs to another user."
                 " If you trust its author: load_model(..., allow_pickle=True)"
             )
-        data = _verified(model.files[0], folder)
+        data = _read(model.files[0], repository)
         try:
             return pickle.loads(data)  # noqa: S301  own bytes, checked against their digest
         except Exception as exc:
@@ -55,11 +54,11 @@ def load(model: Model, folder: BlobFolder, *, trusted: bool) -> Any:
     if not (form.safe or trusted):
         raise ModelError(f"format {form.name} is not safe to load from somebody else's store")
     with tempfile.TemporaryDirectory(prefix="autolog-") as place:
-        _lay_out(model, folder, Path(place))
+        _lay_out(model, repository, Path(place))
         return resolve(form.load)(Path(place))
 
 
-def convert(model: Model, instance: Any, folder: BlobFolder) -> Model | None:
+def convert(model: Model, instance: Any, repository: Repository) -> Model | None:
     """Store a loaded model in its safe format too; None if there is nothing to convert to.
 
     Raises:
@@ -77,7 +76,7 @@ def convert(model: Model, instance: Any, folder: BlobFolder) -> Model | None:
         files: list[Artifact] = []
         for path in sorted(Path(place).rglob("*")):
             if path.is_file():
-                blob = folder.put_file(path)
+                blob = repository.put(path)
                 name = f"{model.name}/{path.relative_to(place).as_posix()}"
                 files.append(Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri))
     size = sum(file.size for file in files)
@@ -92,33 +91,36 @@ def convert(model: Model, instance: Any, folder: BlobFolder) -> Model | None:
     )
 
 
-def owned_by_this_user(*paths: Path) -> bool:
-    """Whether all of these files belong to the user of this process."""
+def owned_by_this_user(*paths: Path | None) -> bool:
+    """Whether all of these are files (None is what lies elsewhere) of this process's user."""
     if not hasattr(os, "getuid"):
-        return True
+        return None not in paths
     try:
-        return all(path.stat().st_uid == os.getuid() for path in paths)
+        return all(path is not None and path.stat().st_uid == os.getuid() for path in paths)
     except OSError:
         return False
 
 
-def _verified(file: Artifact, folder: BlobFolder) -> bytes:
-    path = folder.path(file.uri)
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise ModelError(f"the file of {file.path} is gone: {path} ({exc.strerror})") from exc
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise ModelError(f"{path} is not what was stored as {file.path}: its sha256 differs")
-    return data
+def _read(file: Artifact, repository: Repository) -> bytes:
+    with _named(file):
+        return repository.read(file.uri)
 
 
-def _lay_out(model: Model, folder: BlobFolder, place: Path) -> None:
+def _lay_out(model: Model, repository: Repository, place: Path) -> None:
     for file in model.files:
         target = place / file.path.removeprefix(f"{model.name}/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _verified(file, folder)
-        shutil.copyfile(folder.path(file.uri), target)
+        if not target.resolve().is_relative_to(place.resolve()):
+            raise ModelError(f"model {model.name!r} names a file outside of it: {file.path!r}")
+        with _named(file):
+            repository.get(file.uri, target)
+
+
+@contextlib.contextmanager
+def _named(file: Artifact) -> Generator[None]:
+    try:
+        yield
+    except StoreError as exc:
+        raise ModelError(f"{file.path} cannot be read: {exc}") from exc
 
 
 def _load_failure(model: Model, exc: Exception) -> str:

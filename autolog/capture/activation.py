@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from autolog import settings
-from autolog.capture import notices
 from autolog.capture.attachment import Attachment, require_supported
 from autolog.capture.options import MEGABYTE, Options
 from autolog.discovery import by_name, discover, resolve
@@ -25,6 +24,7 @@ from autolog.errors import IntegrationError, SettingsError, UsageError
 from autolog.integration import Integration
 from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
 from autolog.store.location import locate
+from autolog.tracking import notices
 from autolog.tracking.values import as_texts
 
 __all__ = ["Activation", "activate", "attachments", "disable", "engine", "site_statuses"]

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from autolog.capture import notices
 from autolog.discovery import resolve
 from autolog.errors import CompatError
 from autolog.integration import Attach, Hook, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
+from autolog.tracking import notices
 
 if TYPE_CHECKING:
     from autolog.capture.options import Options

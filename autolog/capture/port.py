@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import notices, spans, suspension
+from autolog.capture import spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
@@ -16,7 +16,7 @@ from autolog.capture.watching import WatchedCall, begin, decide, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
-from autolog.tracking import context, printing, recorder
+from autolog.tracking import context, notices, recorder
 
 __all__ = ["Port"]
 
@@ -150,4 +150,3 @@ def _versions() -> dict[str, str]:
 
 
 recorder.report_versions(_versions)
-printing.count_notices(notices.count)

@@ -12,13 +12,12 @@ from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from autolog.capture import notices
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Status
 from autolog.errors import AutologError
 from autolog.integration import Snapshot
 from autolog.journal.records import SpanClose, SpanOpen
-from autolog.tracking import context, opening, printing
+from autolog.tracking import context, notices, opening, printing
 from autolog.tracking.run import LiveRun, outcome
 
 __all__ = ["CaptureSpan", "close", "current", "enclosed", "enter", "open_anywhere", "stack"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autolog.capture import activation, notices
+from autolog.capture import activation
 from autolog.discovery import discover
 from autolog.patching import SiteStatus
+from autolog.tracking import notices, recorder
 
 __all__ = ["Status", "status"]
 
@@ -21,6 +22,11 @@ class Status:
         sites: every watched place: integration, state, calls, seconds spent, faults, reason.
         notices: what was said once, with how often it came up.
         problems: integrations that could not be loaded, and why.
+        waiting_records: what was logged and waits in memory, because the disk of the journal
+            refuses it.
+        waiting_points: the metric points among them.
+        dropped_records: what was logged and is lost, because there was no memory left for more.
+        dropped_points: the metric points among them.
     """
 
     active: bool
@@ -28,6 +34,10 @@ class Status:
     sites: tuple[SiteStatus, ...]
     notices: tuple[notices.Notice, ...]
     problems: dict[str, str]
+    waiting_records: int = 0
+    waiting_points: int = 0
+    dropped_records: int = 0
+    dropped_points: int = 0
 
     def __str__(self) -> str:
         lines = [f"autolog is {'on' if self.active else 'off'}"]
@@ -46,6 +56,11 @@ class Status:
             ]
         lines += [f"  notice ({one.count}x): {one.text}" for one in self.notices]
         lines += [f"  problem: {text}" for text in self.problems.values()]
+        if self.waiting_records or self.dropped_records:
+            lines.append(
+                f"  journal: {self.waiting_records:,} records ({self.waiting_points:,} points) wait"
+                f" for the disk, {self.dropped_records:,} ({self.dropped_points:,} points) dropped"
+            )
         return "\n".join(lines)
 
 
@@ -61,4 +76,5 @@ def status() -> Status:
         sites=activation.site_statuses(),
         notices=notices.every(),
         problems=discover().problems if attached else {},
+        **recorder.not_on_disk()._asdict(),
     )

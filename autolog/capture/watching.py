@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.capture import notices, ownership, preparation, spans, suspension, workers
+from autolog.capture import ownership, preparation, spans, suspension, workers
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
 from autolog.integration import Hook, Produced, Role, RoleOf
-from autolog.tracking import context, opening
+from autolog.tracking import context, notices, opening
 from autolog.tracking.run import LiveRun
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ no sense.
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,8 +37,13 @@ _ENTRIES: Final = {
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
     "query": _Entry("Look", "Find runs by a filter.", "autolog query 'metrics.loss < 1'"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
-    "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --watch"),
+    "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --to URI"),
+    "export": _Entry("Keep", "Write runs to a bundle of files.", "autolog export runs.zip"),
+    "import": _Entry("Keep", "Take in the runs of a bundle.", "autolog import runs.zip"),
+    "gc": _Entry("Keep", "Remove for good what nobody needs.", "autolog gc --dry-run"),
+    "store": _Entry("Keep", "Say how large the store is.", "autolog store"),
     "status": _Entry("Check", "Say what the store holds.", "autolog status"),
+    "journal": _Entry("Check", "Look at journals, and repair one.", "autolog journal verify"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
 }
 
@@ -53,7 +59,8 @@ class _Commands(click.Group):
             return None
         if cmd_name == "run":
             return _run
-        return importlib.import_module(f"autolog.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        return importlib.import_module(f"autolog.cli.{module}").command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

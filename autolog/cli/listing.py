@@ -35,21 +35,29 @@ _NOT_TELLING: Final = frozenset({"fit_seconds", "n_features_in"})
 _Layout = dict[str, "list[Text]"]
 
 
-def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int) -> RenderableType:
+def runs_table(
+    runs: Sequence[Run], metrics: Sequence[str], width: int, *, counts: bool = False
+) -> RenderableType:
     """Return a row a run, with as many columns of metrics as fit into `width`.
 
     Args:
         runs: in the order of the rows.
         metrics: keys to show; if none, those that most of the runs have.
         width: columns of the terminal.
+        counts: add how many children each run has.
     """
     columns = _columns(runs)
+    if counts:
+        from rich.text import Text
+
+        columns["CHILDREN"] = [Text(str(run.children or "")) for run in runs]
     layouts = _layouts(columns)
     layout = next((one for one in layouts if _keys(runs, metrics, width - _width(one))), columns)
     while _width(layout) > width and layout is not layouts[-1]:
         layout = layouts[layouts.index(layout) + 1]
     keys = _keys(runs, metrics, width - _width(layout))
-    made = table(*layout, *map(written.plain, keys), right=("TIME", *map(written.plain, keys)))
+    right = ("TIME", "CHILDREN", *map(written.plain, keys))
+    made = table(*layout, *map(written.plain, keys), right=right)
     for title, column in zip(layout, made.columns, strict=False):
         column.no_wrap = title != "RUN"
     for at, run in enumerate(runs):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolog.cli.options import examples, json_option, reading, store_option
+from autolog.cli.options import (
+    examples,
+    json_option,
+    reading,
+    require_experiment,
+    store_option,
+)
 from autolog.entities import Run, Status
-from autolog.errors import NotFoundError
+from autolog.errors import UsageError
 
 if TYPE_CHECKING:
     from autolog.store import Store
 
-__all__ = ["command", "every_run", "require_experiment", "show_runs"]
+__all__ = ["command", "every_run", "show_runs"]
 
 _DEFAULT_LIMIT = 30
 _PAGE = 500
@@ -26,10 +31,20 @@ _PAGE = 500
     epilog=examples(
         "autolog ls --tree",
         "autolog ls --experiment churn --status FAILED",
+        "autolog ls --same SVC-k3fa",
         "autolog ls --json | jq '.[0].metrics'",
     ),
 )
 @click.option("--tree", is_flag=True, help="Draw runs below their parents.")
+@click.option(
+    "--roots", is_flag=True, help="Only runs below no other, with their children counted."
+)
+@click.option(
+    "--same",
+    metavar="RUN",
+    help="Only runs made of the same source, params, data and versions, whatever their seeds,"
+    " and how their metrics spread.",
+)
 @click.option("--experiment", "-e", metavar="NAME", help="Only runs of this experiment.")
 @click.option(
     "--status",
@@ -52,6 +67,8 @@ _PAGE = 500
 def command(
     *,
     tree: bool,
+    roots: bool,
+    same: str | None,
     experiment: str | None,
     status: str | None,
     limit: int | None,
@@ -64,23 +81,31 @@ def command(
     Columns of metrics are those that most of the listed runs have; --metric names others.
 
     --json prints an array of runs. NaN and infinities are the texts "NaN", "Infinity" and
-    "-Infinity"; times are milliseconds since the epoch.
+    "-Infinity"; times are milliseconds since the epoch. With --same it prints an object: `recipe`,
+    `runs`, `seeds`, and in `metrics` n, mean, std, min and max of the runs that finished.
     """
+    if same is not None and (tree or roots or experiment or status or limit):
+        raise UsageError(
+            "--same lists all runs of a recipe: --json, --metric and --store go with it"
+        )
     with reading(store) as opened:
+        if same is not None:
+            _show_same(opened, same, metrics, as_json)
+            return
         if experiment is not None:
             require_experiment(opened, experiment)
         wanted = limit if limit is not None or as_json else _DEFAULT_LIMIT
         if tree:
             runs, more = _whole_trees(opened, experiment, status, wanted)
         else:
-            runs, more = _newest(opened, experiment, status, wanted)
+            runs, more = _newest(opened, experiment, status, wanted, roots)
         if as_json:
             from autolog.cli.output import emit
 
             emit(runs)
             return
         filtered = experiment is not None or status is not None
-        show_runs(opened, runs, tree=tree, metrics=metrics, filtered=filtered)
+        show_runs(opened, runs, tree=tree, counts=roots, metrics=metrics, filtered=filtered)
         if more:
             from autolog.cli.output import notify
 
@@ -92,10 +117,11 @@ def show_runs(
     runs: list[Run],
     *,
     tree: bool = False,
+    counts: bool = False,
     metrics: tuple[str, ...] = (),
     filtered: bool = False,
 ) -> None:
-    """Print runs for a reader."""
+    """Print runs for a reader; `counts` adds how many children each has."""
     from autolog.cli import listing
     from autolog.cli.output import screen, write
 
@@ -104,8 +130,22 @@ def show_runs(
         return
     # A line a run where a program reads: nothing is wrapped in a pipe.
     console = screen(pipe_width=1000)
-    made = listing.forest if tree else listing.runs_table
-    write(console, made(runs, metrics, console.width))
+    if tree:
+        write(console, listing.forest(runs, metrics, console.width))
+    else:
+        write(console, listing.runs_table(runs, metrics, console.width, counts=counts))
+
+
+def _show_same(store: Store, reference: str, metrics: tuple[str, ...], as_json: bool) -> None:
+    from autolog.cli.output import emit, screen, write
+    from autolog.cli.spread import same_page
+
+    found = store.same(reference)
+    if as_json:
+        emit(found)
+    else:
+        console = screen(pipe_width=1000)
+        write(console, same_page(found, metrics, console.width))
 
 
 def _nothing(store: Store, filtered: bool) -> str:
@@ -117,22 +157,12 @@ def _nothing(store: Store, filtered: bool) -> str:
     )
 
 
-def require_experiment(store: Store, name: str) -> None:
-    """Raise a NotFoundError that lists the nearest ones if the store has no such experiment."""
-    names = [experiment.name for experiment in store.experiments()]
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, 3) or names[:10]
-    known = f" There are: {', '.join(near)}." if near else " The store is empty."
-    raise NotFoundError(f"no experiment {name!r}.{known}")
-
-
 def _newest(
-    store: Store, experiment: str | None, status: str | None, limit: int | None
+    store: Store, experiment: str | None, status: str | None, limit: int | None, roots: bool
 ) -> tuple[list[Run], bool]:
     """Return the newest runs, and whether there are more."""
     found: list[Run] = []
-    for run in every_run(store, experiment=experiment, status=status):
+    for run in every_run(store, experiment=experiment, status=status, roots_only=roots):
         if limit is not None and len(found) == limit:
             return found, True
         found.append(run)

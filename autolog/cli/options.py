@@ -13,7 +13,14 @@ from autolog.cli.format import size
 if TYPE_CHECKING:
     from autolog.store import Store
 
-__all__ = ["examples", "json_option", "reading", "store_option"]
+__all__ = [
+    "examples",
+    "json_option",
+    "reading",
+    "require_experiment",
+    "store_option",
+    "writing",
+]
 
 _NOTICEABLE: Final = 4_000_000
 """Bytes of journals that take long enough to say so."""
@@ -60,3 +67,43 @@ def reading(uri: str | None) -> Generator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def writing(uri: str | None, *, create: bool = False) -> Generator[Store]:
+    """Open a store to change it, with everything in it that was logged until now.
+
+    Raises:
+        StoreError: it may not be written, or it is not there and is not to be created.
+    """
+    from autolog.errors import StoreError
+    from autolog.store import open_store
+    from autolog.store.fold import fold
+    from autolog.store.location import locate
+
+    location = locate(uri)
+    store = open_store(location, create=create)
+    try:
+        if not store.writable:
+            raise StoreError(
+                f"{location.uri} is not there or may not be written; --store or AUTOLOG_STORE"
+                " name another place"
+            )
+        fold(store)
+        yield store
+    finally:
+        store.close()
+
+
+def require_experiment(store: Store, name: str) -> None:
+    """Raise a NotFoundError that lists near names if there is no such experiment."""
+    import difflib
+
+    from autolog.errors import NotFoundError
+
+    names = [experiment.name for experiment in store.experiments()]
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, 3) or names[:10]
+    known = f" There are: {', '.join(near)}." if near else " The store is empty."
+    raise NotFoundError(f"no experiment {name!r}.{known}")

@@ -12,6 +12,7 @@ from autolog.cli.curves import metric_table
 from autolog.cli.listing import run_time, runs_table
 from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
+from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
 from autolog.entities import Event, Run, RunDetails, Status
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console, RenderableType
+
+    from autolog.store.answers import Rollup
 
 __all__ = ["page"]
 
@@ -29,11 +32,21 @@ _ENDS_BY_ITSELF: Final = frozenset({"run", "loop"})
 """Kinds of runs whose end is the program's, so that its exit code says how it went."""
 
 
+_LIFECYCLES: Final = {
+    "deleted": "deleted; autolog store restore brings it back",
+    "absorbed": "part of the run above it, and in no list",
+}
+
+_RECIPE: Final = 12
+"""Digits of a recipe that are shown."""
+
+
 def page(
     details: RunDetails,
     series: Mapping[str, tuple[Series, NDArray[np.float64]]],
     children: Sequence[Run],
     console: Console,
+    rollup: Rollup | None = None,
 ) -> RenderableType:
     """Return the page.
 
@@ -42,6 +55,7 @@ def page(
         series: its metrics, as `read_series` gives them.
         children: its first children.
         console: what the page is printed on: its width and encoding decide on the curves.
+        rollup: what its children came to.
     """
     from rich.console import Group
 
@@ -53,6 +67,7 @@ def page(
         parts.append(heading("Metrics", metric_table(series, console)))
     if saw_no_evaluation(run, {key: summary for key, (summary, _) in series.items()}):
         parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
+    parts += _attempts(details)
     parts += _preparation(details.events)
     parts += _inputs(details)
     parts += _models(details)
@@ -63,6 +78,8 @@ def page(
             rest = len(details.children) - len(children)
             rows.append(_remark(f"and {rest} more, all with autolog ls --json"))
         parts.append(heading("Children", *rows))
+    if rollup is not None and rollup.runs > 1:
+        parts.append(rollup_part(rollup))
     parts += _problems(details)
     parts += _events(details.events)
     return Group(*parts)
@@ -90,7 +107,7 @@ def _head(details: RunDetails) -> Iterator[RenderableType]:
         "started": f"{written.clock(run.start_time)} ({written.ago(run.start_time)})",
         "took": None,
         "silent since": _silence(details),
-        "attempts": str(details.attempt + 1) if details.attempt else None,
+        "state": _LIFECYCLES.get(details.lifecycle),
         "by": _who(run),
         "source": run.source,
         "command": shlex.join(details.argv) or None,
@@ -98,6 +115,7 @@ def _head(details: RunDetails) -> Iterator[RenderableType]:
         "commit": _commit(details),
         "python": details.python,
         "versions": _versions(details.packages),
+        "recipe": run.recipe and run.recipe[:_RECIPE],
         "tags": ", ".join(f"{key}={value}" for key, value in run.tags.items()) or None,
     }
     took = run_time(run, time.time() * 1000)
@@ -137,6 +155,26 @@ def _versions(packages: Mapping[str, str]) -> str:
     if others:
         named.append(f"{written.count(others, 'other package')} (--json lists them)")
     return ", ".join(named)
+
+
+def _attempts(details: RunDetails) -> Iterator[RenderableType]:
+    if len(details.attempts) <= 1:
+        return
+    rows = table(
+        "ATTEMPT", "STATUS", "STARTED", "TOOK", "HOST", "FROM STEP", "WHY", right=("TOOK",)
+    )
+    for one in details.attempts:
+        end = time.time() * 1000 if one.end is None else one.end
+        rows.add_row(
+            str(one.number),
+            status_text(one.status or ""),
+            written.clock(one.start),
+            written.duration(end - one.start),
+            written.plain(one.host or ""),
+            "" if one.restored_step is None else f"after {one.restored_step}",
+            written.plain(one.reason or ""),
+        )
+    yield heading("Attempts", rows)
 
 
 def _preparation(events: Sequence[Event]) -> Iterator[RenderableType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from autolog.store import History, Store
 
 __all__ = ["Series", "read_series", "saw_no_evaluation"]
+
+_CURVE: Final = 4096
+"""How many values a curve is drawn from, at most twice as many."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +40,15 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.float64]]]:
     """Return every metric of a run by key: its summary, and its points' values in order.
 
-    Evaluations (`<data>/<metric>`) come first.
+    Evaluations (`<data>/<metric>`) come first. Of a long series the values are means of groups,
+    so that a run of many long series fits into memory.
     """
-    found: dict[str, tuple[Series, NDArray[np.float64]]] = {}
-    for key in sorted(store.metric_keys(run.run_id), key=lambda key: ("/" not in key, key)):
-        history = store.history(run.run_id, key)
-        keep = _counting(history)
-        found[key] = (_summary(history, keep), history.value[keep])
-    return found
+    found = {
+        key: (_summary(history), _shortened(history.value))
+        for key, history in store.histories(run.run_id)
+        if len(history)
+    }
+    return dict(sorted(found.items(), key=lambda item: ("/" not in item[0], item[0])))
 
 
 def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
@@ -57,31 +61,31 @@ def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
     return trained and not any(one.evaluation or "/" in key for key, one in series.items())
 
 
-def _counting(history: History) -> NDArray[np.bool_]:
-    """Mark the points that no later attempt of the run has gone over again."""
+def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
-    keep = np.ones(len(history), bool)
-    for attempt in np.unique(history.attempt)[1:]:
-        again = history.step[history.attempt == attempt].min()
-        keep &= (history.attempt >= attempt) | (history.step < again)
-    return keep
+    size = len(values) // _CURVE
+    if size < 2:
+        return values
+    starts = np.arange(0, len(values), size)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
 
 
-def _summary(history: History, keep: NDArray[np.bool_]) -> Series:
+def _summary(history: History) -> Series:
     import numpy as np
 
-    values = history.value[keep]
-    steps = history.step[keep]
+    values = history.value
     real = values[~np.isnan(values)]
-    contexts: list[dict[str, Any]] = list({id(one): one for one in history.context}.values())
+    used: list[int] = np.unique(history.context_index).tolist()
+    contexts = [history.contexts[index] for index in used]
     return Series(
         points=len(values),
         last=float(values[-1]),
         min=float(real.min()) if real.size else float("nan"),
         max=float(real.max()) if real.size else float("nan"),
         nan=int(len(values) - real.size),
-        first_step=int(steps[0]),
-        last_step=int(steps[-1]),
+        first_step=int(history.step[0]),
+        last_step=int(history.step[-1]),
         evaluation=any("dataset" in one or one.get("phase") == "post" for one in contexts),
     )

@@ -29,8 +29,8 @@ def command(*, run: str, store: str | None, as_json: bool) -> None:
     RUN is its name, its id, or the first four or more digits of its id.
 
     --json prints the run's details; `metric_history` sums up each metric's points, `preparation`
-    lists the steps that prepared its data. NaN and infinities are the texts "NaN", "Infinity" and
-    "-Infinity"; times are milliseconds since the epoch.
+    lists the steps that prepared its data, `rollup` sums up its children. NaN and infinities are
+    the texts "NaN", "Infinity" and "-Infinity"; times are milliseconds since the epoch.
     """
     with reading(store) as opened:
         if as_json:
@@ -53,6 +53,7 @@ def document(store: Store, reference: str) -> dict[str, Any]:
         **msgspec.structs.asdict(details),
         "metric_history": {key: summary for key, (summary, _) in series.items()},
         "preparation": [one.data for one in details.events if one.kind == "preparation"],
+        "rollup": store.rollup(details.run.run_id) if details.children else None,
     }
 
 
@@ -66,4 +67,5 @@ def show_run(store: Store, reference: str) -> None:
     details = store.details(reference)
     children = store.runs(parent=details.run.run_id, limit=_CHILDREN)
     series = read_series(store, details.run)
-    write(console, page(details, series, children.runs, console))
+    rollup = store.rollup(details.run.run_id) if details.children else None
+    write(console, page(details, series, children.runs, console, rollup))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from autolog.journal.alike import rows_of
 from autolog.journal.frame import MIN_BODY
 from autolog.journal.records import FLAG_EPOCH, METRICS_HEAD, Context
 
@@ -24,6 +24,7 @@ class Definitions(msgspec.Struct, kw_only=True):
     """What a reader knows at its position: numbers of the file, and how the files have ended.
 
     `kept` are earlier segments with damage or without a Close: they are not to be removed.
+    `header` is the checksum in the file's header frame: another one is another file's.
     """
 
     runs: dict[int, str] = {}
@@ -32,6 +33,7 @@ class Definitions(msgspec.Struct, kw_only=True):
     closed: bool = False
     ended: bool = False
     kept: list[int] = []
+    header: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,17 +53,6 @@ class Points:
     has_epoch: NDArray[np.bool_]
     wall_us: NDArray[np.int64]
     values: NDArray[np.float64]
-
-
-@lru_cache(maxsize=256)
-def _layout(keys: int) -> np.dtype[np.void]:
-    return np.dtype(
-        [
-            ("kind", "u1"), ("flags", "u1"), ("seq", "<u8"), ("run", "<u4"), ("shape", "<u4"),
-            ("context", "<u4"), ("attempt", "<u2"), ("step", "<i8"), ("epoch", "<i4"),
-            ("wall", "<i8"), ("values", "<f8", (keys,)),
-        ]
-    )  # fmt: skip
 
 
 _Ident = tuple[str, tuple[str, ...], Context, int]
@@ -93,36 +84,55 @@ class Columns:
         self.open_groups[key] = (length, bodies.append)
         return None
 
+    def extend(self, key: bytes, rows: Any) -> None:
+        """Add rows of records to the group that is open for these numbers."""
+        self._bind(key)
+        self._parts.setdefault(self._ident(key), []).append(rows)
+
     def settle(self) -> None:
         """Bind what was gathered to the definitions that hold now, before these change."""
-        known = self._known
-        for key, bodies in self._bodies.items():
-            run, shape, context = (int.from_bytes(key[i : i + 4], "little") for i in (0, 4, 8))
-            where = known.contexts[context] if context else Context(id=0)
-            attempt = int.from_bytes(key[12:14], "little")
-            keys = known.shapes[shape]
-            # The number of a context is of its file and says nothing outside.
-            ident = (known.runs[run], keys, msgspec.structs.replace(where, id=0), attempt)
-            rows = np.frombuffer(b"".join(bodies), _layout(len(keys)))
-            self._parts.setdefault(ident, []).append(rows)
+        for key in self._bodies:
+            self._bind(key)
         self._bodies.clear()
         self.open_groups.clear()
+
+    def _bind(self, key: bytes) -> None:
+        bodies = self._bodies[key]
+        if bodies:
+            self._parts.setdefault(self._ident(key), []).append(rows_of(bodies))
+            bodies.clear()
+
+    def _ident(self, key: bytes) -> _Ident:
+        known = self._known
+        run, shape, context = (int.from_bytes(key[i : i + 4], "little") for i in (0, 4, 8))
+        where = known.contexts[context] if context else Context(id=0)
+        attempt = int.from_bytes(key[12:14], "little")
+        # The number of a context is of its file and says nothing outside.
+        return (
+            known.runs[run],
+            known.shapes[shape],
+            msgspec.structs.replace(where, id=0),
+            attempt,
+        )
 
     def points(self) -> Iterator[Points]:
         """Yield all that was gathered."""
         self.settle()
         for (run_uid, keys, context, attempt), parts in self._parts.items():
-            rows: Any = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            # Copies, because columns of packed rows are neither aligned nor contiguous.
             yield Points(
                 run_uid=run_uid,
                 keys=keys,
                 context=context,
                 attempt=attempt,
-                seq=rows["seq"].copy(),
-                step=rows["step"].copy(),
-                epoch=rows["epoch"].copy(),
-                has_epoch=(rows["flags"] & FLAG_EPOCH).astype(bool),
-                wall_us=rows["wall"].copy(),
-                values=rows["values"].copy(),
+                seq=_column(parts, "seq"),
+                step=_column(parts, "step"),
+                epoch=_column(parts, "epoch"),
+                has_epoch=(_column(parts, "flags") & FLAG_EPOCH).astype(bool),
+                wall_us=_column(parts, "wall"),
+                values=_column(parts, "values"),
             )
+
+
+def _column(parts: list[NDArray[Any]], name: str) -> Any:
+    """Return a copy: columns of packed rows are neither aligned nor contiguous."""
+    return np.concatenate([rows[name] for rows in parts])

@@ -23,7 +23,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["JournalFile"]
+__all__ = ["JournalFile", "sync_folder"]
 
 _FLAGS: Final = (
     os.O_CREAT
@@ -46,7 +46,7 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 class JournalFile:
     """A file of this process's journal. `fd` is -1 while there is none."""
 
-    __slots__ = ("end", "fd", "path", "segment", "seq")
+    __slots__ = ("_listed", "end", "fd", "path", "segment", "seq")
 
     def __init__(self) -> None:
         self.fd = -1
@@ -54,6 +54,7 @@ class JournalFile:
         self.end = 0
         self.seq = 0
         self.segment = 0
+        self._listed = False
 
     def create(self, path: Path, segment: int, start: bytes, seq: int) -> None:
         """Create the file, lock it and write `start`, whose last record is number `seq`."""
@@ -75,6 +76,7 @@ class JournalFile:
             done = 0
             while done < end:
                 done += _write(fd, start[done:])
+            self._listed = False
             self.fd, self.path, self.segment, self.end, self.seq = fd, path, segment, end, seq
         except BaseException as error:
             with contextlib.suppress(OSError):
@@ -118,9 +120,12 @@ class JournalFile:
             self.leave()
 
     def sync(self) -> None:
-        """Wait for the disk."""
+        """Wait for the disk: for the file, and at first for the folder that lists it."""
         try:
             _sync_data(self.fd)
+            if not self._listed and self.path is not None:
+                self._listed = True
+                sync_folder(self.path.parent)
         except OSError as error:
             if error.errno in _NO_SYNC:
                 return
@@ -142,6 +147,16 @@ class JournalFile:
         if fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk lists what the folder does, where a folder can be waited for."""
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _text(error: OSError) -> str:

@@ -10,12 +10,13 @@ from typing import Final, cast
 
 import msgspec
 
+from autolog.journal.filesystem import is_network
 from autolog.journal.frame import decode
-from autolog.journal.lease import Lease, lease_state
+from autolog.journal.lease import Lease, lease_state, locked, this_process
 from autolog.journal.payload import decoder_of
-from autolog.journal.records import FORMAT_VERSION, MAGIC, Header
+from autolog.journal.records import FORMAT_VERSION, MAGIC, Header, ProcessId
 
-__all__ = ["HEADER_BYTES", "WriterFiles", "list_writers", "read_header"]
+__all__ = ["HEADER_BYTES", "WriterFiles", "list_writers", "read_header", "stand_in"]
 
 HEADER_BYTES: Final = 1 << 16
 """More than any header has."""
@@ -43,10 +44,18 @@ class WriterFiles(msgspec.Struct, frozen=True):
 
     def state(self) -> Lease:
         """Whether the writer lives."""
+        newest = self.segments[max(self.segments)]
         header = self.header()
-        if header is None:
-            return "unknown"
-        return lease_state(header, self.segments[max(self.segments)])
+        if header is not None:
+            return lease_state(header, newest)
+        # No header can be read. A writer locks its file before it writes a first byte, and on a
+        # disk of this host nobody else's lock is out of sight.
+        try:
+            decidable = newest.stat().st_size > 0 and not is_network(newest)
+        except OSError:
+            decidable = False
+        held = locked(newest) if decidable else None
+        return "unknown" if held is None else "alive" if held else "dead"
 
 
 def list_writers(directory: str | os.PathLike[str]) -> list[WriterFiles]:
@@ -61,6 +70,29 @@ def list_writers(directory: str | os.PathLike[str]) -> list[WriterFiles]:
         if match:
             found.setdefault(match[1], {})[int(match[2])] = Path(directory, name)
     return [WriterFiles(uid, segments) for uid, segments in found.items()]
+
+
+def stand_in(files: WriterFiles) -> Header:
+    """Return a header for a writer whose own headers cannot be read or are another's.
+
+    On a disk of this host the writer was a process of this host, though none knows which.
+    """
+    path = files.segments[min(files.segments)]
+    me = this_process()
+    local = not is_network(path)
+    return Header(
+        version=FORMAT_VERSION,
+        writer=files.uid,
+        segment=min(files.segments),
+        first_seq=1,
+        store="",
+        host=me.host if local else "",
+        machine=me.machine if local else "",
+        boot=me.boot if local else "",
+        pid_namespace="",
+        process=ProcessId(0, 0),
+        wall_us=path.stat().st_mtime_ns // 1000,
+    )
 
 
 def read_header(data: bytes) -> tuple[Header, int] | str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -80,11 +80,11 @@ def explain_value(values: Mapping[Any, Any]) -> UsageError:
 
 
 def explain_metrics(
-    keys: tuple[str, ...], floats: list[float], step: Any, epoch: Any, attempt: Any
+    keys: tuple[str, ...], values: Sequence[float], step: Any, epoch: Any, attempt: Any
 ) -> UsageError:
     """Say which number of a metrics call does not fit its field."""
     name = repr(keys[0]) + (f" and {len(keys) - 1} more" if len(keys) > 1 else "")
-    if len(keys) != len(floats):
+    if len(keys) != len(values):
         return explain_value({})
     for field, value, low, high in (
         ("step", step, -(1 << 63), (1 << 63) - 1),
@@ -99,6 +99,11 @@ def explain_metrics(
             return UsageError(
                 f"{field} {_short(value)} of metric {name} is not an integer from {low} to {high}"
             )
+    for key, value in zip(keys, values, strict=True):
+        try:
+            float(value)
+        except OverflowError:
+            return explain_value({key: value})
     return UsageError(f"metric {name}: run, context or attempt is no number of this writer")
 
 

@@ -14,12 +14,14 @@ from zlib import crc32
 
 import msgspec
 
+from autolog.journal.alike import FEW, records_alike
 from autolog.journal.columns import ID, Columns, Definitions, Points
 from autolog.journal.files import HEADER_BYTES, WriterFiles, list_writers, read_header
-from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY
+from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY, PREFIX
 from autolog.journal.lease import locked, this_process
 from autolog.journal.payload import decoder_of
 from autolog.journal.records import (
+    MAGIC,
     METRICS,
     TYPES,
     Close,
@@ -30,6 +32,7 @@ from autolog.journal.records import (
     Shape,
 )
 from autolog.journal.resync import find_frame
+from autolog.journal.walk import defined_elsewhere
 
 __all__ = [
     "Chunk", "Cursor", "Damage", "Entry", "Points", "WriterFiles", "keeping", "list_writers",
@@ -39,6 +42,9 @@ __all__ = [
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
 _STATE: Final = frozenset({TYPES[Shape], TYPES[Context], TYPES[RunNumber], TYPES[Close]})
 """Types that say how to read on: they count even when they were delivered before."""
+
+_PAUSE: Final = 1 << 11
+"""After how many bytes records alike are looked for again."""
 
 _MISFIT: Final = "points that do not fit their keys"
 
@@ -118,7 +124,7 @@ def removable(files: WriterFiles, cursor: Cursor) -> list[Path]:
         path = files.segments[number]
         if number > cursor.segment:
             break
-        if number in known.kept:
+        if number in known.kept and not _repaired(path):
             continue
         if number < cursor.segment or (_at_end(path, cursor) and (known.closed or _died(files))):
             paths.append(path)
@@ -130,6 +136,16 @@ def keeping(cursor: Cursor, segment: int) -> Cursor:
     known = _definitions(cursor)
     known.kept = sorted({*known.kept, segment})
     return msgspec.structs.replace(cursor, dictionary=msgspec.msgpack.encode(known))
+
+
+def _repaired(path: Path) -> bool:
+    """Whether what was damaged in the file has been set aside."""
+    try:
+        with FileIO(path) as file:
+            header = read_header(_pread(file, 0, HEADER_BYTES))
+    except OSError:
+        return False
+    return isinstance(header, tuple) and header[0].repaired_us > 0
 
 
 def _at_end(path: Path, cursor: Cursor) -> bool:
@@ -170,6 +186,8 @@ class _Reading:
         self.first = 0
         self.budget = max_bytes
         self.more = False
+        self.recalled = 0
+        """The file for which definitions were looked up in the others."""
         self.entries: list[Entry] = []
         self.damage: list[Damage] = []
         self.columns = Columns(self.known)
@@ -201,9 +219,11 @@ class _Reading:
             self.damage.append(Damage(path, 0, 0, f"cannot be opened: {error.strerror}"))
             return False
         with file:
-            if number != self.number:
-                self._enter(number)
             try:
+                print_of_header = _print_of_header(file)
+                if number != self.number or (self.offset and print_of_header != self.known.header):
+                    self._enter(number)
+                self.known.header = print_of_header
                 size = os.fstat(file.fileno()).st_size
                 if not self._records(file, path, size, last):
                     return False
@@ -276,6 +296,8 @@ class _Reading:
         if header.first_seq > self.done + 1:
             missing = f"records {self.done + 1} to {header.first_seq - 1} are missing before it"
             self.damage.append(Damage(path, 0, 0, missing))
+        if header.repaired_us and self.number in self.known.kept:
+            self.known.kept.remove(self.number)
         self.previous = header.first_seq - 1
         self.offset = end
 
@@ -301,6 +323,9 @@ class _Reading:
         groups = self.columns.open_groups
         position, first, done, previous = 0, self.first, self.done, self.previous
         limit, full = len(data) - FRAME.size, len(data)
+        # Looking for records alike costs as much as some records: where there were few, the next
+        # look is the further away.
+        look, pause = 0, _PAUSE
         while position <= limit:
             length, crc, kind, _, seq = unpack(data, position)
             end = position + 8 + length
@@ -319,10 +344,19 @@ class _Reading:
                     key = body[identity]
                     group = groups.get(key)
                     if group is not None and group[0] == length:
+                        if new and position >= look:
+                            rows = records_alike(data, position)
+                            if len(rows) >= FEW:
+                                self.columns.extend(key, rows)
+                                done = previous = int(rows["seq"][-1])
+                                position += len(rows) * (8 + length)
+                                pause = _PAUSE
+                                continue
+                            look, pause = position + pause, 2 * pause
                         group[1](body)
                     else:
                         self.known.closed = self.known.ended = False
-                        why = self.columns.open(key, length) if group is None else _MISFIT
+                        why = self._open(key, length) if group is None else _MISFIT
                         if why is None:
                             groups[key][1](body)
                         else:
@@ -332,6 +366,22 @@ class _Reading:
             position = end
         self.first, self.done, self.previous = first, done, previous
         return position
+
+    def _open(self, key: bytes, length: int) -> str | None:
+        """Start a group of points; return why not."""
+        why = self.columns.open(key, length)
+        return why and (self.columns.open(key, length) if self._recall() else why)
+
+    def _recall(self) -> bool:
+        """Look once in the writer's other files for what a damaged part of this one defined."""
+        if self.recalled == self.number:
+            return False
+        self.recalled = self.number
+        known, there = self.known, defined_elsewhere(self.files, self.number)
+        known.runs = {**there.runs, **known.runs}
+        known.shapes = {**there.shapes, **known.shapes}
+        known.contexts = {**there.contexts, **known.contexts}
+        return True
 
     def _other(self, kind: int, seq: int, body: bytes, path: Path, at: int) -> None:
         """Take a msgpack record; `seq` is 0 if it was delivered before."""
@@ -357,6 +407,8 @@ class _Reading:
         elif seq:
             run: int | None = getattr(record, "run", None)
             uid = None if run is None else known.runs.get(run)
+            if run is not None and uid is None and self._recall():
+                uid = known.runs.get(run)
             if run is not None and uid is None:
                 why = f"a {cls.__name__} record whose run was defined in a damaged part"
                 self._damaged(path, at, 8 + len(body), why)
@@ -367,6 +419,12 @@ class _Reading:
         if table.get(number, meaning) != meaning:
             self.columns.settle()
         table[number] = meaning
+
+
+def _print_of_header(file: FileIO) -> int:
+    """Return the checksum that the header frame claims; 0 for a file that has none yet."""
+    start = _pread(file, len(MAGIC), PREFIX.size)
+    return PREFIX.unpack(start)[1] if len(start) == PREFIX.size else 0
 
 
 def _pread(file: FileIO, offset: int, size: int) -> bytes:

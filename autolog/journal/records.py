@@ -77,7 +77,10 @@ class ProcessId(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """First frame of each file (type 0, seq 0): who writes, where and since when."""
+    """First frame of each file (type 0, seq 0): who writes, where and since when.
+
+    `repaired_us` is 0, or when the file was written anew in the place of a damaged one.
+    """
 
     version: int
     writer: str
@@ -91,6 +94,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessId
     ancestors: list[ProcessId] = []
     wall_us: int
+    repaired_us: int = 0
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +141,9 @@ class RunOpen(msgspec.Struct, frozen=True, kw_only=True):
     """A run begins. `parent` is a run uid. `user_opened` runs may adopt child processes' roots.
 
     `resume` is `never`, `allow` or `must`: whether the run may already exist. The fold judges it;
-    a run that exists against `never` becomes a conflict event, and nothing is lost.
+    a run that exists against `never` becomes a conflict event, and nothing is lost. `job` is a
+    digest of a scheduler's job and of the run's place in it. `restored_step` is the last step that
+    was restored from a checkpoint: what earlier attempts logged after it is superseded.
     """
 
     run: int
@@ -150,6 +156,8 @@ class RunOpen(msgspec.Struct, frozen=True, kw_only=True):
     user_opened: bool = False
     resume: str = "never"
     description: str | None = None
+    job: str | None = None
+    restored_step: int | None = None
 
 
 class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +167,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     description: str | None = None
     reopened: bool = False
+    restored_step: int | None = None
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,8 +20,8 @@ _SLACK: Final = 1 << 20
 def find_frame(data: bytes, start: int, after: int) -> int | None:
     """Return the offset of the first whole record in `data[start:]`, or None.
 
-    A record counts if its length fits, its sequence number lies shortly above `after` and its
-    checksum is right; all but the last is tested for every byte offset at once.
+    A record counts if its length fits, its sequence number lies shortly above `after` (0: above
+    it) and its checksum is right; all but the last is tested for every byte offset at once.
     """
     limit = len(data) - FRAME.size + 1
     for low in range(start, limit, _WINDOW):
@@ -34,7 +34,8 @@ def find_frame(data: bytes, start: int, after: int) -> int | None:
         fits &= offset + PREFIX.size + length <= len(data)
         fits &= (kind > 0) & (kind <= _LAST_TYPE)
         fits &= seq > np.uint64(after)
-        fits &= seq <= np.uint64(after + _SLACK) + (offset - start).astype(np.uint64)
+        if after:
+            fits &= seq <= np.uint64(after + _SLACK) + (offset - start).astype(np.uint64)
         plausible: Any = np.flatnonzero(fits)
         for found in plausible.tolist():
             begin = low + found

@@ -1,62 +1,37 @@
 """The writer: one journal per process and store, one `write(2)` per record.
 
 A call that returned has its record in the kernel: it survives `kill -9` of this process. There
-is no thread, no buffer and no mmap. Definitions (runs, shapes, contexts) are written to a file
-when it first needs them, so every file can be read alone.
-
-Ctrl-C, finalizers and signal handlers may strike between any two steps: a number is taken in one
-atomic step, and a definition counts as written only once it is.
+is no thread, no buffer and no mmap. The one exception is a disk that refuses, if the writer was
+told to keep what it refuses: then records wait in memory, and the caller of `on_refusal` is told.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import functools
 import os
 import struct
+import sys
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from autolog.errors import JournalError, UsageError
-from autolog.journal.file import JournalFile
-from autolog.journal.frame import BODY, encode
-from autolog.journal.lease import this_process
-from autolog.journal.payload import MetricsPacker, encode_record, explain_metrics, explain_value
-from autolog.journal.records import (
-    FLAG_EPOCH,
-    FORMAT_VERSION,
-    MAGIC,
-    METRICS,
-    TYPES,
-    Close,
-    Context,
-    Group,
-    Header,
-    Process,
-    Record,
-    RunEnd,
-    RunNumber,
-    Shape,
-)
+from autolog.journal.backlog import Backlog, Counts, MetricsJob, RecordJob
+from autolog.journal.payload import encode_record, explain_metrics, explain_value
+from autolog.journal.records import FLAG_EPOCH, METRICS, Event, Record
+from autolog.journal.segments import Segments
 
 __all__ = ["Writer"]
 
 _CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 """Counts while a laptop sleeps, which the plain monotonic clock of Linux does not."""
 
-_MetricsJob = tuple[
-    int, tuple[str, ...], list[float], int, "int | None", int, int, int
-]  # run, keys, values, step, epoch, context, attempt, wall time
-_RecordJob = tuple[Record, bytes]
-
-
-def _ticks() -> int:
-    return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
+_ticks: Final[Callable[[], int]] = (
+    time.monotonic_ns if _CLOCK is None else functools.partial(time.clock_gettime_ns, _CLOCK)
+)
 
 
 class Writer:
@@ -70,8 +45,12 @@ class Writer:
         directory: Where the files `<uid>.<segment>.alj` go; created when needed.
         store_uri: The store this journal is for, kept in each file's header.
         segment_bytes: A file that has grown this large is closed and followed by the next.
+        max_bytes: What the files that no reader has removed may take together; 0 for no limit.
         durability: "power" waits for the disk (fdatasync) at every record, "process" at
             rotation, `sync` and `close`.
+        keeps: Asked when the disk refuses a record after the first file was opened: whether the
+            record waits in memory (about 8 MB) instead of raising.
+        on_refusal: Told, once each time the disk begins to refuse, why. It must not raise.
     """
 
     def __init__(
@@ -80,34 +59,40 @@ class Writer:
         store_uri: str,
         *,
         segment_bytes: int = 32 << 20,
+        max_bytes: int = 0,
         durability: Literal["process", "power"] = "process",
+        keeps: Callable[[], bool] = bool,
+        on_refusal: Callable[[str], None] | None = None,
     ) -> None:
         if durability not in {"process", "power"}:
             raise UsageError(f'durability is "process" or "power", not {durability!r}')
         wall_ns = time.time_ns()
         # As a UUIDv7 sorted by time; os.urandom, because no training shares it.
         self.uid = f"{wall_ns // 1_000_000:012x}{os.urandom(10).hex()}"
+        self.alive = True
+        """Whether this process may write here: False in a child born by fork."""
         self._zero_us = wall_ns // 1000 - _ticks() // 1000
-        self._directory = Path(directory)
-        # A path may hold bytes that are no text; they are shown, not kept.
-        self._store = store_uri.encode(errors="backslashreplace").decode()
-        self._limit = segment_bytes
         self._power = durability == "power"
-        self._alive = True
-        self._file = JournalFile()
-        self._latest: dict[type[Any], bytes] = {}
-        self._numbers = itertools.count(1)
-        self._runs: dict[str, int] = {}
-        self._run_uids: dict[int, str] = {}
-        self._contexts: dict[tuple[Any, ...], int] = {}
-        self._context_keys: dict[int, Context] = {}
-        self._packers: dict[tuple[str, ...], MetricsPacker] = {}
-        # What the current file has defined.
-        self._shapes_here: dict[tuple[str, ...], MetricsPacker] = {}
-        self._runs_here: set[int] = set()
-        self._contexts_here: set[int] = set()
-        self._defined_bytes = 0
-        self._queue: deque[_MetricsJob | _RecordJob] = deque()
+        self._keeps = keeps
+        self._on_refusal = on_refusal
+        self._segments = Segments(
+            Path(directory),
+            self.uid,
+            # A path may hold bytes that are no text; they are shown, not kept.
+            store_uri.encode(errors="backslashreplace").decode(),
+            segment_bytes=segment_bytes,
+            max_bytes=max_bytes,
+            now_us=self.now_us,
+        )
+        self._backlog = Backlog()
+        self._trying: tuple[MetricsJob | RecordJob, int] | None = None
+        # The same objects, one step nearer for `points`.
+        self._limit = self._segments.limit
+        self._file = self._segments.file
+        self._shapes = self._segments.shapes
+        self._runs = self._segments.runs
+        self._contexts = self._segments.contexts
+        self._queue = self._backlog.jobs
         self._renew_lock()
         _writers.add(self)
 
@@ -117,22 +102,20 @@ class Writer:
         return self._file.path
 
     @property
-    def alive(self) -> bool:
-        """Whether this process may write here: False in a child born by fork."""
-        return self._alive
+    def counts(self) -> Counts:
+        """What waits for the disk now, and what was dropped."""
+        return self._backlog.counts()
 
     def now_us(self) -> int:
         """Return microseconds since the epoch on a clock that never goes back."""
         return self._zero_us + _ticks() // 1000
 
     def run(self, uid: str) -> int:
-        """Return the number under which this writer's records speak of run `uid`."""
-        number = self._runs.get(uid)
-        if number is None:
-            encode_record(RunNumber(run=0, uid=uid))
-            number = self._runs.setdefault(uid, next(self._numbers))
-        self._run_uids[number] = uid
-        return number
+        """Return the number under which this writer's records speak of run `uid`.
+
+        It holds until a record has said that the run ended; then ask again.
+        """
+        return self._segments.run(uid)
 
     def context(
         self,
@@ -142,18 +125,9 @@ class Writer:
         rank: int | None = None,
     ) -> int:
         """Return the number of what points belong to besides their run; 0 is plain `fit`."""
-        key = (phase, model, dataset, rank)
-        if key == ("fit", None, None, None):
+        if (phase, model, dataset, rank) == ("fit", None, None, None):
             return 0
-        number = self._contexts.get(key)
-        if number is None:
-            encode_record(Context(id=0, phase=phase, model=model, dataset=dataset, rank=rank))
-            number = self._contexts.setdefault(key, next(self._numbers))
-        if number not in self._context_keys:
-            self._context_keys[number] = Context(
-                id=number, phase=phase, model=model, dataset=dataset, rank=rank
-            )
-        return number
+        return self._segments.context(phase, model, dataset, rank)
 
     def metrics(
         self,
@@ -183,82 +157,111 @@ class Writer:
             floats = [*map(float, values.values())]
         except Exception as error:
             raise explain_value(values) from error
-        keys = tuple(values)
-        if not keys:
-            return
+        if floats:
+            self.points(run, tuple(values), floats, step, epoch, context, attempt)
+
+    def points(
+        self,
+        run: int,
+        keys: tuple[str, ...],
+        values: Sequence[float],
+        step: int,
+        epoch: int | None = None,
+        context: int = 0,
+        attempt: int = 0,
+    ) -> None:
+        """Do as `metrics` for plain numbers: float, int or bool themselves, at least one."""
         if self._nested():
-            self._defer(run, keys, floats, step, epoch, context, attempt)
+            wall = self.now_us()
+            self._backlog.add(self._job(run, keys, values, step, epoch, context, attempt, wall))
             return
         try:
             with self._lock:
-                packer = self._shapes_here.get(keys)
+                file = self._file
+                packer = self._shapes.get(keys)
                 if (
                     packer is None
-                    or run not in self._runs_here
-                    or context not in self._contexts_here
-                    or self._file.end >= self._limit
+                    or run not in self._runs
+                    or context not in self._contexts
+                    or file.end >= self._limit
+                    or self._queue
                 ):
-                    packer = self._ready_for_metrics(run, keys, context)
+                    self._points_slowly(run, keys, values, step, epoch, context, attempt)
+                    return
+                wall = self._zero_us + _ticks() // 1000
                 try:
                     body = packer.pack(
                         METRICS,
                         0 if epoch is None else FLAG_EPOCH,
-                        self._file.seq + 1,
+                        file.seq + 1,
                         run,
                         packer.number,
                         context,
                         attempt,
                         step,
                         epoch or 0,
-                        self.now_us(),
-                        *floats,
+                        wall,
+                        *values,
                     )
-                except struct.error as error:
-                    raise explain_metrics(keys, floats, step, epoch, attempt) from error
-                self._file.append(body)
+                except (struct.error, OverflowError) as error:
+                    raise explain_metrics(keys, values, step, epoch, attempt) from error
+                try:
+                    file.append(body)
+                except JournalError as error:
+                    job = self._job(run, keys, values, step, epoch, context, attempt, wall)
+                    self._keep(job, error)
                 if self._power:
-                    self._file.sync()
+                    self._sync_record()
         finally:
             if self._queue:
                 self._drain()
 
     def append(self, record: Record) -> int:
-        """Append a record and return its sequence number (0 if an outer call will write it).
+        """Append a record; return its sequence number, or 0 if it waits to be written.
 
         Raises:
             UsageError: A value cannot be written as msgpack, or its run has no number here.
             JournalError: The record could not be written; nothing of it is in the file.
         """
         payload = encode_record(record)
-        run = getattr(record, "run", None)
-        if run is not None and run not in self._run_uids:
-            raise UsageError(f"run number {run} is unknown to this writer: ask run(uid) for one")
+        self._segments.check(getattr(record, "run", None))
         if self._nested():
-            self._queue.append((record, payload))
+            self._backlog.add(RecordJob(record, payload, self.now_us()))
             return 0
         try:
             with self._lock:
-                self._ready_for_record(record)
-                return self._append(record, payload)
+                error = self._catch_up()
+                return self._take(RecordJob(record, payload, self.now_us()), error)
         finally:
             if self._queue:
                 self._drain()
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk (fdatasync)."""
-        if not self._nested():
+        """Write what waits, and wait until everything is on the disk (fdatasync)."""
+        if self._nested() or not self.alive:
+            return
+        try:
             with self._lock:
-                if self._file.fd >= 0 and not self._left_deleted():
-                    self._file.sync()
+                if self._queue:
+                    self._catch_up(now=True)
+                if self._file.fd >= 0 and not self._segments.left_deleted():
+                    self._sync_record()
+        finally:
+            if self._queue:
+                self._drain()
 
     def close(self) -> None:
-        """Write that this writer ends in order, and sync. A later record opens a next file."""
-        if self._nested():
+        """Write what waits and that this writer ends in order, and sync.
+
+        A later record opens a next file.
+        """
+        if self._nested() or not self.alive:
             return  # the call around this one is not done with the file
         try:
             with self._lock:
-                if self._file.fd >= 0 and not self._left_deleted():
-                    self._finish(None)
+                error = self._catch_up(now=True) if self._queue else None
+                if error is None and self._file.fd >= 0 and not self._segments.left_deleted():
+                    self._finish()
         finally:
             if self._queue:
                 self._drain()
@@ -269,186 +272,154 @@ class Writer:
         # an interrupt; the lock's owner is right by the nature of `with`.
         self._nested: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
 
-    def _defer(
+    def _drain(self) -> None:
+        """Write what nested calls left, and tell of a disk that has begun to refuse.
+
+        Looked at without the lock, where a nested call would write for itself: nothing can be
+        queued behind the last look.
+        """
+        while self._queue:
+            with self._lock:
+                # What the disk refuses is kept: the next call tries again.
+                if self._catch_up(most=1) is not None:
+                    break
+        if self._on_refusal is not None and (news := self._backlog.take_news()) is not None:
+            self._on_refusal(news)
+
+    # Below: called with the lock held.
+
+    def _points_slowly(
         self,
         run: int,
         keys: tuple[str, ...],
-        floats: list[float],
+        values: Sequence[float],
         step: int,
         epoch: int | None,
         context: int,
         attempt: int,
     ) -> None:
-        """Queue a nested call for the outer one, refusing here what could not be written there."""
-        packer = self._packer(keys)
-        self._known(run, context)
-        now = self.now_us()
+        error = self._catch_up()
+        wall = self.now_us()
+        if error is not None and not self._backlog.has_room(self._size(keys)) and self._keeps():
+            self._backlog.drop(run, len(keys), wall)
+            return
+        self._take(self._job(run, keys, values, step, epoch, context, attempt, wall), error)
+
+    def _job(
+        self,
+        run: int,
+        keys: tuple[str, ...],
+        values: Sequence[float],
+        step: int,
+        epoch: int | None,
+        context: int,
+        attempt: int,
+        wall_us: int,
+    ) -> MetricsJob:
+        """Return a call that can be written later, refusing here what could not be then."""
+        size = self._size(keys)
+        packer = self._segments.packer(keys)
+        self._segments.check(run, context)
         try:
-            packer.pack(0, 0, 0, run, 0, context, attempt, step, epoch or 0, now, *floats)
-        except struct.error as error:
-            raise explain_metrics(keys, floats, step, epoch, attempt) from error
-        self._queue.append((run, keys, floats, step, epoch, context, attempt, now))
+            packer.pack(0, 0, 0, run, 0, context, attempt, step, epoch or 0, 0, *values)
+        except (struct.error, OverflowError) as error:
+            raise explain_metrics(keys, values, step, epoch, attempt) from error
+        return MetricsJob(run, keys, list(values), step, epoch, context, attempt, wall_us, size)
 
-    def _drain(self) -> None:
-        """Write what nested calls left.
+    def _size(self, keys: tuple[str, ...]) -> int:
+        """About what a waiting call takes in memory, keys included that are new."""
+        size = 400 + 40 * len(keys)
+        if not self._segments.knows(keys):
+            size += 1200 + sum(60 + len(str(key)) for key in keys)
+        return size
 
-        Looked at without the lock, where a nested call would write for itself: nothing can be
-        queued behind the last look.
+    def _take(self, job: MetricsJob | RecordJob, error: JournalError | None) -> int:
+        """Write a job, unless older ones wait because of `error`; return its number."""
+        if error is None:
+            try:
+                return self._write(job)
+            except JournalError as refusal:
+                error = refusal
+        self._keep(job, error)
+        return 0
+
+    def _keep(self, job: MetricsJob | RecordJob, error: JournalError) -> None:
+        """Let a job wait that the disk refused, or raise."""
+        if self._file.path is None or not self.alive or not self._keeps():
+            raise error
+        self._backlog.refused(error)
+        self._backlog.add(job)
+
+    def _catch_up(self, *, most: int = sys.maxsize, now: bool = False) -> JournalError | None:
+        """Write what waits; return why that failed. A disk that refused is given a pause.
+
+        What nested calls add meanwhile is left to `_drain`: they may come without end.
         """
-        # What the disk refuses is kept: the next call tries again, and tells of its own failure.
-        with contextlib.suppress(JournalError):
-            while self._queue:
-                with self._lock:
-                    if self._queue:
-                        self._write_queued(self._queue[0])
-
-    # Below: called with the lock held.
-
-    def _write_queued(self, job: _MetricsJob | _RecordJob) -> None:
-        if len(job) == 2:
-            self._ready_for_record(job[0])
-        else:
-            self._ready_for_metrics(job[0], job[1], job[5])
-        before = self._file.seq
-        try:
-            if len(job) == 2:
-                self._append(job[0], job[1])
-            else:
-                run, keys, floats, step, epoch, context, attempt, wall = job
-                packer = self._shapes_here[keys]
-                flags = 0 if epoch is None else FLAG_EPOCH
-                number = (run, packer.number, context, attempt, step, epoch or 0, wall)
-                self._file.append(packer.pack(METRICS, flags, before + 1, *number, *floats))
-        finally:
-            if self._file.seq != before:
-                self._queue.popleft()
-
-    def _ready_for_metrics(self, run: int, keys: tuple[str, ...], context: int) -> MetricsPacker:
-        packer = self._packer(keys)
-        self._known(run, context)
-        self._ready()
-        # A rotation forgets packers that its file did not use.
-        packer = self._shapes_here.get(keys) or self._packers.setdefault(keys, packer)
-        self._define_run(run)
-        if context not in self._contexts_here:
-            self._define(encode_record(self._context_keys[context]), Context)
-            self._contexts_here.add(context)
-        if keys not in self._shapes_here:
-            self._define(packer.definition, Shape)
-            self._shapes_here[keys] = packer
-        return packer
-
-    def _ready_for_record(self, record: Record) -> None:
-        if isinstance(record, RunEnd) and self._file.fd >= 0:
-            self._left_deleted()
-        self._ready()
-        run = getattr(record, "run", None)
-        if run is not None:
-            self._define_run(run)
-
-    def _packer(self, keys: tuple[str, ...]) -> MetricsPacker:
-        packer = self._packers.get(keys)
-        if packer is None:
-            for key in keys:
-                if not isinstance(key, str):  # type: ignore[reportUnnecessaryIsInstance]
-                    raise UsageError(f"a metric's name is text, not {key!r}")
-            number = next(self._numbers)
-            shape = Shape(id=number, keys=tuple(map(str, keys)))
-            packer = self._packers.setdefault(keys, MetricsPacker(number, keys, shape))
-        return packer
-
-    def _known(self, run: int, context: int) -> None:
-        if run not in self._run_uids:
-            raise UsageError(f"run number {run} is unknown to this writer: ask run(uid) for one")
-        if context and context not in self._context_keys:
-            raise UsageError(f"context number {context} is unknown to this writer: ask context()")
-
-    def _define_run(self, run: int) -> None:
-        if run not in self._runs_here:
-            self._define(encode_record(RunNumber(run=run, uid=self._run_uids[run])), RunNumber)
-            self._runs_here.add(run)
-
-    def _define(self, payload: bytes, cls: type[Any]) -> None:
-        self._file.append(BODY.pack(TYPES[cls], 0, self._file.seq + 1) + payload)
-        self._defined_bytes += len(payload)
-
-    def _append(self, record: Record, payload: bytes) -> int:
-        cls = type(record)
-        seq = self._file.seq + 1
-        self._file.append(BODY.pack(TYPES[cls], 0, seq) + payload)
-        if cls in {Process, Group}:
-            self._latest[cls] = payload
-        if self._power:
-            self._file.sync()
-        return seq
-
-    def _ready(self) -> None:
-        """Have a file open that is not full, of data or of definitions."""
-        if not self._alive:
+        if not self.alive:
             raise JournalError(
                 f"the journal {self._file.path} belongs to the parent process of this fork: "
                 "open a Writer of your own in the child"
             )
-        # A reader keeps a file's definitions in its cursor, so these are bounded too.
-        full = self._file.end >= self._limit or self._defined_bytes * 4 >= self._limit
-        if self._file.fd >= 0 and full:
-            # Only what the last file used is kept compiled: memory does not grow with the run.
-            self._packers = dict(self._shapes_here)
-            self._finish(self._file.segment + 1)
-        if self._file.fd < 0:
-            self._open()
+        backlog = self._backlog
+        if not now and backlog.pausing() and self._keeps():
+            return JournalError(backlog.refusal)
+        for _ in range(min(len(self._queue), most)):
+            try:
+                self._write_first()
+            except JournalError as error:
+                backlog.refused(error)
+                return error
+        if backlog.refusal is not None and not self._queue:
+            for event in backlog.accepted():
+                backlog.add(RecordJob(event, encode_record(event), event.wall_us))
+            return self._catch_up(most=most, now=now)
+        return None
 
-    def _open(self) -> None:
-        me = this_process()
-        number = self._file.segment + 1
-        # An interrupt right after the creation of a file leaves it empty; its number is spent.
-        while (path := self._directory / f"{self.uid}.{number:06d}.alj").exists():
-            number += 1
-        seq = self._file.seq
-        header = Header(
-            version=FORMAT_VERSION,
-            writer=self.uid,
-            segment=number,
-            first_seq=seq + 1,
-            store=self._store,
-            host=me.host,
-            machine=me.machine,
-            boot=me.boot,
-            pid_namespace=me.pid_namespace,
-            process=me.process,
-            ancestors=me.ancestors,
-            wall_us=self.now_us(),
-        )
-        start = MAGIC + encode(0, 0, 0, encode_record(header))
-        for cls, payload in self._latest.items():
-            seq += 1
-            start += encode(TYPES[cls], 0, seq, payload)
-        self._forget_definitions()
-        self._file.create(path, number, start, seq)
+    def _write_first(self) -> None:
+        """Write the job that has waited longest, once, wherever an interrupt strikes."""
+        job = self._queue[0]
+        if self._trying is None or self._trying[0] is not job or self._file.seq < self._trying[1]:
+            self._trying = None
+            self._write(job)
+        self._backlog.done()
+        self._trying = None
 
-    def _finish(self, following: int | None) -> None:
-        record = Close(next=following, wall_us=self.now_us())
-        before = self._file.seq
-        body = BODY.pack(TYPES[Close], 0, before + 1) + encode_record(record)
+    def _write(self, job: MetricsJob | RecordJob) -> int:
+        forget = not self._queue
+        if isinstance(job, RecordJob):
+            self._segments.ready_for_record(job.record, forget=forget)
+            self._trying = (job, self._file.seq + 1)
+            seq = self._segments.append(job.record, job.payload)
+        else:
+            packer = self._segments.ready_for_metrics(job.run, job.keys, job.context, forget=forget)
+            seq = self._file.seq + 1
+            self._trying = (job, seq)
+            flags = 0 if job.epoch is None else FLAG_EPOCH
+            numbers = (job.run, packer.number, job.context, job.attempt, job.step, job.epoch or 0)
+            self._file.append(packer.pack(METRICS, flags, seq, *numbers, job.wall_us, *job.values))
+        if self._power:
+            self._sync_record()
+        return seq
+
+    def _sync_record(self) -> None:
         try:
-            self._file.append(body)
             self._file.sync()
-        finally:
-            if self._file.seq != before:
-                self._file.leave()  # nothing follows a Close
+        except JournalError as error:
+            self._unsynced(error)
 
-    def _left_deleted(self) -> bool:
-        """Leave a file that somebody removed; the next record opens another."""
-        if not self._file.deleted():
-            return False
-        self._file.leave()
-        return True
+    def _finish(self) -> None:
+        try:
+            self._segments.finish(None)
+        except JournalError as error:
+            self._unsynced(error)
 
-    def _forget_definitions(self) -> None:
-        self._shapes_here = {}
-        self._runs_here = set()
-        self._contexts_here = {0}
-        self._defined_bytes = 0
+    def _unsynced(self, error: JournalError) -> None:
+        """Keep with the process that its journal may not be on the disk, or raise."""
+        if not self._keeps():
+            raise error
+        wall = self.now_us()
+        event = Event(kind="logging_error", wall_us=wall, data={"message": str(error)})
+        self._keep(RecordJob(event, encode_record(event), wall), error)
 
     def _disown(self) -> None:
         """In a forked child: let go of the file, which belongs to the parent.
@@ -457,8 +428,9 @@ class Writer:
         belongs to the file description that both share.
         """
         self._renew_lock()
-        self._alive = False
-        self._queue.clear()
+        self.alive = False
+        self._backlog = Backlog()
+        self._queue = self._backlog.jobs
         self._file.leave()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 
 from autolog import settings
 from autolog.errors import RefusedError, StoreError
+from autolog.journal.files import stand_in
 from autolog.journal.lease import Lease
 from autolog.journal.reader import (
     Chunk,
@@ -28,14 +30,18 @@ from autolog.journal.reader import (
     read,
     removable,
 )
-from autolog.journal.records import FORMAT_VERSION, Header, ProcessId
+from autolog.journal.records import Header
 from autolog.store import Store
 from autolog.store.batch import Batch, WriterRow
 
-__all__ = ["FoldReport", "behind", "fold"]
+__all__ = ["FoldReport", "behind", "bytes_behind", "fold"]
 
 _MAX_BYTES: Final = 8 << 20
 _RACES: Final = 1000
+_SEAL_EVERY: Final = 1 << 20
+"""So many new points later long series are sealed, while their blobs are still in memory."""
+_SEAL_MORE: Final = 1 << 18
+"""So many points left by earlier folds are sealed with each fold (0.1 s)."""
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -43,8 +49,9 @@ _sync = getattr(os, "fdatasync", os.fsync)
 class FoldReport:
     """What a fold did.
 
-    `writers` are those that had something new; `removed` counts files; `cursors` say of each
-    writer that has files up to which segment and offset the store has taken them.
+    `writers` are those that had something new; `removed` counts files; `sealed` counts points,
+    those of earlier folds included; `cursors` say of each writer that has files up to which
+    segment and offset the store has taken them.
     """
 
     writers: int = 0
@@ -54,6 +61,7 @@ class FoldReport:
     lost: int = 0
     linked: int = 0
     removed: int = 0
+    sealed: int = 0
     cursors: dict[str, tuple[int, int]] = field(default_factory=dict[str, "tuple[int, int]"])
     damage: list[Damage] = field(default_factory=list[Damage])
 
@@ -84,10 +92,12 @@ def fold(
     shared = journal is None and folder.parent != store.location.root
     report = FoldReport()
     work = _Folding(store, shared, report, progress or _ignore)
-    found = list_writers(folder)
+    began_us = time.time_ns() // 1000
+    # Whoever takes over a run writes on after the process before it has stopped.
+    found = sorted(list_writers(folder), key=_last_written)
     if not store.takes_batches:
         return report
-    known = store.writers(files.uid for files in found)
+    known = store.writers(files.uid for files in found) if found else {}
     for files in found:
         try:
             work.writer(files, known.get(files.uid))
@@ -98,7 +108,8 @@ def fold(
                 raise
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
-    report.linked = store.link_parents()
+    report.linked = store.link_parents(began_us)
+    report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
     report.lost = store.judge_silent()
     return report
 
@@ -107,14 +118,27 @@ def behind(store: Store) -> int:
     """Return how many bytes of the store's journals lie behind its cursors."""
     writers = list_writers(store.location.journal)
     known = store.writers(files.uid for files in writers)
-    total = 0
-    for files in writers:
-        cursor = known[files.uid].cursor if files.uid in known else Cursor()
-        newest = max(files.segments)
-        with contextlib.suppress(OSError):  # taken and removed by another reader
-            end = files.segments[newest].stat().st_size
-            total += max(_passed(files, cursor, Cursor(newest, end)), 0)
-    return total
+    return sum(
+        bytes_behind(files, known[files.uid].cursor if files.uid in known else Cursor())
+        for files in writers
+    )
+
+
+def bytes_behind(files: WriterFiles, cursor: Cursor) -> int:
+    """Return how many bytes of a writer's files lie behind a cursor."""
+    newest = max(files.segments)
+    try:
+        end = files.segments[newest].stat().st_size
+    except OSError:  # taken and removed by another reader
+        return 0
+    return max(_passed(files, cursor, Cursor(newest, end)), 0)
+
+
+def _last_written(files: WriterFiles) -> int:
+    try:
+        return files.segments[max(files.segments)].stat().st_mtime_ns
+    except OSError:  # taken and removed by another reader
+        return 0
 
 
 def _ignore(_: int) -> None:
@@ -145,7 +169,7 @@ class _Folding:
         if self.shared and (header is None or header.store != self.store.uri):
             return
         if header is None or header.writer != files.uid:
-            header = _stand_in(files)
+            header = stand_in(files)
         if known is None or _grown(files, cursor):
             cursor, ended = self._read_all(files, header, cursor)
         else:
@@ -187,6 +211,8 @@ class _Folding:
                 continue
             self._count(chunk, counted)
             counted = True
+            if self.report.points - self.report.sealed >= _SEAL_EVERY:
+                self.report.sealed += self.store.seal(_SEAL_EVERY)
             self.progress(_passed(files, cursor, chunk.cursor))
             cursor = chunk.cursor
             if not chunk.more:
@@ -242,24 +268,6 @@ def _sync_files(files: WriterFiles, chunk: Chunk, cursor: Cursor) -> None:
         if cursor.segment <= number <= chunk.cursor.segment:
             with contextlib.suppress(OSError), open(path, "rb") as file:
                 _sync(file.fileno())
-
-
-def _stand_in(files: WriterFiles) -> Header:
-    """Return a header for a writer whose own headers cannot be read or are another's."""
-    path = files.segments[min(files.segments)]
-    return Header(
-        version=FORMAT_VERSION,
-        writer=files.uid,
-        segment=min(files.segments),
-        first_seq=1,
-        store="",
-        host="",
-        machine="",
-        boot="",
-        pid_namespace="",
-        process=ProcessId(0, 0),
-        wall_us=path.stat().st_mtime_ns // 1000,
-    )
 
 
 def _remove(

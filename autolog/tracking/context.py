@@ -59,7 +59,10 @@ def pop(run: LiveRun) -> None:
 
 def current() -> LiveRun | None:
     """Return the innermost open run of this context, else the user's innermost of the process."""
-    for run in reversed(_stack.get()):
+    stack = _stack.get()
+    if stack and stack[-1].status == "RUNNING":  # on the path of every log call
+        return stack[-1]
+    for run in reversed(stack):
         if run.active:
             return run
     return user_opened()

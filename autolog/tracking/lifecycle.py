@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from autolog import settings
 from autolog.entities import Status
 from autolog.errors import AutologError
-from autolog.tracking import context, printing, recorder
+from autolog.tracking import context, jobs, printing, recorder
 from autolog.tracking.run import outcome
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def run_opened(run: LiveRun) -> None:
 
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
+    jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
 
 

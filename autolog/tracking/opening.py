@@ -9,7 +9,7 @@ from autolog import settings
 from autolog.errors import UsageError
 from autolog.ids import is_run_id, new_id, speaking_name
 from autolog.journal.records import RunOpen
-from autolog.tracking import context, lifecycle
+from autolog.tracking import context, jobs, lifecycle
 from autolog.tracking.recorder import Recorder, current_recorder
 from autolog.tracking.run import Fits, LiveRun
 from autolog.tracking.values import as_texts, well_formed
@@ -58,11 +58,18 @@ def open_run(
     every_tag = as_texts({**settings.value("tags"), **as_texts(tags or {})})
     recorder = current_recorder()
     parent_id = parent.run_id if isinstance(parent, LiveRun) else parent
+    turn = None
     if parent_id is None:
         given = None if run_id is not None else _process_run_id()
         if given is not None:  # the fold decides who owns it: only the owner's end counts
             run_id, resume = given, "allow"
+        elif run_id is None:
+            turn = jobs.next_turn(recorder.location, recorder.source)
         parent_id = settings.value("parent_run_id")
+    if turn is not None:
+        run_id = turn.run_id
+        if turn.continued is not None:
+            resume, name, experiment = "allow", turn.continued.name, turn.continued.experiment
     if run_id is not None and not is_run_id(run_id):
         raise UsageError(f"run_id {run_id!r} is not a run id: 32 hex digits are expected")
     run = LiveRun(
@@ -87,10 +94,13 @@ def open_run(
             user_opened=user_opened,
             resume=resume,
             description=well_formed(description) if description else None,
+            job=turn and turn.key,
         )
     )
     if every_tag:
         run.set_tags(every_tag)
+    if turn is not None and turn.notice is not None:
+        run.log_event("notice", {"text": turn.notice})
     recorder.open_runs[run.run_id] = run
     context.remember_last(run)
     lifecycle.run_opened(run)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
+from autolog.tracking import notices
 
 if TYPE_CHECKING:
     from autolog.store.location import Location
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "closing",
-    "count_notices",
     "ended",
     "evaluated",
     "left_behind",
@@ -39,7 +38,6 @@ class _Tally:
         self.runs = 0
         self.by_status: dict[str, int] = {}
         self.best: dict[str, tuple[float, str]] = {}
-        self.notices: Callable[[], int] = lambda: 0
         self.place = ""
         self.last_name = ""
 
@@ -77,11 +75,6 @@ def evaluated(run: LiveRun, key: str, value: float) -> None:
         _tally.best[key] = (value, run.name)
 
 
-def count_notices(count: Callable[[], int]) -> None:
-    """Say how to find out how many notices there are."""
-    _tally.notices = count
-
-
 def closing() -> None:
     """Say at the end what was recorded, and what to type to see it."""
     if not _tally.runs:
@@ -92,9 +85,9 @@ def closing() -> None:
         f"best {key} {value:.4g}" + (f" ({name})" if _tally.runs > 1 else "")
         for key, (value, name) in list(_tally.best.items())[:2]
     ]
-    notices = _tally.notices()
-    if notices:
-        parts.append(f"{notices} notice{'s' if notices > 1 else ''} (see show)")
+    told = notices.count()
+    if told:
+        parts.append(f"{told} notice{'s' if told > 1 else ''} (see show)")
     look = f"autolog show {_tally.last_name}" if _tally.runs == 1 else "autolog ls"
     _say(f"{', '.join(parts)} in {_tally.place}: {look}")
 

@@ -7,22 +7,39 @@ when the program ends.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import msgspec
 
 from autolog import settings
+from autolog.journal.lease import this_process
 from autolog.journal.records import Process
 from autolog.tracking.git import Checkout, find_checkout, is_dirty
 from autolog.tracking.values import well_formed
 
-__all__ = ["Source", "at_exit", "at_start", "find_source", "redact", "user_name"]
+__all__ = [
+    "Source",
+    "at_exit",
+    "at_start",
+    "find_source",
+    "process_start_us",
+    "redact",
+    "user_name",
+]
 
 _SECRETS: Final = ("token", "secret", "passwd", "password", "apikey", "credential")
+
+_MODULES: Final = 2000
+_MODULE_BYTES: Final = 1 << 20
+"""More files, or longer ones, are no program that was written by hand."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -69,6 +86,19 @@ def user_name() -> str | None:
         return pwd.getpwuid(os.getuid()).pw_name
     except (ImportError, KeyError):  # no such database, or no entry for this uid (containers)
         return None
+
+
+def process_start_us() -> int | None:
+    """Return when this process began (us since the epoch), to a hundredth of a second.
+
+    A process that began while a training was open in its parent is the training's worker.
+    """
+    start = this_process().process.start
+    if not start or not sys.platform.startswith("linux"):
+        return start or None
+    ticks: int = os.sysconf("SC_CLK_TCK")
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - start / ticks
+    return None if age < 0 else time.time_ns() // 1000 - round(age * 1e6)
 
 
 def redact(arguments: Iterable[str]) -> list[str]:
@@ -124,7 +154,29 @@ def at_exit(source: Source, versions: dict[str, str], timeout: float) -> Process
     """Describe what only the end of the program has time for; other fields stay None."""
     checkout = _checkout(source)
     dirty = is_dirty(checkout.root, timeout) if checkout and checkout.commit else None
-    return Process(dirty=dirty, packages={**_installed(), **versions})
+    details: dict[str, Any] = {}
+    root = checkout.root if checkout else source.path and source.path.parent
+    if root is not None and dirty is not False:  # else the commit says it all
+        details["modules"] = _modules(root)
+    return Process(dirty=dirty, packages={**_installed(), **versions}, details=details)
+
+
+def _modules(root: Path) -> dict[str, str]:
+    """Return the sha256 of the source of each loaded module of the project, by relative path."""
+    found: dict[str, str] = {}
+    for module in list(sys.modules.values()):
+        # Not by getattr, which makes a lazy module import itself.
+        file = module.__dict__.get("__file__") if isinstance(module, ModuleType) else None  # type: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(file, str) or len(found) == _MODULES:
+            continue
+        path = Path(file)
+        if "site-packages" in path.parts or not path.is_relative_to(root):
+            continue
+        with contextlib.suppress(OSError):
+            if path.suffix == ".py" and path.stat().st_size <= _MODULE_BYTES:
+                name = well_formed(path.relative_to(root).as_posix())
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return dict(sorted(found.items()))
 
 
 def _checkout(source: Source) -> Checkout | None:

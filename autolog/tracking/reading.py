@@ -8,21 +8,26 @@ database into the program that calls them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from autolog.artifacts.manifest import STAGED
-from autolog.entities import Experiment, Model, Run
-from autolog.errors import AutologError, NotFoundError
+from autolog.entities import Artifact, Experiment, Model, Run
+from autolog.errors import AutologError, NotFoundError, StoreError
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
 if TYPE_CHECKING:
     from autolog.store import Store
-    from autolog.store.answers import History, RunList
+    from autolog.store.answers import RunList
+    from autolog.store.points import History
 
 __all__ = [
+    "get_artifact",
     "get_run",
+    "list_artifacts",
     "load_model",
     "metric_history",
     "open_store",
@@ -113,19 +118,32 @@ def search_experiments() -> list[Experiment]:
 
 
 def metric_history(
-    run: str | LiveRun, key: str, *, context: str | None = None, attempt: int | None = None
+    run: str | LiveRun,
+    key: str,
+    *,
+    context: str | Mapping[str, Any] | None = None,
+    attempt: int | Literal["all"] | None = None,
+    steps: tuple[int, int] | None = None,
 ) -> History:
-    """Return every point of a metric, ordered by step.
+    """Return every point of a metric that counts, ordered by step.
+
+    Args:
+        run: a run, its id or its name.
+        key: the metric's name.
+        context: only points of this phase, or whose context has all these entries.
+        attempt: by default points that a later attempt of the run has gone over again are left
+            out; a number chooses the points of that attempt, "all" all there are.
+        steps: only points from the first of these steps to the last, both included.
 
     Returns:
         NumPy arrays `.step` (int64), `.value` (float64), `.timestamp` (int64, microseconds since
-        the epoch), `.epoch` and `.context`.
+        the epoch), `.epoch`, `.attempt` and `.context`; `.to_pandas()` and the like make a table.
 
     Raises:
         NotFoundError: there is no such run, or it has no such metric.
     """
     with _reading() as store:
-        return store.history(_reference(run), key, context=context, attempt=attempt)
+        return store.history(_reference(run), key, context=context, attempt=attempt, steps=steps)
 
 
 def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: bool = False) -> Any:
@@ -145,24 +163,78 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         ModelError: it cannot be loaded or would have to be trusted.
     """
     from autolog.artifacts import loading
-    from autolog.artifacts.blobs import BlobFolder
+    from autolog.artifacts.repository import Repository
 
     reference = _reference(run)
     with _reading() as store:
         saved = store.details(reference).models
         chosen = _choose(saved, name, reference)
-        folder = BlobFolder(store.location.artifacts)
-        files = [folder.path(file.uri) for file in chosen.files]
+        repository = Repository(store.location.artifacts)
+        files = [repository.path(file.uri) for file in chosen.files]
         database = store.location.database
-        own = database is not None and loading.owned_by_this_user(database, *files)
-        instance = loading.load(chosen, folder, trusted=own or allow_pickle)
+        own = loading.owned_by_this_user(database, *files)
+        instance = loading.load(chosen, repository, trusted=own or allow_pickle)
         known = {(model.name, model.format) for model in saved}
         if (chosen.name, chosen.manifest.get("convert_to")) not in known:
             with contextlib.suppress(AutologError):  # the model itself has been loaded
-                converted = loading.convert(chosen, instance, folder)
+                converted = loading.convert(chosen, instance, repository)
                 if converted is not None and store.writable:
                     store.record_model(reference, converted)
         return instance
+
+
+def list_artifacts(run: str | LiveRun, path: str = "") -> list[Artifact]:
+    """List the files of a run, by path.
+
+    Args:
+        run: a run, its id or its name.
+        path: only this file, or those of this folder.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such file.
+    """
+    reference = _reference(run)
+    with _reading() as store:
+        return _below(store.details(reference).artifacts, path, reference)
+
+
+def get_artifact(run: str | LiveRun, path: str = "", to: str | Path | None = None) -> Path:
+    """Copy a file of a run, or a folder of its files, and compare it with what was stored.
+
+    Args:
+        run: a run, its id or its name.
+        path: the file, or the folder, below the run's artifacts; nothing means all of them.
+        to: the folder to copy into, keeping paths; a new temporary folder by default.
+
+    Returns:
+        Where the file or the folder is now.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such file.
+        StoreError: a file is gone, or is not what was stored.
+    """
+    from autolog.artifacts.repository import Repository
+
+    reference = _reference(run)
+    with _reading() as store:
+        wanted = _below(store.details(reference).artifacts, path, reference)
+        repository = Repository(store.location.artifacts)
+    place = Path(to) if to is not None else Path(tempfile.mkdtemp(prefix="autolog-"))
+    for file in wanted:
+        target = place / file.path
+        if not target.resolve().is_relative_to(place.resolve()):
+            raise StoreError(f"run {reference} names a file outside of its own: {file.path!r}")
+        repository.get(file.uri, target)
+    return place / path
+
+
+def _below(files: list[Artifact], path: str, reference: str) -> list[Artifact]:
+    wanted = path.strip("/")
+    found = [f for f in files if not wanted or f.path == wanted or f.path.startswith(f"{wanted}/")]
+    if wanted and not found:
+        known = ", ".join(file.path for file in files[:20]) or "none"
+        raise NotFoundError(f"run {reference} has no file {path!r}; it has: {known}")
+    return found
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ run. A forked child gets a journal of its own: it is a different writer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autolog import settings
 from autolog.artifacts.blobs import BlobFolder
-from autolog.errors import StoreError
+from autolog.errors import SettingsError, StoreError
+from autolog.journal.backlog import Counts
 from autolog.journal.writer import Writer
 from autolog.store.location import Location, locate, prepare
-from autolog.tracking import provenance
+from autolog.tracking import notices, provenance
 from autolog.tracking.values import well_formed
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = [
     "Recorder",
     "all_recorders",
     "current_recorder",
+    "not_on_disk",
     "on_start",
     "report_versions",
 ]
@@ -66,6 +69,11 @@ class Recorder:
         return self._writer is not None and self._writer.alive
 
     @property
+    def counts(self) -> Counts:
+        """What the disk has not taken of this process's journal."""
+        return self._writer.counts if self._writer is not None else Counts()
+
+    @property
     def source(self) -> provenance.Source:
         """What this process runs."""
         if self._source is None:
@@ -87,8 +95,15 @@ class Recorder:
         """Add what only the end has time for, and close the journal."""
         if not self.started:
             return
-        self.writer.append(provenance.at_exit(self.source, _versions(), timeout))
-        self.writer.close()
+        writer = self.writer
+        writer.append(provenance.at_exit(self.source, _versions(), timeout))
+        writer.close()
+        left = writer.counts
+        if left.waiting_records:
+            _tell_refusal(
+                f"the disk has refused the journal to the end: {left.waiting_records:,} records"
+                f" with {left.waiting_points:,} points are not in {self.location.journal}"
+            )
 
     def own_files(self) -> list[Path]:
         """Return the journal files of this process that nobody has taken and removed yet."""
@@ -111,7 +126,12 @@ class Recorder:
     def _start_alone(self) -> Writer:
         prepare(self.location)
         writer = Writer(
-            self.location.journal, self.location.uri, durability=settings.value("durability")
+            self.location.journal,
+            self.location.uri,
+            max_bytes=settings.value("journal_max_mb") << 20,
+            durability=settings.value("durability"),
+            keeps=_keeps,
+            on_refusal=_on_refusal,
         )
         writer.append(provenance.at_start(self.source, _versions(), self._details()))
         self._writer = writer
@@ -121,15 +141,18 @@ class Recorder:
         return writer
 
     def _details(self) -> dict[str, Any]:
-        """Keep the bytes of the entry script: the one file that every reproduction needs."""
+        """Say when the process began, and keep the bytes of the entry script.
+
+        The script is the one file that every reproduction needs.
+        """
+        details: dict[str, Any] = {"started_us": provenance.process_start_us()}
         path = self.source.path
-        try:
-            if path is None or not path.is_file() or path.stat().st_size > _SCRIPT_LIMIT:
-                return {}
-            blob = self.blobs.put_file(path)
-        except (OSError, StoreError):
-            return {}
-        return {"entry": {"path": well_formed(str(path)), "sha256": blob.sha256, "uri": blob.uri}}
+        with contextlib.suppress(OSError, StoreError):
+            if path is not None and path.is_file() and path.stat().st_size <= _SCRIPT_LIMIT:
+                blob = self.blobs.put_file(path)
+                entry = {"path": well_formed(str(path)), "sha256": blob.sha256, "uri": blob.uri}
+                details["entry"] = entry
+        return details
 
 
 def current_recorder() -> Recorder:
@@ -154,10 +177,37 @@ def on_start(callback: Callable[[Recorder], None]) -> None:
     _started.append(callback)
 
 
+def not_on_disk() -> Counts:
+    """Count what this process has logged that its disk has not taken (yet)."""
+    counts = [one.counts for one in _recorders.values()]
+    return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts()
+
+
 def report_versions(source: Callable[[], dict[str, str]]) -> None:
     """Say how to find the versions of the frameworks that are loaded."""
     global _versions
     _versions = source
+
+
+def _keeps() -> bool:
+    """Whether what the disk refuses waits in memory."""
+    try:
+        return settings.value("journal_full") == "keep" and not settings.value("strict")
+    except SettingsError:  # told elsewhere; the training goes on
+        return True
+
+
+def _on_refusal(why: str) -> None:
+    _tell_refusal(
+        f"the disk refuses the journal: {why}. Until then records wait in memory, about 8 MB of"
+        " them; more are dropped and counted, see autolog.status()."
+        " With AUTOLOG_JOURNAL_FULL=raise log calls raise instead"
+    )
+
+
+def _tell_refusal(text: str) -> None:
+    with contextlib.suppress(Exception):  # a log handler of the program; this is a log call
+        notices.tell("journal_full", text, about=text.partition(":")[0])
 
 
 def _after_fork() -> None:

@@ -99,6 +99,8 @@ class LiveRun:
         self._error_before = last_exception()
         self._counters: dict[str, Iterator[int]] = {}
         self._counting: Writer | None = None
+        self._bound: tuple[Writer, int] | None = None
+        """The journal of this process and the run's number in it, while both hold."""
 
     def __repr__(self) -> str:
         return f"<autolog run {self.name} {self.run_id} {self.status}>"
@@ -187,8 +189,11 @@ class LiveRun:
             UsageError: a value is no number, or a key no text.
             JournalError: the journal cannot be written.
         """
-        writer = self._recorder.writer
-        kind = type(metrics)
+        bound = self._bound
+        if bound is None or not bound[0].alive:
+            bound = self._bind()
+        writer, number = bound
+        kind = type(metrics)  # a name of its own: the type of `metrics` stays what it is declared
         if kind is not dict or not _PLAIN.issuperset(map(type, metrics.values())):
             metrics = as_floats(metrics)
         if not metrics:
@@ -197,12 +202,13 @@ class LiveRun:
         if dataset is not None or self.status != _RUNNING:
             phase = Phase.FIT if self.active else Phase.POST
             ctx = writer.context(phase=phase.value, dataset=dataset)
-        number = writer.run(self.run_id)
-        if step is None:
-            for at, values in self._numbered(writer, metrics):
-                writer.metrics(number, values, at, epoch, ctx, self._attempt)
-        else:
-            writer.metrics(number, metrics, step, epoch, ctx, self._attempt)
+        if step is not None:
+            values = [*metrics.values()]
+            writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
+            return
+        for at, group in self._numbered(writer, metrics):
+            values = [*group.values()]
+            writer.points(number, tuple(group), values, at, epoch, ctx, self._attempt)
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Record a dictionary of numbers; nested dictionaries become `outer/inner`."""
@@ -311,6 +317,15 @@ class LiveRun:
 
         return opening.open_run(name=name, kind=kind, parent=self, experiment=self.experiment)
 
+    def restored(self, step: int) -> None:
+        """Say that the training goes on from a checkpoint written after `step`.
+
+        Of earlier attempts of this run, points after that step are superseded: they stay stored,
+        and histories pass over them. Without this call they are superseded from the first step on
+        that this attempt logs of a metric.
+        """
+        self._append(RunUpdate(run=self._number(), restored_step=int(step)))
+
     def rename(self, name: str) -> None:
         """Give the run another name."""
         self.name = well_formed(name)
@@ -346,6 +361,7 @@ class LiveRun:
                 )
             )
         self.status = status
+        self._bound = None
         self._recorder.sync()
         from autolog.tracking import lifecycle
 
@@ -379,6 +395,17 @@ class LiveRun:
     @property
     def _writer(self) -> Writer:
         return self._recorder.writer
+
+    def _bind(self) -> tuple[Writer, int]:
+        """Find the journal of this process and the run's number in it.
+
+        The number of a run that has ended does not hold for ever.
+        """
+        writer = self._recorder.writer
+        bound = (writer, writer.run(self.run_id))
+        if self.status == _RUNNING:
+            self._bound = bound
+        return bound
 
     def _number(self) -> int:
         return self._recorder.writer.run(self.run_id)

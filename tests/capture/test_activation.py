@@ -122,7 +122,7 @@ def test_an_unknown_name_among_the_disabled_is_an_error_that_names_its_origin(
 
 
 def test_a_notice_is_said_once_and_once_to_each_run(recording):
-    from autolog.capture import notices
+    from autolog.tracking import notices
 
     with package.start_run() as run:
         for _ in range(3):

@@ -14,7 +14,7 @@ import autolog
 from tests.cli.conftest import Invoke
 from tests.cli.recording import command, environment, python
 
-COMMANDS = ("ls", "show", "status", "doctor", "demo")
+COMMANDS = ("ls", "show", "export", "import", "gc", "store", "status", "doctor", "demo")
 
 
 def in_terminal(*words: str, store: Path, cwd: Path, **env: str) -> str:

@@ -12,7 +12,7 @@ from tests.cli.recording import command, python, record, strict_json
 FIELDS = [
     *("run_id", "name", "kind", "status", "experiment", "user", "host", "source", "commit"),
     *("dirty", "parent_id", "root_id", "depth", "start_time", "end_time", "params", "metrics"),
-    *("tags", "artifact_uri", "logging_errors"),
+    *("tags", "artifact_uri", "logging_errors", "children", "recipe"),
 ]
 
 

@@ -259,7 +259,7 @@ def test_many_shapes_rotate_the_file_before_its_definitions_grow_large(journal):
         writer.metrics(run, {key: 1.0}, step)
         if step % 10 == 0:
             assert len(journal.read().cursor.dictionary) < 7000  # a quarter of a file, and a bit
-    assert len(writer._packers) < 60
+    assert len(writer._segments._packers) < 60
     assert [point[2] for point in points_of(journal.read())] == keys
 
 
@@ -368,6 +368,21 @@ def test_time_never_goes_back(journal):
         writer.metrics(run, {"a": 1.0}, step)
     (block,) = journal.read().points
     assert (np.diff(block.wall_us) >= 0).all()
+
+
+def test_a_clock_that_jumps_back_moves_no_time_of_a_writer(journal, monkeypatch):
+    writer = journal.writer()
+    run = writer.run(RUN)
+    writer.metrics(run, {"a": 1.0}, 1)
+    real = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: real - 86_400_000_000_000)
+    monkeypatch.setattr(time, "time", lambda: real / 1e9 - 86_400)
+    writer.metrics(run, {"a": 1.0}, 2)
+    writer.close()
+    writer.metrics(run, {"a": 1.0}, 3)
+    walls = [int(wall) for block in journal.read().points for wall in block.wall_us]
+    assert walls == sorted(walls)
+    assert journal.files().header().wall_us >= walls[1]
 
 
 def test_importing_the_writer_brings_no_heavy_module_and_no_global_generator(python):

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import create_engine
 
 from autolog.errors import NewerStoreError, StoreError
+from autolog.journal.filesystem import mount_type
 from autolog.store import open_store
 from autolog.store.fold import fold
 from autolog.store.location import locate
 from autolog.store.sql import upgrade
-from autolog.store.sql.filesystem import mount_type
 from autolog.store.sql.schema import metadata
 from tests.store.training import Trainer, finish
 

@@ -154,7 +154,8 @@ def test_history_by_context_and_attempt(trainer, folded):
     trainer.metrics(uid, {"m": 2.0}, 0, phase="post", dataset="test")
     trainer.metrics(uid, {"m": 3.0}, 0, attempt=1)
     store = folded()
-    assert len(store.history(uid, "m")) == 3
+    assert len(store.history(uid, "m", attempt="all")) == 3
+    assert store.history(uid, "m").value.tolist() == [2.0, 3.0]
     assert store.history(uid, "m", context="post").value.tolist() == [2.0]
     assert store.history(uid, "m", context={"dataset": "test"}).context.tolist() == [
         {"phase": "post", "dataset": "test"}

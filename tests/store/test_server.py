@@ -42,7 +42,7 @@ def test_of_many_processes_that_open_an_empty_database_one_makes_the_tables(empt
     code = """
         print("ready", flush=True)
         while not os.path.exists(sys.argv[2]):
-            time.sleep(0.001)
+            time.sleep(0.02)
         store = open_store(sys.argv[1])
         print(len(store.runs().runs), store.writable)
     """

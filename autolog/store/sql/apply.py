@@ -7,7 +7,7 @@ are kept together or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,10 +18,13 @@ from autolog.journal import records
 from autolog.journal.reader import Cursor, Points
 from autolog.store.batch import Batch
 from autolog.store.sql import blob, tree
+from autolog.store.sql.adoption import ask_for_group
+from autolog.store.sql.attempts import Attempts
 from autolog.store.sql.changes import Changes, Row, provenance, take, wall_of
 from autolog.store.sql.connect import Database
 from autolog.store.sql.names import Dataset, Names, batched, context_name, insert
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.seal import LARGE, seal
 from autolog.store.sql.values import from_json, to_json
 from autolog.store.sql.write import write_changes
 
@@ -33,6 +36,7 @@ _process = metadata.tables["process"]
 _tail = metadata.tables["tail"]
 
 _STUB_NAME = 8
+_MANY_BLOBS = 64
 
 
 def apply(database: Database, names: Names, batch: Batch) -> bool:
@@ -47,7 +51,9 @@ def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
     if (cursor.segment, cursor.offset, cursor.seq) != (since.segment, since.offset, since.seq):
         return False
     process = _known_process(connection, writer, batch)
-    changes = Changes(writer, _lock_runs(connection, writer, batch), names, process)
+    runs = _lock_runs(connection, writer, batch)
+    attempts = Attempts(connection, writer["id"], runs.values())
+    changes = Changes(writer, runs, names, attempts, process)
     for entry in batch.chunk.entries:
         take(changes, entry)
     for damage in batch.chunk.damage:
@@ -58,7 +64,10 @@ def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
     write_changes(connection, changes)
     if tails:
         connection.execute(_tail.insert(), tails)
+        _gather(connection, tails, changes)
     tree.place(connection, changes.opened)
+    if changes.writer["group_rank"] and (changes.opened or changes.grouped):
+        ask_for_group(connection, writer["id"])
     _move_cursor(connection, writer, batch)
     return True
 
@@ -139,7 +148,7 @@ def _known_process(
             for name, value in fresh.items()
         }
         mine = update(_run).where(_run.c.origin_id == writer["id"])
-        connection.execute(mine.values(**values, ver=_run.c.ver + 1))
+        connection.execute(mine.values(**values, recipe=None, ver=_run.c.ver + 1))
     if not any(isinstance(entry.record, records.RunOpen) for entry in batch.chunk.entries):
         return None
     query = select(_process.c.seq, _process.c.data).where(_process.c.writer_id == writer["id"])
@@ -208,25 +217,43 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
                 "writer_id": changes.writer["id"],
                 "seq": min(int(group.seq.min()) for group in groups),
                 "n": sum(group.values.size for group in groups),
-                "data": blob.encode([_block(changes, group) for group in groups]),
+                "data": blob.encode(list(_blocks(changes, run["id"], groups))),
             }
         )
     return tails
 
 
-def _block(changes: Changes, points: Points) -> blob.Block:
-    names = changes.names
-    some, every = bool(points.has_epoch.any()), bool(points.has_epoch.all())
+def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> None:
+    """Seal a small run every so many blobs: one that is watched gets a blob of a few points a look.
+
+    Larger ones are left to `Store.seal`.
+    """
+    many = {tail["run_id"] for tail in tails if tail["no"] % _MANY_BLOBS == 0}
+    for run in changes.runs.values():
+        if run["id"] in many and run["tail_n"] < LARGE:
+            seal(connection, run["id"], thinnest=1)
+
+
+def _blocks(changes: Changes, run_id: int, groups: Iterable[Points]) -> Iterable[blob.Block]:
+    """Return a block for each group of points, and for each attempt that it reaches into."""
+    for group in groups:
+        for attempt, which in changes.attempts.split(run_id, group):
+            yield _block(changes.names, group, attempt, which)
+
+
+def _block(names: Names, points: Points, attempt: int, which: Any) -> blob.Block:
+    has_epoch = points.has_epoch[which]
+    some, every = bool(has_epoch.any()), bool(has_epoch.all())
     return blob.Block(
         context=names.context(_context(points)),
-        attempt=points.attempt,
+        attempt=attempt,
         keys=np.array([names.key("metric", key) for key in points.keys], np.int64),
-        seq=points.seq.astype(np.int64),
-        step=points.step,
-        wall_us=points.wall_us,
-        values=points.values,
-        epoch=points.epoch.astype(np.int64) if some else None,
-        has_epoch=None if every or not some else points.has_epoch,
+        seq=points.seq[which].astype(np.int64),
+        step=points.step[which],
+        wall_us=points.wall_us[which],
+        values=points.values[which],
+        epoch=points.epoch[which].astype(np.int64) if some else None,
+        has_epoch=None if every or not some else has_epoch,
     )
 
 

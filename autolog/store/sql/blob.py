@@ -1,4 +1,4 @@
-"""Points as bytes, version 1: what `tail.data` and `chunk.data` (codec 1) hold.
+"""Appended points as bytes, version 1: what `tail.data` holds.
 
     blob    = version u8, blocks u32, block*           little endian throughout
     block   = context i64, attempt u32, n u32, k u32, epochs u8,
@@ -14,7 +14,7 @@ kept. A point costs 16 bytes alone, 10 among five keys.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,11 +23,9 @@ from numpy.typing import NDArray
 
 from autolog.errors import StoreError
 
-__all__ = ["CODEC", "Block", "decode", "encode"]
+__all__ = ["Block", "decode", "encode"]
 
 VERSION: Final = 1
-CODEC: Final = 1
-"""Codec number of a chunk that is such a blob."""
 
 _TOP: Final = struct.Struct("<BI")
 _HEAD: Final = struct.Struct("<qIIIB")
@@ -72,7 +70,7 @@ def encode(blocks: list[Block]) -> bytes:
     return b"".join(parts)
 
 
-def decode(data: bytes) -> Iterable[Block]:
+def decode(data: bytes) -> Iterator[Block]:
     """Read the blocks of a blob.
 
     Raises:

@@ -13,12 +13,16 @@ import msgspec
 from autolog.entities import Status
 from autolog.journal import records
 from autolog.journal.reader import Entry
+from autolog.store.sql.attempts import Attempts
 from autolog.store.sql.names import Dataset, Names
 from autolog.store.sql.values import ParamColumns, param_columns, to_json
 
 __all__ = ["Changes", "Row", "provenance", "take", "wall_of"]
 
 Row = dict[str, Any]
+
+_INGREDIENTS: Final = (records.RunOpen, records.Params, records.Tags, records.Input)
+"""Records that may change a run's recipe, which is then computed anew."""
 
 _PROVENANCE: Final = {
     "user_name": "user",
@@ -38,9 +42,11 @@ class Changes:
     writer: Row
     runs: dict[str, Row]
     names: Names
+    attempts: Attempts
     process: tuple[int, records.Process] | None = None
     opened: set[str] = field(default_factory=set[str])
     moved: set[int] = field(default_factory=set[int])
+    grouped: bool = False
     params: dict[tuple[int, int], ParamColumns] = field(
         default_factory=dict[tuple[int, int], ParamColumns]
     )
@@ -101,7 +107,7 @@ def take(changes: Changes, entry: Entry) -> None:
     if run is None:
         _of_process(changes, entry.seq, record)
     else:
-        _of_run(changes, run, record)
+        _of_run(changes, run, entry.seq, record)
 
 
 def _of_process(changes: Changes, seq: int, record: records.Record) -> None:
@@ -111,6 +117,7 @@ def _of_process(changes: Changes, seq: int, record: records.Record) -> None:
         case records.Event():
             changes.event(None, record.kind, record.data, record.wall_us)
         case records.Group():
+            changes.grouped = True
             changes.writer |= {
                 "group_key": record.key,
                 "group_rank": record.rank,
@@ -127,10 +134,12 @@ def _of_process(changes: Changes, seq: int, record: records.Record) -> None:
             pass
 
 
-def _of_run(changes: Changes, run: Row, record: records.Record) -> None:
+def _of_run(changes: Changes, run: Row, seq: int, record: records.Record) -> None:
+    if isinstance(record, _INGREDIENTS):
+        run["recipe"] = None
     match record:
         case records.RunOpen():
-            _open(changes, run, record)
+            _open(changes, run, seq, record)
         case records.RunUpdate():
             _update(changes, run, record)
         case records.RunEnd():
@@ -167,17 +176,9 @@ def _of_run(changes: Changes, run: Row, record: records.Record) -> None:
             pass
 
 
-def _open(changes: Changes, run: Row, record: records.RunOpen) -> None:
+def _open(changes: Changes, run: Row, seq: int, record: records.RunOpen) -> None:
     if run["opened"]:
-        if record.attempt > run["attempt"]:
-            run["attempt"] = record.attempt
-            _reopen(changes, run)
-        elif record.resume == "never":
-            other = {"writer": changes.writer["uid"], "name": record.name}
-            changes.conflict(run, "run", None, {"name": run["name"]}, other)
-        elif run["status"] != Status.RUNNING.value:
-            # While its owner goes on, others only write to it; an ended run gets a new owner.
-            _reopen(changes, run)
+        _open_again(changes, run, seq, record)
         return
     experiment_id = changes.names.experiment(record.experiment)
     if run["experiment_id"] != experiment_id:
@@ -194,6 +195,7 @@ def _open(changes: Changes, run: Row, record: records.RunOpen) -> None:
         "start_us": record.start_us,
         "last_us": max(run["last_us"], record.start_us),
         "description": run["description"] or record.description,
+        "job": record.job,
         "origin_id": changes.writer["id"],
         "host": changes.writer["host"],
     }
@@ -204,7 +206,30 @@ def _open(changes: Changes, run: Row, record: records.RunOpen) -> None:
     if run["ended_by"] != "record":
         # What a stub looked like was guessed: from here on its opener decides.
         _reopen(changes, run)
+    changes.attempts.begin(run, run["attempt"], seq, record.start_us, record.restored_step)
     changes.opened.add(run["uid"])
+
+
+def _open_again(changes: Changes, run: Row, seq: int, record: records.RunOpen) -> None:
+    """Let a process take an ended run over as its next attempt; while its owner goes on, join."""
+    same_job = record.job is not None and record.job == run["job"]
+    ended = run["status"] != Status.RUNNING.value
+    number = run["attempt"] + 1
+    if record.attempt >= number:
+        number = record.attempt
+    elif record.resume == "never":
+        other = {"writer": changes.writer["uid"], "name": record.name}
+        changes.conflict(run, "run", None, {"name": run["name"]}, other)
+        return
+    elif changes.attempts.is_own(run):
+        if ended:  # a notebook goes on with its run
+            _reopen(changes, run)
+        return
+    elif not ended and not same_job:
+        return
+    changes.attempts.begin(run, number, seq, record.start_us, record.restored_step)
+    run["attempt"] = number
+    _reopen(changes, run)
 
 
 def _reopen(changes: Changes, run: Row) -> None:
@@ -223,6 +248,8 @@ def _update(changes: Changes, run: Row, record: records.RunUpdate) -> None:
         run["name"] = record.name
     if record.description is not None:
         run["description"] = record.description
+    if record.restored_step is not None:
+        changes.attempts.restored(run, record.restored_step)
     if record.reopened:
         _reopen(changes, run)
 
@@ -263,6 +290,7 @@ def _process(changes: Changes, seq: int, record: records.Process) -> None:
 
 def _fill(run: Row, process: records.Process) -> None:
     """Set what is not known of a run yet: a process may learn late whether its tree is dirty."""
+    run["recipe"] = None
     for column, name in _PROVENANCE.items():
         if run[column] is None:
             run[column] = getattr(process, name)

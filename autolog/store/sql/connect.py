@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -20,8 +21,8 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 from sqlalchemy.util import LRUCache
 
 from autolog.errors import RefusedError, StoreError
+from autolog.journal.filesystem import is_network
 from autolog.query.words import is_like
-from autolog.store.sql.filesystem import is_network
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -40,6 +41,8 @@ _SHARED: Final[dict[str, Any]] = {"compiled_cache": LRUCache(500)}
 
 _T = TypeVar("_T")
 _inherited: list[Any] = []
+_users: Counter[Engine] = Counter()
+"""How many stores that are open use an engine."""
 
 
 class Database:
@@ -59,7 +62,8 @@ class Database:
         self._lock = lock
         self._pids = [os.getpid()]
         # A store that nobody closes must not warn of it (Python 3.13 does) in the user's program.
-        weakref.finalize(self, _let_go, engine, self._pids)
+        _users[engine] += 1
+        self._close = weakref.finalize(self, _leave, engine, self._pids)
 
     @property
     def in_memory(self) -> bool:
@@ -107,8 +111,8 @@ class Database:
                     os.close(descriptor)
 
     def close(self) -> None:
-        """Close every connection."""
-        _let_go(self.engine, self._pids)
+        """Close every connection, unless another store of this process uses them too."""
+        self._close()
 
     @contextlib.contextmanager
     def _begin(self, *, write: bool) -> Generator[Connection]:
@@ -124,6 +128,13 @@ class Database:
             connection = raw.execution_options(**options)
             with connection.begin():
                 yield connection
+
+
+def _leave(engine: Engine, pids: list[int]) -> None:
+    _users[engine] -= 1
+    if not _users[engine]:
+        del _users[engine]
+        _let_go(engine, pids)
 
 
 def _let_go(engine: Engine, pids: list[int]) -> None:

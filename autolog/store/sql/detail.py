@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, or_, select
 
-from autolog.entities import Artifact, DatasetInput, Event, Model, Run, RunDetails, Status
+from autolog.entities import Artifact, Attempt, DatasetInput, Event, Model, Run, RunDetails, Status
 from autolog.journal.records import Process
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import from_json
@@ -20,6 +20,7 @@ _process = metadata.tables["process"]
 _event = metadata.tables["event"]
 _artifact = metadata.tables["artifact"]
 _model = metadata.tables["model"]
+_attempt = metadata.tables["attempt"]
 _dataset = metadata.tables["dataset"]
 _input = metadata.tables["run_input"]
 
@@ -46,6 +47,8 @@ def details(connection: Connection, row: Any, run: Run) -> RunDetails:
         inputs=_inputs(connection, row.id),
         events=_events(connection, row),
         children=_children(connection, row.uid),
+        lifecycle=row.lifecycle,
+        attempts=_attempts(connection, row),
     )
 
 
@@ -127,3 +130,28 @@ def _events(connection: Connection, row: Any) -> list[Event]:
 def _children(connection: Connection, uid: str) -> list[str]:
     query = select(_run.c.uid).where(_run.c.parent_uid == uid, _run.c.lifecycle == "active")
     return list(connection.execute(query.order_by(_run.c.start_us, _run.c.uid)).scalars())
+
+
+def _attempts(connection: Connection, row: Any) -> list[Attempt]:
+    query = (
+        select(_attempt, _writer.c.host, _writer.c.pid)
+        .select_from(_attempt.outerjoin(_writer, _writer.c.id == _attempt.c.writer_id))
+        .where(_attempt.c.run_id == row.id)
+        .order_by(_attempt.c.attempt)
+    )
+    found: list[Attempt] = []
+    for one in connection.execute(query):
+        end = row if one.attempt == row.attempt else one  # the newest one ends with its run
+        found.append(
+            Attempt(
+                number=one.attempt,
+                status=end.status,
+                start=one.start_us // 1000,
+                end=None if end.end_us is None else end.end_us // 1000,
+                host=one.host,
+                pid=one.pid,
+                restored_step=one.restored_step,
+                reason="its process was gone" if end.ended_by == "lease" else end.error,
+            )
+        )
+    return found

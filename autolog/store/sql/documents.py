@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from autolog.entities import Run
 from autolog.store.sql.connect import Database
 from autolog.store.sql.names import batched, insert
+from autolog.store.sql.recipes import settle
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
+from autolog.store.sql.tree import child_counts
 from autolog.store.sql.values import from_json, param_value, to_json
 
 __all__ = ["NO_EXPERIMENT", "document_columns", "finished", "load"]
@@ -31,7 +33,7 @@ _tag = metadata.tables["tag"]
 _series = metadata.tables["series"]
 _event = metadata.tables["event"]
 
-_FORM: Final = 2
+_FORM: Final = 3
 """Changes with what a document holds; older ones are made anew."""
 
 NO_EXPERIMENT: Final = "Default"
@@ -60,13 +62,16 @@ def document_columns() -> tuple[Any, ...]:
     return (*columns, _doc.c.ver.label("doc_ver"), _doc.c.form, _doc.c.data)
 
 
-def load(database: Database, run_id: int) -> Run | None:
-    """Return a run; None if it is no longer there."""
+def load(
+    database: Database, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[Run]:
+    """Return the runs that fulfil conditions on the table `run`, newest first."""
     joined = _run.outerjoin(_doc, _doc.c.run_id == _run.c.id)
-    query = select(*document_columns()).select_from(joined).where(_run.c.id == run_id)
+    query = select(*document_columns()).select_from(joined).where(*conditions)
+    query = query.order_by(_run.c.start_us.desc(), _run.c.uid.desc()).limit(limit)
     with database.read() as connection:
         rows = connection.execute(query).all()
-    return next(iter(finished(database, rows)), None)
+    return finished(database, rows)
 
 
 def finished(database: Database, rows: Sequence[Any]) -> list[Run]:
@@ -92,6 +97,10 @@ def _read(data: bytes) -> Run:
 
 
 def _made(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
+    # A document says which state of the run it shows: nobody may change the run meanwhile.
+    for piece in batched(sorted(run_ids)):
+        query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
+        connection.execute(query.with_for_update())
     materialise(connection, run_ids)
     return _make(connection, run_ids)
 
@@ -108,6 +117,8 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         if shown:
             metrics[run_id][name] = float("nan") if value is None else value
     errors = _logging_errors(connection, run_ids)
+    settle(connection, run_ids, params, tags)
+    children = child_counts(connection, run_ids)
     rows: list[dict[str, Any]] = []
     for piece in batched(run_ids):
         query = select(_run, _experiment.c.name.label("experiment"))
@@ -115,6 +126,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         found = connection.execute(query.select_from(joined).where(_run.c.id.in_(piece)))
         for row in found:
             run = _entity(row, _sorted(metrics[row.id]), _sorted(tags[row.id]), errors[row.id])
+            run = msgspec.structs.replace(run, children=children.get(row.id, 0))
             data = _written(run, _sorted(params[row.id]))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
     if rows:
@@ -158,6 +170,7 @@ def _entity(row: Any, metrics: dict[str, float], tags: dict[str, str], errors: l
         metrics=metrics,
         tags=tags,
         logging_errors=errors,
+        recipe=row.recipe,
     )
 
 
@@ -181,7 +194,7 @@ def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int,
     errors: dict[int, list[str]] = defaultdict(list)
     for piece in batched(run_ids):
         query = select(_event.c.run_id, _event.c.data).where(
-            _event.c.run_id.in_(piece), _event.c.kind == "logging_error"
+            _event.c.run_id.in_(piece), _event.c.kind.in_(("logging_error", "dropped"))
         )
         for run_id, data in connection.execute(query.order_by(_event.c.id)):
             body = from_json(data)

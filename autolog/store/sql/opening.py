@@ -10,21 +10,23 @@ import tempfile
 from pathlib import Path
 
 from autolog.errors import StoreError
+from autolog.journal.filesystem import is_network
 from autolog.store.location import Location, prepare
 from autolog.store.sql.connect import Database, explained, open_file, open_memory
-from autolog.store.sql.filesystem import is_network
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.store import SqlStore
 from autolog.store.sql.upgrade import (
     HEAD,
     check_revision,
     create_schema,
+    file_revision,
     migrate,
     read_revision,
     upgrade_file,
+    upgrade_server,
 )
 
-__all__ = ["open_sql"]
+__all__ = ["open_sql", "upgrade"]
 
 
 def open_sql(location: Location, *, write: bool, create: bool) -> SqlStore:
@@ -38,6 +40,22 @@ def open_sql(location: Location, *, write: bool, create: bool) -> SqlStore:
         upgrade_file(path, wal=not is_network(path.parent))
         return SqlStore(open_file(path), location, writable=True)
     return SqlStore(_in_memory(path), location, writable=False)
+
+
+def upgrade(location: Location) -> tuple[str | None, str]:
+    """Bring a database to the newest schema; see `autolog.store.upgrade_store`."""
+    path = location.database
+    if path is not None:
+        before = file_revision(path) if path.exists() else None
+        open_sql(location, write=True, create=True).close()
+        return before, HEAD
+    from autolog.store.sql.postgres import open_server
+
+    database = open_server(location)
+    try:
+        return upgrade_server(database)
+    finally:
+        database.close()
 
 
 def _on_server(location: Location, *, write: bool) -> SqlStore:

@@ -6,9 +6,11 @@ those that end with their transaction.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool
 
@@ -19,6 +21,7 @@ from autolog.store.sql.connect import Database
 __all__ = ["lock_schema", "may_write", "open_server", "revision"]
 
 _CONNECT_SECONDS: Final = 10
+_engines: dict[tuple[int, str], Engine] = {}
 _SCHEMA_LOCK: Final = 0x6175746F6C6F67
 """`autolog` in ASCII."""
 
@@ -30,15 +33,17 @@ def open_server(location: Location) -> Database:
         StoreError: psycopg is not installed.
         UsageError: the address cannot be read.
     """
-    try:
-        url = make_url(location.address).set(drivername="postgresql+psycopg")
-        engine = create_engine(
-            url,
+
+    def make() -> Engine:
+        return create_engine(
+            make_url(location.address).set(drivername="postgresql+psycopg"),
             poolclass=QueuePool,
             pool_size=2,
-            pool_pre_ping=False,
             connect_args={"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None},
         )
+
+    try:
+        engine = _kept(location.address, make)
     except ImportError as exc:
         raise StoreError(
             f"{location.uri} needs psycopg 3 ({exc}). Run: pip install 'autolog-ml[postgres]'"
@@ -46,6 +51,19 @@ def open_server(location: Location) -> Database:
     except (ArgumentError, NoSuchModuleError, ValueError) as exc:
         raise UsageError(f"{location.uri} cannot be read as a database address: {exc}") from exc
     return Database(engine, location.uri)
+
+
+def _kept(address: str, make: Callable[[], Engine]) -> Engine:
+    """Return the engine of this process for an address; it keeps the statements it has compiled.
+
+    Opening a store is part of every call that reads, and compiling took most of it. An engine that
+    was disposed of connects anew when it is used again.
+    """
+    place = (os.getpid(), address)
+    engine = _engines.get(place)
+    if engine is None:
+        engine = _engines.setdefault(place, make())
+    return engine
 
 
 def revision(connection: Connection) -> str | None:

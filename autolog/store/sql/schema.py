@@ -195,9 +195,7 @@ Index("ix_run_origin", run.c.origin_id)
 _dirty = run.c.tail_no > run.c.clean_no
 Index("ix_run_dirty", run.c.experiment_id, sqlite_where=_dirty, postgresql_where=_dirty)
 Index("ix_run_adopt", run.c.id, sqlite_where=run.c.adopt, postgresql_where=run.c.adopt)
-_known = run.c.recipe.is_not(None)
-Index("ix_run_recipe", run.c.recipe, sqlite_where=_known, postgresql_where=_known)
-
+Index("ix_run_recipe", run.c.recipe)
 _in_job = run.c.job.is_not(None)
 Index("ix_run_job", run.c.job, sqlite_where=_in_job, postgresql_where=_in_job)
 _large = run.c.tail_n >= text("4096")
@@ -211,6 +209,10 @@ attempt = Table(
     Column("writer_id", Big),  # whose points without an attempt of their own belong to it
     Column("start_us", Big, nullable=False),
     Column("restored_step", Big),  # later points of earlier attempts are superseded
+    _text("status"),  # how it ended, once another one has followed
+    _text("ended_by"),
+    Column("end_us", Big),
+    _text("error"),
 )
 
 tail = Table(
@@ -274,6 +276,7 @@ axis = Table(
     _run_id(),
     Column("id", Big, primary_key=True, autoincrement=False),
     Column("n", Big, nullable=False),
+    Column("shared", Big, nullable=False),  # by how many series
     Column("step_min", Big, nullable=False),
     Column("step_max", Big, nullable=False),
     Column("us_min", Big, nullable=False),
@@ -292,6 +295,8 @@ chunk = Table(
     Column("axis_id", Big, primary_key=True, autoincrement=False),
     Column("n", Big, nullable=False),
     Column("nan_count", Big, nullable=False),
+    Column("first_value", Double),
+    Column("last_value", Double),
     Column("min_value", Double),
     Column("max_value", Double),
     Column("codec", Big, nullable=False),

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
-from autolog.entities import Event, Experiment, Model, Run, RunDetails
-from autolog.errors import NotFoundError
+from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
+from autolog.errors import NotFoundError, UsageError
+from autolog.journal.lease import this_process
 from autolog.journal.reader import Cursor
 from autolog.query.nodes import And, Comparison, Field, IsNull, Node
 from autolog.query.parser import parse_filter, parse_order
-from autolog.store.answers import History, RunList, RunPage
+from autolog.store.answers import Rollup, RunList, RunPage, Same
 from autolog.store.batch import Batch, WriterRow
 from autolog.store.location import Location
+from autolog.store.points import Downsampled, History
+from autolog.store.portrait import Portrait, Taken
+from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
 from autolog.store.sql import deaths, tree
+from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
+from autolog.store.sql.deletion import delete, restore
 from autolog.store.sql.detail import details
 from autolog.store.sql.documents import load
+from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near
-from autolog.store.sql.history import read_history
+from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.request import Search
+from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
+from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
 from autolog.store.sql.search import search
 from autolog.store.sql.series import materialise
+from autolog.store.sql.take_in import take_in
+from autolog.store.sql.take_out import identity, take_out
+from autolog.store.sql.usage import usage
 from autolog.store.sql.values import to_json
+from autolog.store.usage import Usage
 
 __all__ = ["SqlStore"]
 
@@ -38,6 +54,9 @@ _writer = metadata.tables["writer"]
 _experiment = metadata.tables["experiment"]
 _key = metadata.tables["key"]
 _series = metadata.tables["series"]
+
+_PIECE: Final = 1000
+"""Documents that are made in one transaction."""
 
 
 class SqlStore:
@@ -97,12 +116,12 @@ class SqlStore:
         """See `Store.silence`."""
         self._database.transact(lambda connection: deaths.silence(connection, writer))
 
-    def link_parents(self) -> int:
+    def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
         with self._database.read() as connection:
             if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
                 return 0
-        return self._database.transact(tree.adopt)
+        return self._database.transact(lambda connection: adopt(connection, before_us))
 
     def sync(self) -> None:
         """See `Store.sync`."""
@@ -182,6 +201,88 @@ class SqlStore:
             )
         )
 
+    def rollup(
+        self,
+        ref: str,
+        metrics: Iterable[str] | None = None,
+        depth: Literal["children", "all"] = "children",
+    ) -> Rollup:
+        """See `Store.rollup`."""
+
+        def work(connection: Connection) -> Rollup:
+            return roll_up(connection, find_run(connection, ref).uid, metrics, depth)
+
+        return self._database.transact(work)
+
+    def same(self, ref: str) -> Same:
+        """See `Store.same`."""
+        unsettled = select(_run.c.id).where(_run.c.recipe.is_(None), _run.c.opened)
+        with self._database.read() as connection:
+            ids = list(connection.execute(unsettled).scalars())
+        for piece in batched(ids):  # making a run's document settles its recipe
+            load(self._database, _run.c.id.in_(piece))
+        run = self.run(ref)
+        if run.recipe is None:
+            raise NotFoundError(f"run {run.name} has no recipe: its beginning has not arrived yet")
+        alike = and_(_run.c.recipe == run.recipe, _run.c.lifecycle == "active")
+        runs = self._placed(load(self._database, alike))
+        seeds: dict[str, list[Any]] = {}
+        for one in reversed(runs):
+            for name, value in one.params.items():
+                if is_seed(name) and value not in seeds.setdefault(name, []):
+                    seeds[name].append(value)
+        finished = and_(alike, _run.c.status == Status.FINISHED.value)
+        metrics = self._database.transact(lambda connection: spreads(connection, finished))
+        return Same(recipe=run.recipe, runs=runs, metrics=metrics, seeds=seeds)
+
+    def unfinished(self, job: str, *, gone: bool) -> list[RunDetails]:
+        """See `Store.unfinished`."""
+        query = (
+            select(_run.c.uid, _writer.c.state, _writer.c.host)
+            .select_from(_run.outerjoin(_writer, _writer.c.id == _run.c.owner_id))
+            .where(
+                _run.c.job == job,
+                _run.c.lifecycle == "active",
+                _run.c.status != Status.FINISHED.value,
+            )
+            .order_by(_run.c.start_us.desc(), _run.c.id.desc())
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        here = this_process().host
+        return [
+            self.details(row.uid)
+            for row in rows
+            if row.state in ("dead", "closed", "lost")
+            # Of a process that cannot be seen from here only the scheduler knows.
+            or (gone and (row.state == "silent" or row.host != here))
+        ]
+
+    def delete_run(self, ref: str, recursive: bool = False) -> int:
+        """See `Store.delete_run`."""
+
+        def work(connection: Connection) -> int:
+            return delete(connection, find_run(connection, ref), recursive=recursive)
+
+        return self._database.transact(work)
+
+    def restore_run(self, ref: str) -> int:
+        """See `Store.restore_run`."""
+
+        def work(connection: Connection) -> int:
+            return restore(connection, find_run(connection, ref))
+
+        return self._database.transact(work)
+
+    def move_run(self, ref: str, parent: str | None) -> None:
+        """See `Store.move_run`."""
+
+        def work(connection: Connection) -> None:
+            over = None if parent is None else find_run(connection, parent)
+            tree.move(connection, find_run(connection, ref), over)
+
+        self._database.transact(work)
+
     def experiments(self) -> list[Experiment]:
         """See `Store.experiments`."""
         query = (
@@ -201,35 +302,91 @@ class SqlStore:
 
     def metric_keys(self, ref: str) -> list[str]:
         """See `Store.metric_keys`."""
-        with self._database.read() as connection:
-            row = find_run(connection, ref)
-        if row.tail_no > row.clean_no:
-            with self._database.write() as connection:
-                materialise(connection, [row.id])
-        query = (
-            select(_key.c.name)
-            .join_from(_series, _key, _key.c.id == _series.c.key_id)
-            .where(_series.c.run_id == row.id)
-            .distinct()
-        )
-        with self._database.read() as connection:
-            return sorted(connection.execute(query).scalars())
+        return sorted(self._metrics(ref)[1].values())
 
     def history(
         self,
         ref: str,
         key: str,
         *,
-        context: str | Mapping[str, Any] | None = None,
-        attempt: int | None = None,
+        context: Context = None,
+        attempt: Attempt = None,
+        steps: tuple[int, int] | None = None,
     ) -> History:
         """See `Store.history`."""
         with self._database.read() as connection:
+            row, key_id = self._metric(connection, ref, key)
+            found = read_history(
+                connection, row.id, key_id, context=context, attempt=attempt, steps=steps
+            )
+        return found if found is not None else self._unknown(row, key)
+
+    def histories(self, ref: str, *, attempt: Attempt = None) -> Iterator[tuple[str, History]]:
+        """See `Store.histories`."""
+        run_id, names = self._metrics(ref)
+        with self._database.read() as connection:
+            yield from read_histories(connection, run_id, names, attempt)
+
+    def downsample(
+        self,
+        ref: str,
+        key: str,
+        *,
+        buckets: int = 1000,
+        context: Context = None,
+        attempt: Attempt = None,
+        steps: tuple[int, int] | None = None,
+    ) -> Downsampled:
+        """See `Store.downsample`."""
+        if buckets < 1:
+            raise UsageError(f"downsample() takes one bucket or more, not {buckets}")
+        with self._database.read() as connection:
+            row, key_id = self._metric(connection, ref, key)
+            found = downsample(
+                connection, row.id, key_id, buckets, context=context, attempt=attempt, steps=steps
+            )
+        return found if found is not None else self._unknown(row, key)
+
+    def seal(self, budget: int = MAX_VALUES) -> int:
+        """See `Store.seal`."""
+        if not self.writable:
+            return 0
+        done = 0
+        while done < budget:
+            with self._database.read() as connection:
+                runs = worth_sealing(connection)
+            before = done
+            for run_id in runs:
+                if done < budget:
+                    limit = min(budget - done, MAX_VALUES)
+                    done += self._database.transact(partial(seal, run_id=run_id, limit=limit))
+            if done == before:
+                break
+        return done
+
+    def _metric(self, connection: Connection, ref: str, key: str) -> tuple[Any, int]:
+        """Return the row of a run and the id of a name, -1 if no run has such a metric."""
+        row = find_run(connection, ref)
+        query = select(_key.c.id).where(_key.c.kind == "metric", _key.c.name == key)
+        return row, connection.execute(query).scalar() or -1
+
+    def _metrics(self, ref: str) -> tuple[int, dict[int, str]]:
+        """Return the id of a run and its metrics by id, after counting what is new."""
+        with self._database.read() as connection:
             row = find_run(connection, ref)
-            found = read_history(connection, row.id, key, context, attempt)
-        if found is not None:
-            return found
-        names = self.metric_keys(row.uid)
+        if row.tail_no > row.clean_no:
+            self._database.transact(partial(materialise, run_ids=[row.id]))
+        query = (
+            select(_key.c.id, _key.c.name)
+            .join_from(_series, _key, _key.c.id == _series.c.key_id)
+            .where(_series.c.run_id == row.id)
+            .distinct()
+        )
+        with self._database.read() as connection:
+            return row.id, {one.id: one.name for one in connection.execute(query)}
+
+    def _unknown(self, row: Any, key: str) -> NoReturn:
+        names = sorted(self._metrics(row.uid)[1].values())
         hint = near(key, names)
         if not hint:
             hint = f" It has {', '.join(names[:20])}." if names else " It has no metrics."
@@ -268,6 +425,26 @@ class SqlStore:
             connection.execute(metadata.tables["event"].insert(), row)
             connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
 
+    def identity(self) -> str:
+        """See `Store.identity`."""
+        return identity(self._database)
+
+    def take_out(self, ref: str) -> AbstractContextManager[Portrait]:
+        """See `Store.take_out`."""
+        return take_out(self._database, ref)
+
+    def take_in(self, portrait: Portrait) -> Taken:
+        """See `Store.take_in`."""
+        return take_in(self._database, self._names, portrait)
+
+    def removal(self) -> SqlRemoval:
+        """See `Store.removal`."""
+        return SqlRemoval(self._database)
+
+    def usage(self) -> Usage:
+        """See `Store.usage`."""
+        return usage(self._database)
+
     def close(self) -> None:
         """See `Store.close`."""
         self._database.close()
@@ -277,10 +454,10 @@ class SqlStore:
         return RunList(self._placed(runs), token, total)
 
     def _one(self, run_id: int) -> Run:
-        found = load(self._database, run_id)
-        if found is None:
+        found = load(self._database, _run.c.id == run_id)
+        if not found:
             raise NotFoundError("the run was deleted while it was read")
-        return self._placed([found])[0]
+        return self._placed(found)[0]
 
     def _placed(self, runs: list[Run]) -> list[Run]:
         """Say where artifacts lie; documents do not, as a store may be moved."""

@@ -1,125 +1,222 @@
-"""The place of a run in its tree: `root_uid` and `depth`, kept when parents come late.
+"""The place of a run in its tree: `root_uid` and `depth`, kept when parents come late or change.
 
 A parent is named by its uid, so a child may be there first (a journal that was synced earlier)
-and is found by its parent once that arrives.
+and is found by its parent once that arrives. Two rules hold for every run at any time: no run is
+above itself, and none below a deleted or absorbed run is active.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, func, select, update
 
-from autolog.store.sql.changes import Row
+from autolog.errors import UsageError
 from autolog.store.sql.names import batched
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.values import from_json
+from autolog.store.sql.values import to_json
 
-__all__ = ["adopt", "place"]
+__all__ = [
+    "Node",
+    "above",
+    "below",
+    "changed_below",
+    "child_counts",
+    "is_below",
+    "move",
+    "note",
+    "place",
+]
 
 _run = metadata.tables["run"]
-_writer = metadata.tables["writer"]
+_event = metadata.tables["event"]
 
-_MAX_DEPTH: Final = 1000
-"""Where a circle of parents, which only a damaged or foreign journal can hold, is given up."""
+
+class Node(NamedTuple):
+    """A run as its tree sees it."""
+
+    id: int
+    uid: str
+    name: str
+    parent_uid: str | None
+    root_uid: str
+    depth: int
+    lifecycle: str
+    deleted_us: int | None
+
+
+_COLUMNS = tuple(_run.c[name] for name in Node._fields)
+
+
+def above(connection: Connection, uids: Iterable[str]) -> dict[str, Node]:
+    """Return these runs and all their ancestors by uid, in one statement."""
+    return _reached(connection, uids, upwards=True)
+
+
+def below(connection: Connection, uids: Iterable[str]) -> dict[str, Node]:
+    """Return these runs and all their descendants by uid, in one statement."""
+    return _reached(connection, uids, upwards=False)
+
+
+def _reached(connection: Connection, uids: Iterable[str], *, upwards: bool) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for piece in batched(uids):
+        walk = _walk(piece, upwards=upwards)
+        query = select(*_COLUMNS).join(walk, walk.c.uid == _run.c.uid)
+        found.update((row.uid, Node._make(row)) for row in connection.execute(query))
+    return found
+
+
+def is_below(uid: str) -> ColumnElement[bool]:
+    """Return the condition that a run is below the run `uid`, at any depth."""
+    return and_(_run.c.uid.in_(select(_walk([uid], upwards=False).c.uid)), _run.c.uid != uid)
+
+
+def _walk(uids: Sequence[str], *, upwards: bool) -> CTE:
+    link = select(_run.c.uid, _run.c.parent_uid)
+    walk = link.where(_run.c.uid.in_(uids)).cte(recursive=True)
+    on = _run.c.uid == walk.c.parent_uid if upwards else _run.c.parent_uid == walk.c.uid
+    # UNION drops what was reached before: a circle, which an old store may hold, ends.
+    return walk.union(link.join(walk, on))
 
 
 def place(connection: Connection, uids: Iterable[str]) -> None:
-    """Set root and depth of these runs, and of all below those that moved."""
-    parent = _run.alias("parent")
-    columns = (_run.c.id, _run.c.uid, _run.c.parent_uid, _run.c.root_uid, _run.c.depth)
-    above = (parent.c.root_uid.label("above"), parent.c.depth.label("above_depth"))
-    joined = _run.outerjoin(parent, parent.c.uid == _run.c.parent_uid)
-    query = select(*columns, *above).select_from(joined).order_by(_run.c.id)
-    wanted = list(uids)
-    for _ in range(_MAX_DEPTH):
-        moved: list[Row] = []
-        uids_moved: list[str] = []
-        for piece in batched(wanted):
-            touched = or_(_run.c.uid.in_(piece), _run.c.parent_uid.in_(piece))
-            below = query.where(touched, _run.c.parent_uid.is_not(None))
-            for row in connection.execute(below):
-                root = row.above or row.parent_uid
-                depth = (row.above_depth or 0) + 1
-                if (root, depth) != (row.root_uid, row.depth):
-                    moved.append({"b_id": row.id, "b_root": root, "b_depth": depth})
-                    uids_moved.append(row.uid)
-        if not moved:
-            return
+    """Set root and depth of these runs, and of all below them, after their parents were named.
+
+    A run whose parent would be above and below it becomes a root, with an event. What comes
+    below a deleted or absorbed run shares its fate.
+    """
+    wanted = sorted(uids)
+    if not wanted:
+        return
+    nodes = above(connection, wanted)
+    under = below(connection, wanted)
+    nodes |= under
+    for uid in wanted:
+        if _circle(nodes, uid):
+            _cut(connection, nodes[uid])
+            under[uid] = nodes[uid] = nodes[uid]._replace(parent_uid=None)
+    places: dict[str, tuple[str, int]] = {}
+    for uid in under:
+        _locate(nodes, uid, places)
+    moved: list[dict[str, Any]] = []
+    for node in sorted(under.values(), key=lambda node: places[node.uid][1]):
+        over = nodes.get(node.parent_uid or "")
+        lifecycle, deleted_us = node.lifecycle, node.deleted_us
+        if over is not None and over.lifecycle != "active" and lifecycle == "active":
+            lifecycle, deleted_us = over.lifecycle, over.deleted_us
+        root, depth = places[node.uid]
+        new = node._replace(root_uid=root, depth=depth, lifecycle=lifecycle, deleted_us=deleted_us)
+        nodes[node.uid] = new
+        if new != node:
+            values = {
+                "id": node.id,
+                "root": root,
+                "depth": depth,
+                "lifecycle": lifecycle,
+                "deleted": deleted_us,
+            }
+            moved.append({f"b_{name}": value for name, value in values.items()})
+    if moved:
         statement = update(_run).where(_run.c.id == bindparam("b_id"))
         statement = statement.values(
-            root_uid=bindparam("b_root"), depth=bindparam("b_depth"), ver=_run.c.ver + 1
+            root_uid=bindparam("b_root"),
+            depth=bindparam("b_depth"),
+            lifecycle=bindparam("b_lifecycle"),
+            deleted_us=bindparam("b_deleted"),
+            ver=_run.c.ver + 1,
         )
-        connection.execute(statement, moved)
-        wanted = uids_moved
+        connection.execute(statement, sorted(moved, key=lambda row: row["b_id"]))
+    changed_below(connection, (nodes[uid].parent_uid for uid in wanted))
 
 
-def adopt(connection: Connection) -> int:
-    """Link root runs to the run that an ancestor of their process had open at its start.
+def _circle(nodes: Mapping[str, Node], uid: str) -> list[str]:
+    """Return the names on the way up from a run to itself; empty if its way up ends."""
+    names: list[str] = []
+    seen: set[str] = set()
+    at: str | None = uid
+    while at is not None and at in nodes and at not in seen:
+        seen.add(at)
+        names.append(nodes[at].name)
+        at = nodes[at].parent_uid
+    return [*names, nodes[uid].name] if at == uid else []
 
-    An ancestor journals its run before it can start a child, so after a whole fold whoever finds
-    no such run now never will: the question is settled for all that asked.
+
+def move(connection: Connection, run: Row[Any], parent: Row[Any] | None) -> None:
+    """Put a run with all below it under another parent, or make it a root.
+
+    Raises:
+        UsageError: the parent is below the run, or was deleted.
     """
-    query = (
-        select(
-            _run.c.id.label("run_id"),
-            _run.c.uid.label("run_uid"),
-            _writer.c.id,
-            _writer.c.ancestors,
-            _writer.c.host,
-            _writer.c.boot,
-            _writer.c.pid_namespace,
-            _writer.c.start_us,
+    if parent is not None and parent.lifecycle != "active":
+        raise UsageError(f"run {parent.name} is {parent.lifecycle}: nothing can be put below it")
+    wanted = [run.uid] if parent is None else [run.uid, parent.uid]
+    # Locked before it is judged: two moves at once might make a circle that neither sees.
+    ids = sorted(node.id for node in above(connection, wanted).values())
+    for piece in batched(ids):
+        query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
+        connection.execute(query.with_for_update())
+    nodes = above(connection, wanted)
+    new = None if parent is None else parent.uid
+    nodes[run.uid] = nodes[run.uid]._replace(parent_uid=new)
+    names = _circle(nodes, run.uid)
+    if names:
+        raise UsageError(
+            f"run {run.name} cannot be moved below {names[1]}, which is below it:"
+            f" {' < '.join(names)}"
         )
-        .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
-        .where(_run.c.adopt)
-        .order_by(_run.c.id)
-    )
-    adopted: list[Row] = []
-    uids: list[str] = []
-    parents: dict[int, str | None] = {}
-    rows = connection.execute(query).all()
-    for row in rows:
-        writer_id = row.id
-        if writer_id not in parents:
-            parents[writer_id] = _open_above(connection, row)
-        found = parents[writer_id]
-        if found is not None:
-            adopted.append({"b_id": row.run_id, "b_parent": found})
-            uids.append(row.run_uid)
-    if adopted:
-        statement = update(_run).where(_run.c.id == bindparam("b_id"))
-        connection.execute(
-            statement.values(parent_uid=bindparam("b_parent"), ver=_run.c.ver + 1), adopted
-        )
-        place(connection, uids)
-    if rows:
-        for piece in batched([row.run_id for row in rows]):
-            connection.execute(update(_run).where(_run.c.id.in_(piece)).values(adopt=False))
-    return len(adopted)
+    mine = update(_run).where(_run.c.id == run.id)
+    connection.execute(mine.values(parent_uid=new, adopt=False, ver=_run.c.ver + 1))
+    note(connection, run.id, "moved", {"from": run.parent_uid, "to": new})
+    place(connection, [run.uid])
+    changed_below(connection, [run.parent_uid])
 
 
-def _open_above(connection: Connection, row: Any) -> str | None:
-    """Return the uid of the innermost user-opened run of the nearest ancestor, at the start."""
-    for pid, start in from_json(row.ancestors):
-        query = (
-            select(_run.c.uid)
-            .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
-            .where(
-                _writer.c.pid == pid,
-                _writer.c.pid_start == start,
-                _writer.c.host == row.host,
-                _writer.c.boot == row.boot,
-                _writer.c.pid_namespace == row.pid_namespace,
-                _run.c.user_opened,
-                _run.c.start_us <= row.start_us,
-                or_(_run.c.end_us.is_(None), _run.c.end_us >= row.start_us),
-            )
-            .order_by(_run.c.start_us.desc(), _run.c.id.desc())
-            .limit(1)
-        )
-        found = connection.execute(query).scalar()
-        if found is not None:
-            return str(found)
-    return None
+def child_counts(connection: Connection, run_ids: Iterable[int]) -> dict[int, int]:
+    """Return how many active children each of these runs has, if any."""
+    found: dict[int, int] = {}
+    parent = _run.alias("parent")
+    for piece in batched(run_ids):
+        query = select(parent.c.id, func.count()).join(_run, _run.c.parent_uid == parent.c.uid)
+        query = query.where(parent.c.id.in_(piece), _run.c.lifecycle == "active")
+        rows = connection.execute(query.group_by(parent.c.id))
+        found.update((number, children) for number, children in rows)
+    return found
+
+
+def changed_below(connection: Connection, uids: Iterable[str | None]) -> None:
+    """Note that the children of these runs, which their documents count, are others now."""
+    for piece in batched(sorted({uid for uid in uids if uid is not None})):
+        connection.execute(update(_run).where(_run.c.uid.in_(piece)).values(ver=_run.c.ver + 1))
+
+
+def _locate(nodes: Mapping[str, Node], uid: str, places: dict[str, tuple[str, int]]) -> None:
+    """Find root and depth of a run and of all on its way up. A parent still to come is a root."""
+    path: dict[str, None] = {}
+    at = uid
+    while at not in places:
+        node = nodes.get(at)
+        if node is None or node.parent_uid is None or at in path:
+            places[at] = (at, 0)
+        else:
+            path[at] = None
+            at = node.parent_uid
+    root, depth = places[at]
+    for at in reversed(path):
+        depth += 1
+        places.setdefault(at, (root, depth))
+
+
+def _cut(connection: Connection, node: Node) -> None:
+    mine = update(_run).where(_run.c.id == node.id)
+    connection.execute(mine.values(parent_uid=None, ver=_run.c.ver + 1))
+    data = {"field": "parent", "key": None, "kept": None, "refused": node.parent_uid}
+    note(connection, node.id, "conflict", data | {"why": "it is below this run"})
+
+
+def note(connection: Connection, run_id: int, kind: str, data: dict[str, Any]) -> None:
+    """Add an event to a run that no journal tells of."""
+    row = {"run_id": run_id, "kind": kind, "data": to_json(data)}
+    connection.execute(_event.insert(), row | {"wall_us": time.time_ns() // 1000})

@@ -22,6 +22,7 @@ __all__ = [
     "REVISIONS",
     "check_revision",
     "create_schema",
+    "file_revision",
     "migrate",
     "read_revision",
     "upgrade_file",
@@ -46,7 +47,7 @@ def upgrade_file(path: Path, *, wal: bool) -> None:
         NewerStoreError: the database has a revision that this version does not know.
         StoreError: another process held the lock for two minutes.
     """
-    if path.exists() and _file_revision(path) == HEAD:
+    if path.exists() and file_revision(path) == HEAD:
         return
     from filelock import FileLock, Timeout
 
@@ -61,7 +62,7 @@ def upgrade_file(path: Path, *, wal: bool) -> None:
 
 
 def _upgrade_locked(path: Path, wal: bool) -> None:
-    revision = _file_revision(path) if path.exists() else None
+    revision = file_revision(path) if path.exists() else None
     if revision == HEAD:
         return
     if revision is not None:
@@ -145,7 +146,13 @@ def check_revision(revision: str | None, name: object, *, shared: bool = False) 
         )
 
 
-def _file_revision(path: Path) -> str | None:
+def file_revision(path: Path) -> str | None:
+    """Read the schema revision of a database file; None if it has no schema.
+
+    Raises:
+        NewerStoreError: the revision is unknown here.
+        StoreError: the file is no database, or damaged.
+    """
     from autolog.store.sql.connect import explained
 
     with explained(path), contextlib.closing(_open(path)) as connection:

@@ -61,6 +61,9 @@ def upgrade() -> None:
         "UPDATE run SET tail_n ="
         " coalesce((SELECT sum(tail.n) FROM tail WHERE tail.run_id = run.id), 0)"
     )
+    # Runs whose recipe is not known yet are looked for too.
+    op.drop_index("ix_run_recipe", "run")
+    op.create_index("ix_run_recipe", "run", ["recipe"])
     _index("ix_run_job", "run", ["job"], where="job IS NOT NULL")
     _index("ix_run_unsealed", "run", ["tail_n"], where="tail_n >= 4096")
     op.create_table(
@@ -70,6 +73,10 @@ def upgrade() -> None:
         Column("writer_id", Big),
         _number("start_us"),
         Column("restored_step", Big),
+        Column("status", Text),
+        Column("ended_by", Text),
+        Column("end_us", Big),
+        Column("error", Text),
     )
     op.drop_index("ix_series_last", "series")
     values = ["key_id", "last_value", "shown"]
@@ -80,6 +87,7 @@ def upgrade() -> None:
         _run_id(),
         _key("id"),
         _number("n"),
+        _number("shared"),
         _number("step_min"),
         _number("step_max"),
         _number("us_min"),
@@ -97,6 +105,8 @@ def upgrade() -> None:
         _key("axis_id"),
         _number("n"),
         _number("nan_count"),
+        Column("first_value", Double),
+        Column("last_value", Double),
         Column("min_value", Double),
         Column("max_value", Double),
         _number("codec"),

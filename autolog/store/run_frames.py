@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from autolog.entities import Run
-from autolog.errors import UsageError
+from autolog.store.libraries import library
 
 __all__ = ["to_arrow", "to_pandas", "to_polars"]
 
@@ -31,7 +30,7 @@ _NONE: Final = type(None)
 
 def to_pandas(runs: Sequence[Run]) -> Any:
     """Return a DataFrame; see `autolog.store.answers.RunList.to_pandas`."""
-    pandas: Any = _library("pandas")
+    pandas: Any = library("pandas")
     import numpy as np
 
     def series(kind: str, values: list[Any]) -> Any:
@@ -50,7 +49,7 @@ def to_pandas(runs: Sequence[Run]) -> Any:
 
 def to_polars(runs: Sequence[Run]) -> Any:
     """Return a DataFrame; see `autolog.store.answers.RunList.to_polars`."""
-    polars: Any = _library("polars")
+    polars: Any = library("polars")
     types = {
         "real": polars.Float64,
         "integer": polars.Int64,
@@ -71,7 +70,7 @@ def to_polars(runs: Sequence[Run]) -> Any:
 
 def to_arrow(runs: Sequence[Run]) -> Any:
     """Return a Table; see `autolog.store.answers.RunList.to_arrow`."""
-    arrow: Any = _library("pyarrow")
+    arrow: Any = library("pyarrow")
     types = {
         "real": arrow.float64(),
         "integer": arrow.int64(),
@@ -113,10 +112,3 @@ def _agreed(kind: str, values: list[Any]) -> tuple[str, list[Any]]:
     if kind != "mixed":
         return kind, values
     return "text", [None if value is None else str(value) for value in values]
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as exc:
-        raise UsageError(f"{name} is not installed: pip install {name}") from exc
