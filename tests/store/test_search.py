@@ -86,6 +86,7 @@ def many(trainer, folded):
         ("metrics.n >= 0", ["metrics.rare desc"]),  # most runs have not what is sorted by
         ("metrics.n >= 0 or params.half = 'a'", ["params.number", "metrics.m"]),
         ("children.metrics.m > 0 or name like 'SVC%'", ["tags.x", "params.half desc"]),
+        ("metrics.m < -100 and metrics.n >= 0", ["metrics.m desc"]),
         (None, ["start_time"]),
         ("status != 'FAILED'", ["duration", "metrics.m"]),
     ],
@@ -100,7 +101,10 @@ def test_a_page_takes_at_most_six_statements(many, text, order_by):
 
 
 @pytest.mark.parametrize("limit", [3, 40])
-@pytest.mark.parametrize("text", ["params.number > 100", "metrics.n > 5", "metrics.rare = 1"])
+@pytest.mark.parametrize(
+    "text",
+    ["params.number > 100", "metrics.n > 5", "metrics.rare = 1", "metrics.m between -200 and -100"],
+)
 def test_the_plan_does_not_show_in_the_answer(many, text, limit):
     expected = ids(many, text, order_by=["metrics.m desc"])
     found = pages(many, limit, filter=text, order_by=["metrics.m desc"])

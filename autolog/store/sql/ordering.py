@@ -28,7 +28,7 @@ from sqlalchemy import (
     true,
 )
 
-from autolog.query.nodes import OrderKey
+from autolog.query.nodes import Between, Comparison, Field, In, Node, OrderKey
 from autolog.store.sql.clauses import Filters, attribute, part_column, shown
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.words import Word
@@ -163,16 +163,19 @@ def whole(filters: Filters, order: Sequence[OrderKey]) -> Stretch:
     return Stretch(source, (), (*terms, *_newest()))
 
 
-def stretches(filters: Filters, order: Sequence[OrderKey], experiment: Any) -> list[Stretch]:
+def stretches(
+    filters: Filters, order: Sequence[OrderKey], experiment: Any, parts: Sequence[Node]
+) -> list[Stretch]:
     """Return the list in stretches, the first of which an index gives; [] if none does.
 
     Args:
         filters: of the search.
         order: its keys.
         experiment: the id of the only one that is searched, if it is one.
+        parts: what every run has to pass; those on the first key shorten its stretch.
     """
     if not order:
-        return [Stretch(_run, (), _newest(), _started(filters, experiment))]
+        return [Stretch(_run, (), _newest(), _started(filters, experiment, parts))]
     first, rest = order[0], order[1:]
     field = first.field
     if field.relation:
@@ -181,7 +184,7 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: Any) -> l
         if field.name != "start_time":
             return []
         source, terms = _with_keys(filters, _run, order)
-        return [Stretch(source, (), (*terms, *_newest()), _started(filters, experiment))]
+        return [Stretch(source, (), (*terms, *_newest()), _started(filters, experiment, parts))]
     key_id = filters.key(field)
     if key_id is None or field.kind == "tag" or field.part != "last":
         return []
@@ -194,6 +197,7 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: Any) -> l
     else:
         having.append(table.c.type != "null")
     value = part_column(table, field) if field.kind == "metric" else table.c.num
+    own = _of_field(parts, field)
     joined, others = _with_keys(filters, _run.join(table, table.c.run_id == _run.c.id), rest)
     alone, others_alone = _with_keys(filters, _run, rest)
     ties, ties_alone = (*others, *_newest()), (*others_alone, *_newest())
@@ -203,7 +207,8 @@ def stretches(filters: Filters, order: Sequence[OrderKey], experiment: Any) -> l
         Term(value, Double(), first.descending),
         *(Term(None, term.type, fixed=None) for term in values[1:]),
     )
-    known = (*having, value.is_not(None))
+    within = (filters.holds_of_row(clause, table) for clause in own)
+    known = (*having, value.is_not(None), *within)
     without = exists(select(1).where(table.c.run_id == _run.c.id, *having).correlate(_run))
     nothing = (
         Term(None, Integer(), fixed=_NOTHING),
@@ -227,9 +232,22 @@ def _newest() -> tuple[Term, Term]:
     return Term(_run.c.start_us, big, descending=True), Term(_run.c.uid, Word(), descending=True)
 
 
-def _started(filters: Filters, experiment: Any) -> Any:
+def _started(filters: Filters, experiment: Any, parts: Sequence[Node]) -> Any:
+    """Return the query of the times at which runs started."""
     query = select(_run.c.start_us).where(filters.alive(_run))
-    return query if experiment is None else query.where(_run.c.experiment_id == experiment)
+    if experiment is not None:
+        query = query.where(_run.c.experiment_id == experiment)
+    own = _of_field(parts, Field("attribute", "start_time"))
+    return query.where(*(filters.condition(clause) for clause in own))
+
+
+def _of_field(parts: Sequence[Node], field: Field) -> list[Comparison | Between | In]:
+    """Return the clauses among these that compare a field with values."""
+    return [
+        part
+        for part in parts
+        if isinstance(part, (Comparison, Between, In)) and part.field == field
+    ]
 
 
 def _with_keys(

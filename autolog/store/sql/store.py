@@ -35,10 +35,11 @@ from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
 from autolog.store.sql.names import Names, batched, insert
 from autolog.store.sql.removal import SqlRemoval
+from autolog.store.sql.request import Search
 from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
-from autolog.store.sql.search import Search, search
+from autolog.store.sql.search import search
 from autolog.store.sql.series import materialise
 from autolog.store.sql.take_in import take_in
 from autolog.store.sql.take_out import identity, take_out
