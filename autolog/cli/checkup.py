@@ -124,13 +124,15 @@ def _store(uri: str | None, problems: list[str]) -> StoreCheck:
         problems.append(str(error))
         return StoreCheck()
     problem = _cannot_write(location)
-    exists = location.database is not None and location.database.exists()
+    # What is journalled is in the store for whoever looks, also before the first look.
+    exists = location.remote or location.journal.is_dir()
+    exists = exists or (location.database is not None and location.database.exists())
     pending: dict[str, int] = {}
-    if exists or location.journal.is_dir():
+    if exists:
         try:
             pending = _open(location)
         except AutologError as error:
-            problem = str(error)
+            problem, exists = str(error), not location.remote
     if problem is not None:
         problems.append(problem)
     return StoreCheck(

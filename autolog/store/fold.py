@@ -7,6 +7,7 @@ moves in the data's own transaction, so readers may fold at once and be killed a
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ from autolog.journal.reader import (
     read,
     removable,
 )
-from autolog.journal.records import Header
+from autolog.journal.records import Header, RunOpen
 from autolog.store import Store
 from autolog.store.batch import Batch, WriterRow
 
@@ -38,6 +39,7 @@ __all__ = ["FoldReport", "behind", "bytes_behind", "fold"]
 
 _MAX_BYTES: Final = 8 << 20
 _RACES: Final = 1000
+_GLANCE: Final = 1 << 15
 _SEAL_EVERY: Final = 1 << 20
 """So many new points later long series are sealed, while their blobs are still in memory."""
 _SEAL_MORE: Final = 1 << 18
@@ -93,12 +95,11 @@ def fold(
     report = FoldReport()
     work = _Folding(store, shared, report, progress or _ignore)
     began_us = time.time_ns() // 1000
-    # Whoever takes over a run writes on after the process before it has stopped.
-    found = sorted(list_writers(folder), key=_last_written)
+    found = list_writers(folder)
     if not store.takes_batches:
         return report
     known = store.writers(files.uid for files in found) if found else {}
-    for files in found:
+    for files in _in_order(found, known):
         try:
             work.writer(files, known.get(files.uid))
         except StoreError:
@@ -112,6 +113,26 @@ def fold(
     report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
     report.lost = store.judge_silent()
     return report
+
+
+def _in_order(found: list[WriterFiles], known: dict[str, WriterRow]) -> list[WriterFiles]:
+    """Put writers in the order in which they open their next runs, those that open none last.
+
+    Whoever joins a run or takes it over does so after its beginning, and what a process logs
+    without having opened the run belongs to the attempt that had begun then.
+    """
+    if len(found) < 2:
+        return found
+
+    def next_open(files: WriterFiles) -> float:
+        cursor = known[files.uid].cursor if files.uid in known else Cursor()
+        with contextlib.suppress(OSError):
+            for entry in read(files, cursor, max_bytes=_GLANCE).entries:
+                if isinstance(entry.record, RunOpen):
+                    return entry.record.start_us
+        return math.inf
+
+    return sorted(found, key=next_open)
 
 
 def behind(store: Store) -> int:
@@ -132,13 +153,6 @@ def bytes_behind(files: WriterFiles, cursor: Cursor) -> int:
     except OSError:  # taken and removed by another reader
         return 0
     return max(_passed(files, cursor, Cursor(newest, end)), 0)
-
-
-def _last_written(files: WriterFiles) -> int:
-    try:
-        return files.segments[max(files.segments)].stat().st_mtime_ns
-    except OSError:  # taken and removed by another reader
-        return 0
 
 
 def _ignore(_: int) -> None:

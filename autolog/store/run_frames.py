@@ -14,6 +14,7 @@ _GROUPS: Final = ("params", "metrics", "tags")
 _ATTRIBUTES: Final = {name: "text" for name in Run.__struct_fields__ if name not in _GROUPS} | {
     "dirty": "boolean",
     "depth": "integer",
+    "children": "integer",
     "start_time": "time",
     "end_time": "time",
     "logging_errors": "texts",

@@ -162,8 +162,8 @@ def test_a_wrong_option_is_named_with_what_to_write(recording, mistake, part):
 
 
 def test_a_store_of_a_later_version_is_refused_by_name(recording):
-    with pytest.raises(StoreError, match="postgresql"):
-        autolog(store="postgresql://host/database")
+    with pytest.raises(StoreError, match="databricks"):
+        autolog(store="databricks://team")
 
 
 def test_an_unknown_framework_is_named_with_the_nearest(recording):

@@ -379,7 +379,7 @@ def test_a_transfer_that_is_killed_leaves_nothing_or_all(trainer, location, stor
         with source.take_out(sys.argv[3]) as portrait:
             target.take_in(replace(portrait, points=half(portrait.points)))
     """
-    killed = python(code, location.uri, target.uri, uid)
+    killed = python(code, location.address, target.location.address, uid)
     killed.wait(60)
     assert killed.returncode == -9
     assert target.runs().runs == []

@@ -184,7 +184,9 @@ def _of_run(changes: Changes, run: Row, seq: int, record: records.Record) -> Non
 
 
 def _open(changes: Changes, run: Row, seq: int, record: records.RunOpen) -> None:
-    if run["opened"]:
+    # A process that joined may be folded first: the beginning then comes later, and counts.
+    late = bool(run["opened"] and run["joined"] and record.resume == "never")
+    if run["opened"] and not late:
         _open_again(changes, run, seq, record)
         return
     experiment_id = changes.names.experiment(record.experiment)
@@ -192,6 +194,7 @@ def _open(changes: Changes, run: Row, seq: int, record: records.RunOpen) -> None
         changes.moved.add(run["id"])
     run |= {
         "opened": True,
+        "joined": record.resume != "never",
         "experiment_id": experiment_id,
         "name": record.name,
         "kind": record.kind,
@@ -210,10 +213,11 @@ def _open(changes: Changes, run: Row, seq: int, record: records.RunOpen) -> None
         seq, process = changes.process
         run["process_seq"] = seq
         _fill(run, process)
-    if run["ended_by"] != "record":
+    if run["ended_by"] != "record" or late:
         # What a stub looked like was guessed: from here on its opener decides.
         _reopen(changes, run)
-    changes.attempts.begin(run, run["attempt"], seq, record.start_us, record.restored_step)
+    if not late:
+        changes.attempts.begin(run, run["attempt"], seq, record.start_us, record.restored_step)
     changes.opened.add(run["uid"])
 
 
@@ -232,8 +236,8 @@ def _open_again(changes: Changes, run: Row, seq: int, record: records.RunOpen) -
         if ended:  # a notebook goes on with its run
             _reopen(changes, run)
         return
-    elif not ended and not same_job:
-        return
+    elif not same_job and (not ended or record.start_us <= run["end_us"]):
+        return  # it joined while the owner was at work, whatever is known of it by now
     changes.attempts.begin(run, number, seq, record.start_us, record.restored_step)
     run["attempt"] = number
     _reopen(changes, run)

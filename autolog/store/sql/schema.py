@@ -182,6 +182,8 @@ run = Table(
     Column("tail_no", Big, nullable=False, server_default="0"),
     Column("clean_no", Big, nullable=False, server_default="0"),
     Column("ver", Big, nullable=False, server_default="0"),
+    # Opened by a process that took it to be there: whoever opens it as new is its beginning.
+    Column("joined", Boolean, nullable=False, server_default=text("false")),
     _text("job"),  # digest of a scheduler's job and of the run's place in it
     Column("tail_n", Big, nullable=False, server_default="0"),  # values that are not sealed
 )
