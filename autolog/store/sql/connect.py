@@ -97,18 +97,20 @@ class Database:
     def sync(self) -> None:
         """Make committed transactions safe against a loss of power.
 
-        In WAL mode with synchronous=NORMAL a commit is written but not synced. The log is synced
-        before the database: a frame that is no longer in the log was synced by its checkpoint.
+        In WAL mode with synchronous=NORMAL a commit is written to the log but not synced. What is
+        no longer in the log was synced by its checkpoint, and without a log SQLite syncs itself.
+        The database file is never opened here: POSIX gives up all locks that a process has on a
+        file when it closes any descriptor of it, and whoever closed the database next would take
+        itself for the last user and remove the log under the others.
         """
         if self.path is None:
             return
-        for path in (self.path.with_name(f"{self.path.name}-wal"), self.path):
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self.path.with_name(f"{self.path.name}-wal"), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """Close every connection, unless another store of this process uses them too."""
@@ -286,3 +288,18 @@ def _with_transactions(engine: Engine) -> Engine:
 
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _before_fork() -> None:
+    """Close the idle connections to files: what SQLite knows of its locks must not be inherited.
+
+    A child has none of its parent's locks, but SQLite in it would hold them for taken, and other
+    processes would remove the log that the child goes on to write.
+    """
+    for engine in list(_users):
+        if isinstance(engine.pool, QueuePool) and engine.dialect.name == "sqlite":
+            engine.dispose()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
