@@ -122,7 +122,7 @@ def next_turn(location: Location, source: Source) -> Turn | None:
         except AutologError as error:
             notice = f"whether this job continues a run could not be read: {error}"
     number = max(marks, default=-1) + 1
-    if found is not None and not _mark(folder, number, 1, found.run_id):
+    if found is not None and not _claim(folder, number, marks, found.run_id):
         found = None  # another process was faster
     run_id = new_id() if found is None else found.run_id
     if found is None:
@@ -137,7 +137,7 @@ def forget(run_id: str, *, finished: bool) -> None:
     if folder is None or not finished:
         return
     with contextlib.suppress(OSError):
-        for number, named in _read(folder).items():
+        for number, named in sorted(_read(folder).items()):  # see `_claim`
             if named == run_id:
                 (folder / str(number)).unlink(missing_ok=True)
         folder.rmdir()
@@ -161,6 +161,21 @@ def _mark(folder: Path, number: int, tries: int, run_id: str) -> bool:
             with contextlib.suppress(FileExistsError):
                 (folder / str(at)).symlink_to(run_id)
                 return True
+    return False
+
+
+def _claim(folder: Path, number: int, seen: Mapping[int, str], run_id: str) -> bool:
+    """Mark a run that is to be continued; False if another process does, or did and finished it.
+
+    A run that finishes takes its marks away in their order: whoever can take a number again that
+    was taken before finds the marks below it gone.
+    """
+    if not _mark(folder, number, 1, run_id):
+        return False
+    if seen.items() <= _read(folder).items():
+        return True
+    with contextlib.suppress(OSError):
+        (folder / str(number)).unlink()
     return False
 
 

@@ -16,6 +16,12 @@ TRAIN = """
 import os, sys, time
 import autolog
 
+def halt(event, arguments):
+    if event == "os.mkdir" and "/jobs/" in arguments[0] and os.environ.pop("HALT_AT_CLAIM", None):
+        print("halted", flush=True)
+        sys.stdin.readline()
+
+sys.addaudithook(halt)
 first = int(os.environ.get("FIRST", 0))
 with autolog.start_run(experiment="queue") as run:
     if first:
@@ -45,6 +51,7 @@ class Queue:
         process = subprocess.Popen(
             [sys.executable, str(self.script), *words],
             env={**clean, **job_variables, **environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -245,3 +252,14 @@ def test_jobs_are_known_by_the_variables_of_their_schedulers(environment, expect
     job = current_job(environment)
     found = job and (job.scheduler, job.id, job.place, job.restarted)
     assert found == expected
+
+
+def test_a_run_that_another_process_continued_and_finished_is_not_continued_again(queue):
+    first, _ = queue.kill()
+    slow = queue.start(HALT_AT_CLAIM="1")
+    assert slow.stdout.readline() == "halted\n"  # it knows of the run that can be continued
+    assert queue.run()[0] == first
+    out, err = slow.communicate("\n", timeout=60)
+    assert slow.returncode == 0, err
+    assert out.split()[0] != first
+    assert queue.marks() == []
