@@ -109,9 +109,13 @@ def fold(
                 raise
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
-    report.linked = store.link_parents(began_us)
-    report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
-    report.lost = store.judge_silent()
+    due = store.due()
+    if due.parents:
+        report.linked = store.link_parents(began_us)
+    if due.seal:
+        report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
+    if due.silent:
+        report.lost = store.judge_silent()
     return report
 
 
