@@ -131,6 +131,7 @@ class Helper:
         if not self._store.writable:
             raise AutologError(f"{self.location.uri} may not be written by this user")
         self._store.beat(seen.alive, BEAT_SECONDS)
+        self._store.refresh(report.runs)
         sizes = {path: size for path, size in seen.sizes.items() if path.exists()}
         self._shipped = _Seen(seen.alive, sizes)
         self._say(HelperState(pid=os.getpid(), shipped=report.cursors))

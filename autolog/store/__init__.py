@@ -85,6 +85,10 @@ class Store(Protocol):
         """
         ...
 
+    def refresh(self, runs: Iterable[str]) -> None:
+        """Make ready what listings show of these runs (whole ids), so that no reader has to."""
+        ...
+
     def silence(self, writer: str) -> None:
         """Note that nobody here can tell whether the process of `writer` still lives."""
         ...

@@ -112,6 +112,11 @@ class SqlStore:
         """See `Store.judge_silent`."""
         return self._database.transact(deaths.judge)
 
+    def refresh(self, runs: Iterable[str]) -> None:
+        """See `Store.refresh`."""
+        for piece in batched(runs):
+            load(self._database, _run.c.uid.in_(piece))
+
     def silence(self, writer: str) -> None:
         """See `Store.silence`."""
         self._database.transact(lambda connection: deaths.silence(connection, writer))
