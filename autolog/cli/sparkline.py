@@ -47,7 +47,8 @@ def _mean(values: Sequence[float]) -> float:
     strange = [value for value in values if not math.isfinite(value)]
     if not strange:
         many = len(values)
-        return sum(value / many for value in values)  # their sum may be beyond a float
+        mean = sum(value / many for value in values)  # their sum may be beyond a float
+        return min(max(mean, min(values)), max(values))  # as rounding may be
     return next((value for value in strange if math.isnan(value)), strange[0])
 
 

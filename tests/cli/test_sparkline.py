@@ -21,9 +21,10 @@ def test_an_empty_series_is_an_empty_line() -> None:
     assert sparkline([], 10) == ""
 
 
-@pytest.mark.parametrize("value", [0.0, -7.5, 1e308, 5e-324])
+@pytest.mark.parametrize("value", [0.0, 3.3, -7.5, 1e308, 5e-324])
 def test_a_constant_series_is_a_line_in_the_middle(value: float) -> None:
     assert sparkline([value] * 5, 10) == "▄▄▄▄▄"
+    assert sparkline([value] * 1007, 10) == "▄▄▄▄▄▄▄▄▄▄"
 
 
 @pytest.mark.parametrize("many", [41, 1000, 99_999])
