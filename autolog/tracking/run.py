@@ -466,6 +466,8 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def _join(folder: str | None, name: str) -> str:
     """Make a relative artifact path; parts that would leave the run's folder are refused."""
     path = PurePosixPath(folder or "", name)
-    if path.is_absolute() or ".." in path.parts or not path.name or "\\" in str(path):
-        raise UsageError(f"artifact path {str(path)!r} must be relative and stay inside the run")
+    text = str(path)
+    leaves = not path.name or ".." in path.parts or path.is_absolute() or path.parts[0][-1] == ":"
+    if leaves or {"\\", "\0"} & set(text):
+        raise UsageError(f"artifact path {text!r} must be relative and stay inside the run")
     return well_formed(str(path))

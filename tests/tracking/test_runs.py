@@ -405,7 +405,7 @@ def test_files_texts_and_dictionaries_are_stored_with_their_paths(recording, tmp
     assert stored.read_text() == "hällo"
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "..\\x"])
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "..\\x", "C:/x", "a\0b"])
 def test_an_artifact_path_that_leaves_the_run_is_refused(recording, path):
     with autolog.start_run(), pytest.raises(UsageError, match="inside the run"):
         autolog.log_text("x", path)
