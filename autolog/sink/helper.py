@@ -37,6 +37,7 @@ _LOOK_SHARE: Final = 20
 _SHIP_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 3.0
 _LONGEST_PAUSE: Final = 60.0
+_ASKED_SECONDS: Final = 1.0
 
 
 def serve(location: Location) -> bool:
@@ -45,7 +46,8 @@ def serve(location: Location) -> bool:
 
     while True:
         try:
-            with FileLock(lock_path(location), blocking=False):
+            # Whoever asks whether a helper runs holds the lock for a moment, too.
+            with FileLock(lock_path(location), timeout=_ASKED_SECONDS, poll_interval=0.02):
                 Helper(location).run()
         except Timeout:
             return False

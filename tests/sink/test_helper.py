@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,10 +16,10 @@ import psutil
 import pytest
 
 from autolog.journal.lease import locked
-from autolog.sink.helper import pauses
+from autolog.sink.helper import pauses, serve
 from autolog.sink.state import lock_path, read_state
 from autolog.store import open_store
-from autolog.store.location import locate
+from autolog.store.location import locate, prepare
 
 
 @pytest.fixture
@@ -179,6 +181,16 @@ def test_a_server_that_is_away_keeps_nobody_waiting_long_and_gets_all_when_it_is
     store = open_store(location)
     assert store.history("shipped", "loss").step.tolist() == list(range(200))
     store.close()
+
+
+def test_a_helper_does_not_take_a_program_that_asks_for_one_for_another_helper(location):
+    prepare(location)
+    with open(lock_path(location), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        letting_go = threading.Timer(0.1, fcntl.flock, (file, fcntl.LOCK_UN))
+        letting_go.start()
+        assert serve(location)
+        letting_go.join()
 
 
 def test_a_helper_that_is_killed_is_followed_by_the_next_programs(location):
