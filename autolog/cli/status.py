@@ -141,7 +141,7 @@ def _print(found: dict[str, Any]) -> None:
     if found["notice"]:
         rows.add_row("", Text(found["notice"], style="yellow"))
     if not found["writable"]:
-        exists = found["database"]["bytes"] > 0
+        exists = found["database"]["path"] is None or found["database"]["bytes"] > 0
         rows.add_row("", "read only" if exists else "not there yet; the first run creates it")
     rows.add_row("database", size(found["database"]["bytes"]))
     journals, artifacts = found["journals"], found["artifacts"]
@@ -152,7 +152,8 @@ def _print(found: dict[str, Any]) -> None:
         + (f", writers: {writers}" if writers else ""),
     )
     if journals["unfolded_bytes"]:
-        rows.add_row("", f"{size(journals['unfolded_bytes'])} folded into the store just now")
+        done = "folded into the store just now" if found["writable"] else "not in the store yet"
+        rows.add_row("", f"{size(journals['unfolded_bytes'])} {done}")
     rows.add_row("artifacts", f"{size(artifacts['bytes'])} in {count(artifacts['files'], 'file')}")
     rows.add_row("experiments", str(len(found["experiments"])))
     states = Text(str(found["runs"]["total"]))

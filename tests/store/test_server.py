@@ -122,9 +122,34 @@ def test_a_user_who_may_only_read_sees_what_is_stored_and_changes_nothing(locati
     assert reader.run(uid).name == "SVC-test"
     assert [run.run_id for run in reader.search("status = 'RUNNING'")] == [uid]
     assert reader.rollup(uid).runs == 0
+    assert reader.identity() == reader.identity()  # nobody has made one yet
     with pytest.raises(StoreError, match=r"Ask for the right to write"):
         reader.delete_run(uid)
     reader.close()
+    postgres.execute(_database(location), "DROP OWNED BY guest", "DROP ROLE guest")
+    trainer.close()
+
+
+def test_status_tells_a_guest_what_waits_for_somebody_who_may_write(
+    location, postgres, monkeypatch
+):
+    from click.testing import CliRunner
+
+    from autolog.cli.commands import cli
+
+    open_store(location).close()
+    trainer = Trainer(location)
+    trainer.open()
+    postgres.execute(
+        _database(location),
+        "DROP ROLE IF EXISTS guest",
+        "CREATE ROLE guest LOGIN",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest",
+    )
+    monkeypatch.setenv("AUTOLOG_STORE", location.address.replace("autolog@", "guest@"))
+    out = CliRunner().invoke(cli, ["status"]).stdout
+    assert "read only" in out
+    assert "not in the store yet" in out
     postgres.execute(_database(location), "DROP OWNED BY guest", "DROP ROLE guest")
     trainer.close()
 
