@@ -44,7 +44,7 @@ others = st.sampled_from([("close",), ("sync",), ("process",), ("group",)])
 stops = st.tuples(st.just("read"), st.sampled_from([1, 60, 500, 1 << 20]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(metrics | appends | others | stops, max_size=40), st.sampled_from([300, 2000, 1 << 20])
 )

@@ -287,7 +287,7 @@ def sample(tmp_path_factory):
     return writer.path.name, writer.path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=12))
 def test_flipped_bits_anywhere_invent_nothing_and_a_repair_loses_nothing_that_was_read(
     sample, flips
