@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Integer, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 
 revision = "0002"
 down_revision = "0001"
@@ -55,9 +65,7 @@ def upgrade() -> None:
         ["id"],
         where="beat_us IS NOT NULL AND state IN ('open', 'silent')",
     )
-    op.add_column(
-        "run", Column("joined", Boolean, nullable=False, server_default=text("false"))
-    )
+    op.add_column("run", Column("joined", Boolean, nullable=False, server_default=text("false")))
     op.add_column("run", Column("job", Text))
     op.add_column("run", Column("tail_n", Big, nullable=False, server_default="0"))
     op.execute(
