@@ -32,8 +32,8 @@ json_option: Any = click.option(
 store_option: Any = click.option(
     "--store",
     metavar="URI",
-    help="A folder, a *.db file or sqlite:///path. Default: AUTOLOG_STORE, else the nearest"
-    " .autolog folder.",
+    help="A folder, a *.db file, sqlite:///path or postgresql://host/database. Default:"
+    " AUTOLOG_STORE, else the nearest .autolog folder.",
 )
 
 

@@ -24,13 +24,14 @@ _WATCH_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What one turn did.
+    """What one turn did, or would do.
 
     `taken` and `left` are bytes of journals; `copied` counts the runs, of `runs` in all, of which
     something was new to the store `to`.
     """
 
     store: str
+    dry_run: bool = False
     taken: int = 0
     left: int = 0
     to: str | None = None
@@ -75,10 +76,10 @@ def command(
         raise click.UsageError(f"--to names the store itself, {location.uri}")
 
     def turn() -> Outcome:
-        outcome = Outcome(location.uri)
-        _fold(location, outcome, dry_run=dry_run)
+        outcome = Outcome(location.uri, dry_run)
+        _fold(location, outcome)
         if destination is not None and outcome.problem is None:
-            _copy(location, destination, outcome, dry_run=dry_run)
+            _copy(location, destination, outcome)
         return outcome
 
     outcome = turn()
@@ -105,7 +106,7 @@ def _repeat(turn: Callable[[], Outcome], last: Outcome, *, as_json: bool) -> Non
             last = outcome
 
 
-def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
+def _fold(location: Location, outcome: Outcome) -> None:
     """Fold the journals of a store."""
     from autolog.errors import StoreError
     from autolog.store import open_store
@@ -114,7 +115,7 @@ def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
     try:
         with contextlib.closing(open_store(location)) as store:
             before = outcome.left = behind(store)
-            if not dry_run:
+            if not outcome.dry_run:
                 with byte_progress(f"Taking journals to {location.uri}", before) as advance:
                     report = fold(store, progress=advance)
                 outcome.left = behind(store)
@@ -125,7 +126,7 @@ def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
         outcome.left = _all_bytes(location)
 
 
-def _copy(location: Location, destination: Location, outcome: Outcome, *, dry_run: bool) -> None:
+def _copy(location: Location, destination: Location, outcome: Outcome) -> None:
     """Copy the runs of a store to another one, parents before their children."""
     from autolog.artifacts.transfer import send
     from autolog.errors import StoreError
@@ -139,7 +140,7 @@ def _copy(location: Location, destination: Location, outcome: Outcome, *, dry_ru
         ):
             runs = source.search(limit=None, order_by=["depth", "start_time"])
             outcome.runs = len(runs)
-            if dry_run:
+            if outcome.dry_run:
                 return
             with progress(f"Copying runs to {destination.uri}") as step:
                 for run in runs:
@@ -170,13 +171,19 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         emit(outcome)
         return
-    said = f"{size(outcome.taken)} of journals taken to {outcome.store}"
-    if outcome.left:
-        said += f", {size(outcome.left)} left"
-    if outcome.to is not None:
-        runs = count(outcome.runs, "run")
-        said += f"; {outcome.copied} of {runs} had news and went to {outcome.to}"
-    screen().print(plain(f"{said} ({count(outcome.points, 'point')})"))
+    runs = count(outcome.runs, "run")
+    if outcome.dry_run:
+        said = f"{size(outcome.left)} of journals would be taken to {outcome.store}"
+        if outcome.to is not None:
+            said += f"; then {runs} compared with {outcome.to}, and what is new sent"
+    else:
+        said = f"{size(outcome.taken)} of journals taken to {outcome.store}"
+        if outcome.left:
+            said += f", {size(outcome.left)} left"
+        if outcome.to is not None and (outcome.copied or outcome.problem is None):
+            said += f"; {outcome.copied} of {runs} had news and went to {outcome.to}"
+        said += f" ({count(outcome.points, 'point')})"
+    screen().print(plain(said), soft_wrap=True)
     for one in outcome.damage:
         notify(f"damaged: {one.path} at byte {one.offset}: {one.why}")
     if outcome.problem:

@@ -113,7 +113,7 @@ def test_runs_go_to_another_store_with_their_files_and_again_only_the_news(
     assert (first["runs"], first["copied"]) == (2, 2)
     again = json.loads(_sync("--to", target, "--json").stdout)
     assert (again["runs"], again["copied"], again["points"]) == (2, 0, 0)
-    program(TREE.replace("parent", "second").replace("child", "other"))
+    program(TREE.replace("parent", "second").replace('"child"', '"other"'))
     third = json.loads(_sync("--to", target, "--json").stdout)
     assert (third["runs"], third["copied"]) == (4, 2)
     store = autolog.open_store(target)
@@ -132,6 +132,27 @@ def test_runs_go_to_a_server(recording, program, tmp_path, monkeypatch, fresh_da
     assert store.run("parent").params == {"lr": 0.1}
     assert len(store.history("child", "x")) == 50
     store.close()
+
+
+def test_a_dry_run_says_how_much_would_be_sent_and_where(recording, program, tmp_path):
+    program(TREE)
+    assert len(recording.runs()) == 2
+    target = tmp_path / "target"
+    done = _sync("--to", str(target), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"then 2 runs compared with sqlite:///{target}" in done.stdout
+    assert "went to" not in done.stdout
+
+
+def test_a_target_that_is_away_is_not_said_to_have_got_anything(
+    recording, program, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    program(TREE)
+    done = _sync("--to", "postgresql://127.0.0.1:1/runs")
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stderr
+    assert "went to" not in done.stdout
 
 
 def test_a_store_is_not_sent_to_itself(recording, program):
