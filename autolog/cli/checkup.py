@@ -53,13 +53,17 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """The store that a program started here would use. `pending`: writers by state."""
+    """The store that a program started here would use.
+
+    `pending` are writers by state; `helper` says what the process that ships to a server is at.
+    """
 
     uri: str | None = None
     exists: bool = False
     writable: bool = False
     pending: dict[str, int] = {}
     notice: str | None = None
+    helper: str | None = None
 
 
 class Checkup(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,12 +139,36 @@ def _store(uri: str | None, problems: list[str]) -> StoreCheck:
             problem, exists = str(error), not location.remote
     if problem is not None:
         problems.append(problem)
+    helper, failure = _helper(location)
+    if failure is not None:
+        problems.append(failure)
     return StoreCheck(
         uri=location.uri,
         exists=exists,
         writable=problem is None,
         pending=pending,
         notice=location.notice,
+        helper=helper,
+    )
+
+
+def _helper(location: Location) -> tuple[str | None, str | None]:
+    """Say what the helper process of a server is at, and what went wrong for it."""
+    from autolog.cli.format import ago, count
+    from autolog.journal.lease import locked
+    from autolog.sink.state import lock_path, log_path, read_state
+
+    state = read_state(location)
+    if not location.remote or state is None:
+        return None, None
+    running = bool(locked(lock_path(location)))
+    said = f"process {state.pid} ships" if running else "none runs; the next program starts one"
+    if state.error is None or state.failing_since is None:
+        return said, None
+    since = ago(round(1000 * state.failing_since))
+    return said, (
+        f"the helper process failed {count(state.tries, 'time')} in a row, first {since}:"
+        f" {state.error} (its output: {log_path(location)})"
     )
 
 

@@ -122,6 +122,8 @@ def _store(found: Checkup) -> RenderableType:
     pending = ", ".join(f"{many} {state}" for state, many in sorted(store.pending.items()))
     if pending:
         rows.add_row("journals", f"{pending} (writers; the next look folds them)")
+    if store.helper:
+        rows.add_row("helper", plain(store.helper))
     if store.notice:
         rows.add_row("", Text(plain(store.notice), "yellow"))
     return rows

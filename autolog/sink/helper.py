@@ -32,6 +32,8 @@ BEAT_SECONDS: Final = 15.0
 """How often a living writer is said to live."""
 
 _LOOK_SECONDS: Final = 0.2
+_LOOK_SHARE: Final = 20
+"""Looking takes no more than this part of the time, however many journals wait."""
 _SHIP_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 3.0
 _LONGEST_PAUSE: Final = 60.0
@@ -94,6 +96,7 @@ class Helper:
         while True:
             now = time.monotonic()
             seen = _look(self.location)
+            pause = max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - now))
             news = seen != self._shipped
             due = news and (self._hurried() or now - last >= _SHIP_SECONDS)
             if due or (seen.alive and now - last >= BEAT_SECONDS):
@@ -108,7 +111,7 @@ class Helper:
             elif now - idle_since >= _LINGER_SECONDS:
                 self._close()
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(pause)
 
     def _try(self) -> bool:
         try:
@@ -131,6 +134,7 @@ class Helper:
         if not self._store.writable:
             raise AutologError(f"{self.location.uri} may not be written by this user")
         self._store.beat(seen.alive, BEAT_SECONDS)
+        self._store.refresh(report.runs)
         sizes = {path: size for path, size in seen.sizes.items() if path.exists()}
         self._shipped = _Seen(seen.alive, sizes)
         self._say(HelperState(pid=os.getpid(), shipped=report.cursors))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autolog.entities import Event, Experiment, Model, Run, RunDetails
     from autolog.journal.reader import Cursor
     from autolog.store.answers import Rollup, RunList, RunPage, Same
-    from autolog.store.batch import Batch, WriterRow
+    from autolog.store.batch import Batch, Due, WriterRow
     from autolog.store.location import Location
     from autolog.store.points import Downsampled, History
     from autolog.store.portrait import Portrait, Taken
@@ -85,8 +85,16 @@ class Store(Protocol):
         """
         ...
 
+    def refresh(self, runs: Iterable[str]) -> None:
+        """Make ready what listings show of these runs (whole ids), so that no reader has to."""
+        ...
+
     def silence(self, writer: str) -> None:
         """Note that nobody here can tell whether the process of `writer` still lives."""
+        ...
+
+    def due(self) -> Due:
+        """Say what else there is to do, by one statement: a reader asks at every call."""
         ...
 
     def link_parents(self, before_us: int | None = None) -> int:
@@ -370,6 +378,10 @@ class Store(Protocol):
 
     def usage(self) -> Usage:
         """Count what the store holds."""
+        ...
+
+    def is_current(self) -> bool:
+        """Whether the database is still the one that was opened, in a schema that we know."""
         ...
 
     def close(self) -> None:

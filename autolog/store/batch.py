@@ -8,7 +8,7 @@ from typing import Literal
 from autolog.journal.reader import Chunk, Cursor
 from autolog.journal.records import Header
 
-__all__ = ["Batch", "WriterRow", "WriterState"]
+__all__ = ["Batch", "Due", "WriterRow", "WriterState"]
 
 WriterState = Literal["open", "closed", "silent", "lost", "dead"]
 """What the store knows of a writer. closed: it wrote its last record; silent: whether its process
@@ -34,3 +34,15 @@ class WriterRow:
 
     cursor: Cursor
     state: WriterState
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a store has to do besides taking batches: nothing, as a rule."""
+
+    parents: bool
+    """A run asks for a parent: `Store.link_parents`."""
+    seal: bool
+    """A run has a long tail: `Store.seal`."""
+    silent: bool
+    """A promised beat did not come: `Store.judge_silent`."""

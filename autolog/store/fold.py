@@ -52,7 +52,8 @@ class FoldReport:
     """What a fold did.
 
     `writers` are those that had something new; `removed` counts files; `sealed` counts points,
-    those of earlier folds included; `cursors` say of each writer that has files up to which
+    those of earlier folds included; `runs` are the ids of runs of which something was taken;
+    `cursors` say of each writer that has files up to which
     segment and offset the store has taken them.
     """
 
@@ -64,6 +65,7 @@ class FoldReport:
     linked: int = 0
     removed: int = 0
     sealed: int = 0
+    runs: set[str] = field(default_factory=set[str])
     cursors: dict[str, tuple[int, int]] = field(default_factory=dict[str, "tuple[int, int]"])
     damage: list[Damage] = field(default_factory=list[Damage])
 
@@ -109,9 +111,13 @@ def fold(
                 raise
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             report.damage.append(Damage(files.segments[max(files.segments)], 0, 0, why))
-    report.linked = store.link_parents(began_us)
-    report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
-    report.lost = store.judge_silent()
+    due = store.due()
+    if due.parents:
+        report.linked = store.link_parents(began_us)
+    if due.seal:
+        report.sealed += store.seal(report.points - report.sealed + _SEAL_MORE)
+    if due.silent:
+        report.lost = store.judge_silent()
     return report
 
 
@@ -242,6 +248,8 @@ class _Folding:
         report.records += len(chunk.entries) + sum(len(points.seq) for points in chunk.points)
         report.points += sum(points.values.size for points in chunk.points)
         report.damage += chunk.damage
+        report.runs.update(entry.run_uid for entry in chunk.entries if entry.run_uid is not None)
+        report.runs.update(points.run_uid for points in chunk.points)
 
 
 def _grown(files: WriterFiles, cursor: Cursor) -> bool:

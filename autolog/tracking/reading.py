@@ -8,6 +8,7 @@ database into the program that calls them.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ __all__ = [
     "search_experiments",
     "search_runs",
 ]
+
+_kept: dict[tuple[int, str], Store] = {}
+"""The embedded store that the last call used, by process and URI; one at most."""
 
 
 def open_store(uri: str | None = None) -> Store:
@@ -239,11 +243,36 @@ def _below(files: list[Artifact], path: str, reference: str) -> list[Artifact]:
 
 @contextlib.contextmanager
 def _reading() -> Generator[Store]:
-    store = open_store()
+    """Lend the store of this process: an embedded one stays open from call to call.
+
+    Opening one took as long as a search. It is opened anew if its file is not what it was, in a
+    forked child, and where it is a copy in memory or a server, whose connections are not ours to
+    keep.
+    """
+    from autolog.store.fold import fold
+
+    place = (os.getpid(), current_recorder().location.uri)
+    store = _kept.pop(place, None)
+    if store is not None and store.is_current():
+        fold(store)
+    else:
+        _close_kept()
+        store = open_store()
     try:
         yield store
     finally:
-        store.close()
+        if store.writable and not store.location.remote and not _kept:
+            _kept[place] = store
+        else:
+            store.close()
+
+
+def _close_kept() -> None:
+    """Close the store that is kept; one that a fork brought along is its parent's."""
+    while _kept:
+        (pid, _), store = _kept.popitem()
+        if pid == os.getpid():
+            store.close()
 
 
 def _reference(run: str | LiveRun) -> str:

@@ -215,3 +215,18 @@ def test_the_state_file_is_json_for_other_programs(location):
     said = json.loads((location.root / "helper.json").read_text())
     assert said["error"] is None
     assert said["pid"] > 0
+
+
+def test_doctor_says_what_went_wrong_for_the_helper(location, postgres):
+    postgres.stop()
+    try:
+        start(LOGGER, AUTOLOG_FINISH_TIMEOUT="1").communicate(timeout=120)
+        eventually(lambda: (found := read_state(location)) and found.error)
+        command = [sys.executable, "-m", "autolog", "doctor", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        postgres.resume()
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert "ships" in found["store"]["helper"]
+    assert any("helper process failed" in problem for problem in found["problems"])

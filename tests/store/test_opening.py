@@ -75,18 +75,18 @@ def test_of_many_processes_that_open_a_fresh_store_one_migrates(location, python
     code = """
         print("ready", flush=True)
         while not os.path.exists(sys.argv[2]):
-            time.sleep(0.001)
+            time.sleep(0.02)
         store = open_store(sys.argv[1])
         assert store.writable
         print(len(store.runs().runs), "alembic" in sys.modules)
     """
     gate = location.root / "go"
-    processes = [python(code, location.root, gate) for _ in range(8)]
+    processes = [python(code, location.root, gate) for _ in range(32)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     gate.touch()
     answers = [finish(process).split() for process in processes]
-    assert [count for count, _ in answers] == ["0"] * 8
+    assert [count for count, _ in answers] == ["0"] * 32
     assert [migrated for _, migrated in answers].count("True") == 1
 
 

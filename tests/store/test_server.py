@@ -108,7 +108,6 @@ def test_a_user_who_may_only_read_sees_what_is_stored_and_changes_nothing(locati
     uid = trainer.open()
     store = open_store(location)
     fold(store)
-    assert store.run(uid).metrics == {}
     store.close()
     trainer.metrics(uid, {"loss": 1.0})
     postgres.execute(
@@ -120,7 +119,11 @@ def test_a_user_who_may_only_read_sees_what_is_stored_and_changes_nothing(locati
     reader = open_store(location.address.replace("autolog@", "guest@"))
     assert not reader.writable
     fold(reader)
-    assert reader.run(uid).metrics == {}
+    assert reader.run(uid).name == "SVC-test"
+    assert [run.run_id for run in reader.search("status = 'RUNNING'")] == [uid]
+    assert reader.rollup(uid).runs == 0
+    with pytest.raises(StoreError, match=r"Ask for the right to write"):
+        reader.delete_run(uid)
     reader.close()
     postgres.execute(_database(location), "DROP OWNED BY guest", "DROP ROLE guest")
     trainer.close()

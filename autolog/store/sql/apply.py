@@ -22,6 +22,7 @@ from autolog.store.sql.adoption import ask_for_group
 from autolog.store.sql.attempts import Attempts
 from autolog.store.sql.changes import Changes, Row, provenance, take, wall_of
 from autolog.store.sql.connect import Database
+from autolog.store.sql.deaths import clock
 from autolog.store.sql.names import Dataset, Names, batched, context_name, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import LARGE, seal
@@ -272,5 +273,7 @@ def _move_cursor(connection: Connection, writer: Row, batch: Batch) -> None:
         "group_rank": writer["group_rank"],
         "group_size": writer["group_size"],
     }
+    if writer["beat_us"] is not None:  # who writes needs no beat to be heard
+        columns["beat_us"] = clock(connection)
     mine = update(_writer).where(_writer.c.id == writer["id"])
     connection.execute(mine.values(**columns))

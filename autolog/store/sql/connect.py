@@ -27,7 +27,7 @@ from autolog.query.words import is_like
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Database", "create_file", "explained", "open_file", "open_memory"]
+__all__ = ["Database", "create_file", "explained", "open_file", "open_memory", "writes"]
 
 _log = logging.getLogger("autolog")
 
@@ -59,6 +59,8 @@ class Database:
         self.engine = engine
         self.name = name
         self.path = path
+        self.may_write = True
+        """False for a guest of a server, whose transactions all only read."""
         self._lock = lock
         self._pids = [os.getpid()]
         # A store that nobody closes must not warn of it (Python 3.13 does) in the user's program.
@@ -79,7 +81,10 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Generator[Connection]:
         """Open a transaction that may write; committed at the end, undone by an exception."""
-        with self._lock or contextlib.nullcontext(), self._begin(write=True) as connection:
+        with (
+            self._lock or contextlib.nullcontext(),
+            self._begin(write=self.may_write) as connection,
+        ):
             yield connection
 
     def transact(self, work: Callable[[Connection], _T]) -> _T:
@@ -128,6 +133,11 @@ class Database:
             connection = raw.execution_options(**options)
             with connection.begin():
                 yield connection
+
+
+def writes(connection: Connection) -> bool:
+    """Whether the transaction of `connection` may write: what is only computed may be kept then."""
+    return bool(connection.get_execution_options().get("autolog_write"))
 
 
 def _leave(engine: Engine, pids: list[int]) -> None:
@@ -281,8 +291,7 @@ def _advice(cause: BaseException | None, name: object) -> str:
 
 def _with_transactions(engine: Engine) -> Engine:
     def begin(connection: Connection) -> None:
-        write: Any = connection.get_execution_options().get("autolog_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes(connection) else "BEGIN")
 
     event.listen(engine, "begin", begin)
     return engine

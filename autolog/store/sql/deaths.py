@@ -9,13 +9,23 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, select, text, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    case,
+    exists,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from autolog.entities import Status
 from autolog.store.sql.names import batched
-from autolog.store.sql.schema import metadata
+from autolog.store.sql.schema import Big, metadata
 
-__all__ = ["beat", "bury", "judge", "overdue", "silence"]
+__all__ = ["beat", "bury", "clock", "judge", "overdue", "silence"]
 
 _run = metadata.tables["run"]
 _writer = metadata.tables["writer"]
@@ -48,9 +58,9 @@ def beat(connection: Connection, uids: Sequence[str], every: float) -> None:
         connection.execute(mine.values(**values))
 
 
-def overdue(connection: Connection) -> bool:
-    """Whether `judge` has something to do."""
-    return connection.execute(_late(_now_us(connection)).limit(1)).first() is not None
+def overdue(connection: Connection) -> Any:
+    """Return the condition that `judge` has something to do."""
+    return exists(_late(clock(connection)))
 
 
 def judge(connection: Connection) -> int:
@@ -66,7 +76,7 @@ def judge(connection: Connection) -> int:
     return lost
 
 
-def _late(now: int) -> Any:
+def _late(now: Any) -> Any:
     """Select the writers to judge: open ones after some beats, silent ones after twice as many."""
     missed = case((_writer.c.state == "silent", 2 * _MISSED), else_=_MISSED)
     watched = and_(_writer.c.beat_us.is_not(None), text("state IN ('open', 'silent')"))
@@ -88,8 +98,12 @@ def _end_runs(connection: Connection, writer: Any, status: Status, state: str) -
     return ended
 
 
+def clock(connection: Connection) -> Any:
+    """Return the time of now in a statement, in microseconds since the epoch."""
+    if connection.dialect.name == "postgresql":
+        return literal_column("(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", Big)
+    return literal(time.time_ns() // 1000, Big)
+
+
 def _now_us(connection: Connection) -> int:
-    if connection.dialect.name != "postgresql":
-        return time.time_ns() // 1000
-    now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-    return int(connection.execute(text(now)).scalar_one())
+    return int(connection.execute(select(clock(connection))).scalar_one())

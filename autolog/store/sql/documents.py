@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, select
 
 from autolog.entities import Run
-from autolog.store.sql.connect import Database
+from autolog.store.sql.connect import Database, writes
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.recipes import settle
 from autolog.store.sql.schema import metadata
@@ -97,11 +97,12 @@ def _read(data: bytes) -> Run:
 
 
 def _made(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
-    # A document says which state of the run it shows: nobody may change the run meanwhile.
-    for piece in batched(sorted(run_ids)):
-        query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
-        connection.execute(query.with_for_update())
-    materialise(connection, run_ids)
+    if writes(connection):
+        # A document says which state of the run it shows: nobody may change the run meanwhile.
+        for piece in batched(sorted(run_ids)):
+            query = select(_run.c.id).where(_run.c.id.in_(piece)).order_by(_run.c.id)
+            connection.execute(query.with_for_update())
+        materialise(connection, run_ids)
     return _make(connection, run_ids)
 
 
@@ -117,7 +118,8 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
         if shown:
             metrics[run_id][name] = float("nan") if value is None else value
     errors = _logging_errors(connection, run_ids)
-    settle(connection, run_ids, params, tags)
+    if writes(connection):
+        settle(connection, run_ids, params, tags)
     children = child_counts(connection, run_ids)
     rows: list[dict[str, Any]] = []
     for piece in batched(run_ids):
@@ -129,7 +131,7 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
             run = msgspec.structs.replace(run, children=children.get(row.id, 0))
             data = _written(run, _sorted(params[row.id]))
             rows.append({"run_id": row.id, "ver": row.ver, "form": _FORM, "data": data})
-    if rows:
+    if rows and writes(connection):
         statement = insert(connection, _doc)
         new = {name: statement.excluded[name] for name in ("ver", "form", "data")}
         connection.execute(

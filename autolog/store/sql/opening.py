@@ -72,6 +72,7 @@ def _on_server(location: Location, *, write: bool) -> SqlStore:
     except BaseException:
         database.close()
         raise
+    database.may_write = writable
     return SqlStore(database, location, writable=writable)
 
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from autolog.store.sql.words import Word
 
-__all__ = ["metadata"]
+__all__ = ["Big", "metadata"]
 
 metadata = MetaData(
     naming_convention={

@@ -45,14 +45,19 @@ _axis = metadata.tables["axis"]
 _chunk = metadata.tables["chunk"]
 
 
-def worth_sealing(connection: Connection) -> list[int]:
-    """Return the runs whose tail is large, the largest first."""
+def long_tails() -> Any:
+    """Select the ids of runs whose tail is worth sealing."""
     series = select(func.count()).where(_series.c.run_id == _run.c.id).scalar_subquery()
-    query = select(_run.c.id).where(
+    return select(_run.c.id).where(
         _run.c.tail_n >= LARGE,
         or_(_run.c.tail_n >= MAX_VALUES, _run.c.tail_n >= _THINNEST * series),
     )
-    return list(connection.execute(query.order_by(_run.c.tail_n.desc()).limit(_RUNS)).scalars())
+
+
+def worth_sealing(connection: Connection) -> list[int]:
+    """Return the runs whose tail is large, the largest first."""
+    query = long_tails().order_by(_run.c.tail_n.desc()).limit(_RUNS)
+    return list(connection.execute(query).scalars())
 
 
 def seal(

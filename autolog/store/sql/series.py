@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from autolog.store.sql import blob
 from autolog.store.sql.changes import Row
+from autolog.store.sql.connect import writes
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.points import Part, Wanted, read_parts
 from autolog.store.sql.schema import metadata
@@ -48,8 +49,10 @@ _EMPTY: Final[Row] = dict.fromkeys(
 def materialise(connection: Connection, run_ids: Sequence[int]) -> None:
     """Bring the series of these runs up to date, in a constant number of statements.
 
-    The transaction must be one that writes.
+    In a transaction that may not write they stay as they are.
     """
+    if not writes(connection):
+        return
     dirty: list[Any] = []
     for piece in batched(run_ids):
         query = select(_run.c.id, _run.c.experiment_id, _run.c.tail_no, _run.c.clean_no)

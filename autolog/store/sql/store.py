@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 import msgspec
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, exists, func, select, text, update
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError, UsageError
@@ -18,7 +19,7 @@ from autolog.journal.reader import Cursor
 from autolog.query.nodes import And, Comparison, Field, IsNull, Node
 from autolog.query.parser import parse_filter, parse_order
 from autolog.store.answers import Rollup, RunList, RunPage, Same
-from autolog.store.batch import Batch, WriterRow
+from autolog.store.batch import Batch, Due, WriterRow
 from autolog.store.location import Location
 from autolog.store.points import Downsampled, History
 from autolog.store.portrait import Portrait, Taken
@@ -38,11 +39,12 @@ from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.request import Search
 from autolog.store.sql.rollup import roll_up, spreads
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.seal import MAX_VALUES, seal, worth_sealing
+from autolog.store.sql.seal import MAX_VALUES, long_tails, seal, worth_sealing
 from autolog.store.sql.search import search
 from autolog.store.sql.series import materialise
 from autolog.store.sql.take_in import take_in
 from autolog.store.sql.take_out import identity, take_out
+from autolog.store.sql.upgrade import HEAD
 from autolog.store.sql.usage import usage
 from autolog.store.sql.values import to_json
 from autolog.store.usage import Usage
@@ -66,6 +68,8 @@ class SqlStore:
         self._database = database
         self._names = Names(database)
         self.location = location
+        path = database.path
+        self._file = path and _identity_of(path)
         self.uri = location.uri
         self.writable = writable
 
@@ -106,21 +110,26 @@ class SqlStore:
 
     def judge_silent(self) -> int:
         """See `Store.judge_silent`."""
-        with self._database.read() as connection:
-            overdue = deaths.overdue(connection)
-        if not overdue:
-            return 0
         return self._database.transact(deaths.judge)
+
+    def refresh(self, runs: Iterable[str]) -> None:
+        """See `Store.refresh`."""
+        for piece in batched(runs):
+            load(self._database, _run.c.uid.in_(piece))
 
     def silence(self, writer: str) -> None:
         """See `Store.silence`."""
         self._database.transact(lambda connection: deaths.silence(connection, writer))
 
+    def due(self) -> Due:
+        """See `Store.due`."""
+        adopted = exists(select(_run.c.id).where(_run.c.adopt))
+        with self._database.read() as connection:
+            query = select(adopted, exists(long_tails()), deaths.overdue(connection))
+            return Due(*map(bool, connection.execute(query).one()))
+
     def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
-        with self._database.read() as connection:
-            if connection.execute(select(_run.c.id).where(_run.c.adopt).limit(1)).first() is None:
-                return 0
         return self._database.transact(lambda connection: adopt(connection, before_us))
 
     def sync(self) -> None:
@@ -445,6 +454,15 @@ class SqlStore:
         """See `Store.usage`."""
         return usage(self._database)
 
+    def is_current(self) -> bool:
+        """See `Store.is_current`."""
+        path = self._database.path
+        if path is None or _identity_of(path) != self._file:
+            return False
+        with self._database.read() as connection:
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return revision == HEAD
+
     def close(self) -> None:
         """See `Store.close`."""
         self._database.close()
@@ -472,3 +490,12 @@ class SqlStore:
         statement = insert(connection, metadata.tables[table]).values(row)
         new = {name: value for name, value in row.items() if name not in keys}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new))
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Tell a file from another one at the same place; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
