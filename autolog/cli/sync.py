@@ -108,6 +108,7 @@ def _repeat(turn: Callable[[], Outcome], last: Outcome, *, as_json: bool) -> Non
 
 def _fold(location: Location, outcome: Outcome) -> None:
     """Fold the journals of a store."""
+    from autolog.cli.volume import journal_bytes
     from autolog.errors import StoreError
     from autolog.store import open_store
     from autolog.store.fold import behind, fold
@@ -123,7 +124,7 @@ def _fold(location: Location, outcome: Outcome) -> None:
             outcome.taken = before - outcome.left
     except StoreError as error:
         outcome.problem = str(error)
-        outcome.left = _all_bytes(location)
+        outcome.left = journal_bytes(location)
 
 
 def _copy(location: Location, destination: Location, outcome: Outcome) -> None:
@@ -150,18 +151,6 @@ def _copy(location: Location, destination: Location, outcome: Outcome) -> None:
                     step(len(runs))
     except StoreError as error:
         outcome.problem = str(error)
-
-
-def _all_bytes(location: Location) -> int:
-    """Return the size of all journals: what is left at most, if the store cannot be asked."""
-    from autolog.journal.files import list_writers
-
-    total = 0
-    for files in list_writers(location.journal):
-        for path in files.segments.values():
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size
-    return total
 
 
 def _tell(outcome: Outcome, *, as_json: bool) -> None:
