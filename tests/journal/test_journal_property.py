@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolog.journal import records
-from autolog.journal.reader import Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Cursor, read
 from tests.journal.reading import Journal
 
 text = st.text(max_size=8)

@@ -16,9 +16,11 @@ from autolog.errors import JournalError
 from autolog.journal import files as file_list
 from autolog.journal import records
 from autolog.journal import repair as repairing
+from autolog.journal.files import list_writers
 from autolog.journal.frame import decode, encode
-from autolog.journal.reader import Cursor, list_writers, read, removable
+from autolog.journal.reader import Cursor, read
 from autolog.journal.repair import repair
+from autolog.journal.retention import removable
 from autolog.journal.verify import verify, verify_file
 from tests.journal.reading import RUN, Journal, points_of
 
