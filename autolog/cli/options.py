@@ -32,7 +32,7 @@ json_option: Any = click.option(
 store_option: Any = click.option(
     "--store",
     metavar="URI",
-    help="A folder, a *.db file, sqlite:///path or postgresql://host/database. Default:"
+    help="A folder, a *.db file, sqlite:///path or postgresql://user@host/database. Default:"
     " AUTOLOG_STORE, else the nearest .autolog folder.",
 )
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import (
     Connection,
     and_,
+    bindparam,
     case,
     exists,
     literal,
@@ -25,11 +26,14 @@ from autolog.entities import Status
 from autolog.store.sql.names import batched
 from autolog.store.sql.schema import Big, metadata
 
-__all__ = ["beat", "bury", "clock", "judge", "overdue", "silence"]
+__all__ = ["beat", "bury", "clock", "judge", "now", "overdue", "silence"]
 
 _run = metadata.tables["run"]
 _writer = metadata.tables["writer"]
 
+_SERVER_CLOCK: Final = literal_column(
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", Big
+)
 _MISSED: Final = 4
 """So many beats too late, a writer is silent; a later look at twice as many finds it lost."""
 
@@ -49,25 +53,33 @@ def silence(connection: Connection, uid: str) -> None:
 
 def beat(connection: Connection, uids: Sequence[str], every: float) -> None:
     """Note that writers live, and how often that will be said."""
-    now = _now_us(connection)
+    said = {
+        "beat_us": clock(connection),
+        "beat_every_us": round(every * 1e6),
+        "state": "open",
+    }
     for piece in batched(sorted(uids)):
         mine = update(_writer).where(
             _writer.c.uid.in_(piece), _writer.c.state.in_(("open", "silent"))
         )
-        values = {"beat_us": now, "beat_every_us": round(every * 1e6), "state": "open"}
-        connection.execute(mine.values(**values))
+        connection.execute(mine.values(**said))
 
 
-def overdue(connection: Connection) -> Any:
-    """Return the condition that `judge` has something to do."""
-    return exists(_late(clock(connection)))
+def overdue(dialect: str) -> Any:
+    """Return the condition that `judge` has something to do; `now` gives its parameters."""
+    return exists(_late(_SERVER_CLOCK if dialect == "postgresql" else bindparam("now", type_=Big)))
+
+
+def now(connection: Connection) -> dict[str, int]:
+    """Return the parameters of `overdue`: a server has a clock of its own."""
+    own = connection.dialect.name == "postgresql"
+    return {} if own else {"now": time.time_ns() // 1000}
 
 
 def judge(connection: Connection) -> int:
     """Call writers silent whose beat is late, and lost those that were silent before."""
-    now = _now_us(connection)
     lost = 0
-    for row in connection.execute(_late(now).with_for_update()).all():
+    for row in connection.execute(_late(clock(connection)).with_for_update()).all():
         if row.state == "silent":
             lost += _end_runs(connection, row, Status.LOST, "lost")
         else:
@@ -101,9 +113,5 @@ def _end_runs(connection: Connection, writer: Any, status: Status, state: str) -
 def clock(connection: Connection) -> Any:
     """Return the time of now in a statement, in microseconds since the epoch."""
     if connection.dialect.name == "postgresql":
-        return literal_column("(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", Big)
+        return _SERVER_CLOCK
     return literal(time.time_ns() // 1000, Big)
-
-
-def _now_us(connection: Connection) -> int:
-    return int(connection.execute(select(clock(connection))).scalar_one())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -59,6 +60,16 @@ _series = metadata.tables["series"]
 
 _PIECE: Final = 1000
 """Documents that are made in one transaction."""
+
+
+_REVISION: Final = text("SELECT version_num FROM alembic_version")
+
+
+@functools.cache
+def _due(dialect: str) -> Any:
+    """Make the statement of `Store.due` once: each read asks it."""
+    adopted = exists(select(_run.c.id).where(_run.c.adopt))
+    return select(adopted, exists(long_tails()), deaths.overdue(dialect))
 
 
 class SqlStore:
@@ -123,10 +134,9 @@ class SqlStore:
 
     def due(self) -> Due:
         """See `Store.due`."""
-        adopted = exists(select(_run.c.id).where(_run.c.adopt))
         with self._database.read() as connection:
-            query = select(adopted, exists(long_tails()), deaths.overdue(connection))
-            return Due(*map(bool, connection.execute(query).one()))
+            found = connection.execute(_due(connection.dialect.name), deaths.now(connection))
+            return Due(*map(bool, found.one()))
 
     def link_parents(self, before_us: int | None = None) -> int:
         """See `Store.link_parents`."""
@@ -460,7 +470,7 @@ class SqlStore:
         if path is None or _identity_of(path) != self._file:
             return False
         with self._database.read() as connection:
-            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            revision = connection.execute(_REVISION).scalar()
         return revision == HEAD
 
     def close(self) -> None:
