@@ -160,29 +160,3 @@ def test_a_store_is_not_sent_to_itself(recording, program):
     done = _sync("--to", str(recording.folder))
     assert done.returncode == 2
     assert "itself" in done.stderr
-
-
-def _cli(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "autolog", *words], capture_output=True, text=True, timeout=120
-    )
-
-
-def test_a_tree_is_deleted_restored_and_moved_from_the_command_line(recording, program):
-    program(TREE)
-    refused = _cli("store", "delete", "parent")
-    assert refused.returncode == 2
-    assert "--recursive" in refused.stderr
-    assert _cli("store", "delete", "parent", "--recursive").returncode == 0
-    assert recording.runs() == []
-    assert _cli("store", "restore", "parent").returncode == 0
-    assert len(recording.runs()) == 2
-    assert _cli("store", "move", "child", "--to-root").returncode == 0
-    assert {run.parent_id for run in recording.runs()} == {None}
-
-
-def test_an_embedded_store_has_the_newest_schema_already(recording, program):
-    program(TREE)
-    assert recording.runs()
-    said = json.loads(_cli("store", "upgrade", "--json").stdout)
-    assert said["before"] == said["after"]
