@@ -31,7 +31,8 @@ from rich.table import Table
 
 from autolog.ids import new_id
 from autolog.journal import records
-from autolog.journal.reader import Chunk, Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Chunk, Cursor, read
 from autolog.journal.writer import Writer
 from autolog.store import open_store
 from autolog.store.batch import Batch

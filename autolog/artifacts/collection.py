@@ -18,7 +18,8 @@ import msgspec
 
 from autolog.artifacts.repository import Repository, Stored
 from autolog.errors import StoreError
-from autolog.journal.reader import Cursor, WriterFiles, list_writers, read
+from autolog.journal.files import WriterFiles, list_writers
+from autolog.journal.reader import Cursor, read
 from autolog.store import Store
 from autolog.store.removal import Doomed, Removal, Retention
 

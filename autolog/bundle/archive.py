@@ -56,7 +56,8 @@ def unpack(path: Path, folder: Path) -> None:
             with contextlib.closing(source), target.open("xb") as file:
                 shutil.copyfileobj(source, file, _PIECE)
     except _BROKEN as exc:
-        raise StoreError(f"{path} is damaged or no bundle: {exc}") from exc
+        why = str(exc).partition("\n")[0].rstrip(":-")
+        raise StoreError(f"{path} is damaged or no bundle: {why}") from exc
     except FileExistsError as exc:
         raise StoreError(f"{path} is damaged: it holds {exc.filename} twice") from exc
 

@@ -35,7 +35,7 @@ _ENTRIES: Final = {
     "run": _Entry("Record", "Run a program with autolog on.", "autolog run train.py"),
     "demo": _Entry("Record", "Record a real training and look at it.", "autolog demo"),
     "ls": _Entry("Look", "List runs, newest first.", "autolog ls --tree"),
-    "query": _Entry("Look", "Find runs by a filter.", "autolog query 'metrics.loss < 1'"),
+    "query": _Entry("Look", "Find runs by a filter.", "autolog query 'depth = 0'"),
     "show": _Entry("Look", "Show everything of one run.", "autolog show SVC-k3fa"),
     "sync": _Entry("Keep", "Take journals to their store.", "autolog sync --to URI"),
     "export": _Entry("Keep", "Write runs to a bundle of files.", "autolog export runs.zip"),
@@ -46,6 +46,12 @@ _ENTRIES: Final = {
     "journal": _Entry("Check", "Look at journals, and repair one.", "autolog journal verify"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
 }
+
+
+class _Refused(click.ClickException):
+    """What was asked makes no sense; the message says why, so no usage stands above it."""
+
+    exit_code = 2
 
 
 class _Commands(click.Group):
@@ -88,7 +94,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            raise click.UsageError(str(error), ctx) from error
+            raise _Refused(str(error)) from error
         except AutologError as error:
             raise click.ClickException(str(error)) from error
 

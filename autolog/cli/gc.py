@@ -154,8 +154,11 @@ def _print_runs(title: str, runs: list[Doomed]) -> None:
 def _print_done(done: Collected) -> None:
     from autolog.cli.format import count, size
 
-    files = count(done.files + done.temporary, "file")
-    click.echo(
-        f"Removed {count(done.runs, 'run')}, what {count(done.stripped, 'other run')} had stored,"
-        f" {files}: {size(done.bytes + done.temporary_bytes)}"
-    )
+    files = done.files + done.temporary
+    parts = {
+        count(done.runs, "run"): done.runs,
+        f"what {count(done.stripped, 'other run')} had stored": done.stripped,
+        f"{count(files, 'file')} ({size(done.bytes + done.temporary_bytes)})": files,
+    }
+    removed = [text for text, many in parts.items() if many]
+    click.echo(f"Removed {', '.join(removed)}." if removed else "There was nothing to remove.")

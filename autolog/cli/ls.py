@@ -149,7 +149,7 @@ def _show_same(store: Store, reference: str, metrics: tuple[str, ...], as_json: 
 
 
 def _nothing(store: Store, filtered: bool) -> str:
-    if filtered:
+    if filtered and store.experiments():
         return "No run fits. `autolog ls` lists all."
     return (
         f"No runs yet in {store.location.root}.\n"

@@ -46,16 +46,11 @@ def examples(*lines: str) -> str:
 def reading(uri: str | None) -> Generator[Store]:
     """Open a store with everything in it that was logged until now."""
     from autolog.cli.output import notify, screen
-    from autolog.journal.files import list_writers
+    from autolog.cli.volume import journal_bytes
     from autolog.store.location import locate
     from autolog.tracking.reading import open_store
 
-    waiting = sum(
-        path.stat().st_size
-        for writer in list_writers(locate(uri).journal)
-        for path in writer.segments.values()
-        if path.exists()
-    )
+    waiting = journal_bytes(locate(uri))
     if waiting > _NOTICEABLE:
         with screen(stderr=True).status(f"Reading {size(waiting)} of journals"):
             store = open_store(uri)

@@ -79,7 +79,12 @@ def command(
         if as_json:
             emit(list(found))
         else:
-            show_runs(opened, list(found), metrics=metrics or _sorted_by(order_by), filtered=True)
+            show_runs(
+                opened,
+                list(found),
+                metrics=metrics or _sorted_by(order_by),
+                filtered=bool(filter_text or experiment),
+            )
         if total:
             notify(f"{found.total} runs in all.")
         elif not found.complete and not as_json:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,6 +39,7 @@ def command(*, store: str | None, as_json: bool) -> None:
 
 def examine(uri: str | None) -> dict[str, Any]:
     """Return what `status --json` prints, and fold the journals."""
+    from autolog.cli.volume import database_bytes, folder_volume
     from autolog.store import open_store
     from autolog.store.fold import fold
     from autolog.store.location import locate
@@ -50,16 +49,20 @@ def examine(uri: str | None) -> dict[str, Any]:
     try:
         journals = _journals(store, location)
         report = fold(store)
+        statuses = store.usage().statuses
         damage = {(one.path, one.offset): one for one in [*report.damage, *_kept_damage(store)]}
         return {
             "store": location.uri,
             "notice": location.notice,
             "writable": store.writable,
-            "database": _database(location),
+            "database": {"path": location.database, "bytes": database_bytes(location)},
             "journals": journals,
-            "artifacts": {"folder": str(location.artifacts), **_volume(location.artifacts)},
+            "artifacts": {
+                "folder": str(location.artifacts),
+                **folder_volume(location.artifacts),
+            },
             "experiments": store.experiments(),
-            "runs": _runs(store),
+            "runs": {"total": sum(statuses.values()), "by_status": statuses},
             "damage": [
                 {"path": str(one.path), "offset": one.offset, "length": one.length, "why": one.why}
                 for one in damage.values()
@@ -69,24 +72,16 @@ def examine(uri: str | None) -> dict[str, Any]:
         store.close()
 
 
-def _database(location: Location) -> dict[str, Any]:
-    database = location.database
-    if database is None:
-        return {"path": None, "bytes": 0}
-    # Two more files belong to a database that is open.
-    paths = [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]
-    return {"path": str(database), "bytes": sum(map(_size, paths))}
-
-
 def _journals(store: Store, location: Location) -> dict[str, Any]:
     """Count the journals, and the bytes of them that the store has not taken in."""
+    from autolog.cli.volume import folder_volume
     from autolog.journal.files import list_writers
     from autolog.store.fold import behind
 
     writers = Counter(files.state() for files in list_writers(location.journal))
     return {
         "folder": str(location.journal),
-        **_volume(location.journal),
+        **folder_volume(location.journal),
         "writers": {state: writers[state] for state in ("alive", "dead", "unknown")},
         "unfolded_bytes": behind(store),
     }
@@ -110,25 +105,6 @@ def _kept_damage(store: Store) -> list[Damage]:
     return damage
 
 
-def _runs(store: Store) -> dict[str, Any]:
-    from autolog.cli.ls import every_run
-
-    statuses = Counter(run.status for run in every_run(store))
-    return {"total": statuses.total(), "by_status": dict(statuses)}
-
-
-def _volume(folder: Path) -> dict[str, int]:
-    files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    return {"files": len(files), "bytes": sum(map(_size, files))}
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # another reader has removed it
-        return 0
-
-
 def _print(found: dict[str, Any]) -> None:
     from rich.text import Text
 
@@ -141,9 +117,10 @@ def _print(found: dict[str, Any]) -> None:
     if found["notice"]:
         rows.add_row("", Text(found["notice"], style="yellow"))
     if not found["writable"]:
-        exists = found["database"]["path"] is None or found["database"]["bytes"] > 0
+        exists = found["database"]["bytes"] != 0
         rows.add_row("", "read only" if exists else "not there yet; the first run creates it")
-    rows.add_row("database", size(found["database"]["bytes"]))
+    if found["database"]["bytes"] is not None:
+        rows.add_row("database", size(found["database"]["bytes"]))
     journals, artifacts = found["journals"], found["artifacts"]
     writers = ", ".join(f"{many} {state}" for state, many in journals["writers"].items() if many)
     rows.add_row(

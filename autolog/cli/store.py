@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,6 +77,7 @@ def examine(store: Store) -> dict[str, Any]:
     """Return what `store --json` prints."""
     from autolog.artifacts.collection import make_plan
     from autolog.artifacts.repository import Repository
+    from autolog.cli.volume import database_bytes, folder_volume
 
     location, usage = store.location, store.usage()
     sizes = Repository(location.artifacts).sizes()
@@ -91,8 +91,8 @@ def examine(store: Store) -> dict[str, Any]:
         "experiments": usage.experiments,
         "points": usage.points,
         "unsealed_points": usage.unsealed,
-        "database": {"path": location.database, "bytes": _database_bytes(location.database)},
-        "journals": {"folder": location.journal, "bytes": _folder_bytes(location.journal)},
+        "database": {"path": location.database, "bytes": database_bytes(location)},
+        "journals": {"folder": location.journal, **folder_volume(location.journal)},
         "artifacts": {
             "folder": location.artifacts,
             "bytes": sizes.bytes,
@@ -107,18 +107,6 @@ def examine(store: Store) -> dict[str, Any]:
             "bytes": plan.bytes + plan.temporary_bytes,
         },
     }
-
-
-def _database_bytes(database: Path | None) -> int | None:
-    if database is None:
-        return None
-    # Two more files belong to a database that is open.
-    paths = (database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm"))
-    return sum(path.stat().st_size for path in paths if path.exists())
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -137,13 +125,9 @@ def _print(found: dict[str, Any]) -> None:
     rows.add_row("points", f"{found['points']:,}")
     if found["database"]["bytes"] is not None:
         rows.add_row("database", size(found["database"]["bytes"]))
-    rows.add_row("journals", size(found["journals"]["bytes"]))
-    artifacts = found["artifacts"]
-    rows.add_row(
-        "files",
-        f"{size(artifacts['bytes'])} in {count(artifacts['blobs'], 'file')} under"
-        f" {count(artifacts['names'], 'name')}",
-    )
+    journals, artifacts = found["journals"], found["artifacts"]
+    rows.add_row("journals", f"{size(journals['bytes'])} in {count(journals['files'], 'file')}")
+    rows.add_row("artifacts", f"{size(artifacts['bytes'])} in {count(artifacts['blobs'], 'file')}")
     if artifacts["shared"]:
         shared = count(artifacts["shared"], "file")
         rows.add_row("", f"{shared} under several names, {size(artifacts['saved_bytes'])} saved")

@@ -24,13 +24,14 @@ _WATCH_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What one turn did.
+    """What one turn did, or would do.
 
     `taken` and `left` are bytes of journals; `copied` counts the runs, of `runs` in all, of which
     something was new to the store `to`.
     """
 
     store: str
+    dry_run: bool = False
     taken: int = 0
     left: int = 0
     to: str | None = None
@@ -75,10 +76,10 @@ def command(
         raise click.UsageError(f"--to names the store itself, {location.uri}")
 
     def turn() -> Outcome:
-        outcome = Outcome(location.uri)
-        _fold(location, outcome, dry_run=dry_run)
+        outcome = Outcome(location.uri, dry_run)
+        _fold(location, outcome)
         if destination is not None and outcome.problem is None:
-            _copy(location, destination, outcome, dry_run=dry_run)
+            _copy(location, destination, outcome)
         return outcome
 
     outcome = turn()
@@ -105,8 +106,9 @@ def _repeat(turn: Callable[[], Outcome], last: Outcome, *, as_json: bool) -> Non
             last = outcome
 
 
-def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
+def _fold(location: Location, outcome: Outcome) -> None:
     """Fold the journals of a store."""
+    from autolog.cli.volume import journal_bytes
     from autolog.errors import StoreError
     from autolog.store import open_store
     from autolog.store.fold import behind, fold
@@ -114,7 +116,7 @@ def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
     try:
         with contextlib.closing(open_store(location)) as store:
             before = outcome.left = behind(store)
-            if not dry_run:
+            if not outcome.dry_run:
                 with byte_progress(f"Taking journals to {location.uri}", before) as advance:
                     report = fold(store, progress=advance)
                 outcome.left = behind(store)
@@ -122,10 +124,10 @@ def _fold(location: Location, outcome: Outcome, *, dry_run: bool) -> None:
             outcome.taken = before - outcome.left
     except StoreError as error:
         outcome.problem = str(error)
-        outcome.left = _all_bytes(location)
+        outcome.left = journal_bytes(location)
 
 
-def _copy(location: Location, destination: Location, outcome: Outcome, *, dry_run: bool) -> None:
+def _copy(location: Location, destination: Location, outcome: Outcome) -> None:
     """Copy the runs of a store to another one, parents before their children."""
     from autolog.artifacts.transfer import send
     from autolog.errors import StoreError
@@ -139,7 +141,7 @@ def _copy(location: Location, destination: Location, outcome: Outcome, *, dry_ru
         ):
             runs = source.search(limit=None, order_by=["depth", "start_time"])
             outcome.runs = len(runs)
-            if dry_run:
+            if outcome.dry_run:
                 return
             with progress(f"Copying runs to {destination.uri}") as step:
                 for run in runs:
@@ -151,18 +153,6 @@ def _copy(location: Location, destination: Location, outcome: Outcome, *, dry_ru
         outcome.problem = str(error)
 
 
-def _all_bytes(location: Location) -> int:
-    """Return the size of all journals: what is left at most, if the store cannot be asked."""
-    from autolog.journal.files import list_writers
-
-    total = 0
-    for files in list_writers(location.journal):
-        for path in files.segments.values():
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size
-    return total
-
-
 def _tell(outcome: Outcome, *, as_json: bool) -> None:
     from autolog.cli.format import count, plain, size
     from autolog.cli.output import emit, notify, screen
@@ -170,13 +160,19 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         emit(outcome)
         return
-    said = f"{size(outcome.taken)} of journals taken to {outcome.store}"
-    if outcome.left:
-        said += f", {size(outcome.left)} left"
-    if outcome.to is not None:
-        runs = count(outcome.runs, "run")
-        said += f"; {outcome.copied} of {runs} had news and went to {outcome.to}"
-    screen().print(plain(f"{said} ({count(outcome.points, 'point')})"))
+    runs = count(outcome.runs, "run")
+    if outcome.dry_run:
+        said = f"{size(outcome.left)} of journals would be taken to {outcome.store}"
+        if outcome.to is not None:
+            said += f"; then {runs} compared with {outcome.to}, and what is new sent"
+    else:
+        said = f"{size(outcome.taken)} of journals taken to {outcome.store}"
+        if outcome.left:
+            said += f", {size(outcome.left)} left"
+        if outcome.to is not None and (outcome.copied or outcome.problem is None):
+            said += f"; {outcome.copied} of {runs} had news and went to {outcome.to}"
+        said += f" ({count(outcome.points, 'point')})"
+    screen().print(plain(said), soft_wrap=True)
     for one in outcome.damage:
         notify(f"damaged: {one.path} at byte {one.offset}: {one.why}")
     if outcome.problem:

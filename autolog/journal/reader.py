@@ -16,9 +16,8 @@ import msgspec
 
 from autolog.journal.alike import FEW, records_alike
 from autolog.journal.columns import ID, Columns, Definitions, Points
-from autolog.journal.files import HEADER_BYTES, WriterFiles, list_writers, read_header
+from autolog.journal.files import HEADER_BYTES, WriterFiles, read_header
 from autolog.journal.frame import FRAME, MAX_BODY, MIN_BODY, PREFIX
-from autolog.journal.lease import locked, this_process
 from autolog.journal.payload import decoder_of
 from autolog.journal.records import (
     MAGIC,
@@ -34,10 +33,7 @@ from autolog.journal.records import (
 from autolog.journal.resync import find_frame
 from autolog.journal.walk import defined_elsewhere
 
-__all__ = [
-    "Chunk", "Cursor", "Damage", "Entry", "Points", "WriterFiles", "keeping", "list_writers",
-    "read", "removable",
-]  # fmt: skip
+__all__ = ["Chunk", "Cursor", "Damage", "Entry", "read"]
 
 _CLASSES: Final[dict[int, type[Any]]] = {number: cls for cls, number in TYPES.items()}
 _STATE: Final = frozenset({TYPES[Shape], TYPES[Context], TYPES[RunNumber], TYPES[Close]})
@@ -60,6 +56,12 @@ class Cursor(msgspec.Struct, frozen=True):
     offset: int = 0
     seq: int = 0
     dictionary: bytes = b""
+
+    def definitions(self) -> Definitions:
+        """Return the definitions, as a copy to be changed."""
+        if not self.dictionary:
+            return Definitions()
+        return msgspec.msgpack.decode(self.dictionary, type=Definitions)
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -112,65 +114,6 @@ def read(files: WriterFiles, cursor: Cursor, *, max_bytes: int = 8 << 20) -> Chu
     return work.chunk(cursor)
 
 
-def removable(files: WriterFiles, cursor: Cursor) -> list[Path]:
-    """Return the files of which nothing is left to read once `cursor` is safely stored.
-
-    That is every segment closed in order and wholly before the cursor, and the last one of a
-    writer that died on this boot. A file with damage, or with anything behind the cursor, never.
-    """
-    known = _definitions(cursor)
-    paths: list[Path] = []
-    for number in sorted(files.segments):
-        path = files.segments[number]
-        if number > cursor.segment:
-            break
-        if number in known.kept and not _repaired(path):
-            continue
-        if number < cursor.segment or (_at_end(path, cursor) and (known.closed or _died(files))):
-            paths.append(path)
-    return paths
-
-
-def keeping(cursor: Cursor, segment: int) -> Cursor:
-    """Return `cursor` with a note that the file of `segment` is not to be removed."""
-    known = _definitions(cursor)
-    known.kept = sorted({*known.kept, segment})
-    return msgspec.structs.replace(cursor, dictionary=msgspec.msgpack.encode(known))
-
-
-def _repaired(path: Path) -> bool:
-    """Whether what was damaged in the file has been set aside."""
-    try:
-        with FileIO(path) as file:
-            header = read_header(_pread(file, 0, HEADER_BYTES))
-    except OSError:
-        return False
-    return isinstance(header, tuple) and header[0].repaired_us > 0
-
-
-def _at_end(path: Path, cursor: Cursor) -> bool:
-    try:
-        return path.stat().st_size == cursor.offset
-    except OSError:
-        return False
-
-
-def _died(files: WriterFiles) -> bool:
-    header = files.header()
-    return (
-        header is not None
-        and header.boot == this_process().boot
-        and files.state() == "dead"
-        and locked(files.segments[max(files.segments)]) is False
-    )
-
-
-def _definitions(cursor: Cursor) -> Definitions:
-    if not cursor.dictionary:
-        return Definitions()
-    return msgspec.msgpack.decode(cursor.dictionary, type=Definitions)
-
-
 class _Reading:
     """One call of `read`."""
 
@@ -178,7 +121,7 @@ class _Reading:
         self.files = files
         self.number = cursor.segment
         self.offset = cursor.offset
-        self.known = _definitions(cursor)
+        self.known = cursor.definitions()
         self.done = cursor.seq
         """Last record taken: what is not above it has been delivered before."""
         self.previous = cursor.seq if cursor.offset else 0

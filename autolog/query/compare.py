@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from autolog.entities import Status
 from autolog.query.names import Type, type_of
 from autolog.query.nodes import Field, Value
 
 __all__ = ["milliseconds", "objection", "real"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_STATUSES = tuple(status.value for status in Status)
 
 
 def objection(field: Field, operator: str, value: Value) -> str | None:
@@ -23,6 +25,8 @@ def objection(field: Field, operator: str, value: Value) -> str | None:
         return _is(kind)
     if isinstance(value, bool) and operator not in ("=", "!=", "in"):
         return "true and false have no order: use = or !="
+    if field.kind == "attribute" and field.name == "status" and operator in ("=", "!=", "in"):
+        return None if value in _STATUSES else f"a status is one of {', '.join(_STATUSES)}"
     return None
 
 

@@ -87,13 +87,14 @@ _EXPECTED: Final = {
     "LPAR": "'('",
     "RPAR": "')'",
     "COMMA": "a comma",
-    "_AND": "and",
-    "_OR": "or",
-    "_NOT": "not",
-    "DIRECTION": "asc or desc",
+    "_AND": "AND",
+    "_OR": "OR",
+    "_NOT": "NOT",
+    "DIRECTION": "asc, desc",
     "$END": "the end",
 }
-_LUMP: Final = re.compile(r"[\w.]+|.", re.DOTALL)
+_LUMP: Final = re.compile(r"[\w.]+|&&|\|\||.", re.DOTALL)
+_WORD: Final = re.compile(r"[^\s()',\"`]+")
 _GROUPS: Final = {
     **dict.fromkeys(("NUMBER", "TEXT", "TRUE", "FALSE", "NULL"), "LITERAL"),
     **dict.fromkeys(("COMPARE", "LIKE", "_IN", "_BETWEEN", "_IS"), "OPERATOR"),
@@ -177,7 +178,14 @@ def _unexpected(text: str, exc: Any) -> QueryError:
     if "OPERATOR" in allowed:
         allowed -= {"LPAR", "_NOT"}  # min(...) and NOT IN: rarely what is missing
     names = [label for name, label in _EXPECTED.items() if name in allowed]
-    return error_at(text, at, f"{found}: expected {' or '.join(names)}")
+    problem = f"{found}: expected {_either(names)}"
+    if "LITERAL" in allowed and text[at : at + 1].isalpha():
+        problem += f". A text stands in quotes: '{_WORD.match(text, at)[0]}'"  # type: ignore[index]
+    return error_at(text, at, problem)
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join((", ".join(names[:-1]), names[-1])) if names[1:] else names[0]
 
 
 def _together(kind: type[And] | type[Or], parts: tuple[_Tree, ...]) -> _Tree:

@@ -20,7 +20,8 @@ REFERENCE: Final = rf"[^\W\d]\w*(?:\.{_SEGMENT})*"
 PLAIN_KEY: Final = re.compile(rf"{_BARE}(?:\.{_BARE})*")
 """A key that needs no quotes. It may hold `/ . - @ : %` and more, but no blanks."""
 
-_PREFIX_LIST: Final = "metrics., params., tags., attributes., parent., root., children."
+_FIRST_WORDS: Final = ("metrics", "params", "tags", "attributes", *RELATIONS)
+_PREFIX_LIST: Final = ", ".join(f"{word}." for word in _FIRST_WORDS)
 
 
 class Misread(Exception):  # noqa: N818  it becomes a QueryError that shows the whole text
@@ -51,8 +52,7 @@ def as_reference(text: str) -> Field:
         return Field("attribute", _attribute(word, at), relation)
     kind: Any = PREFIXES.get(word.lower())
     if kind is None:
-        names = (*PREFIXES, *RELATIONS)
-        hint = near(word, names) or f" A field begins with one of {_PREFIX_LIST}"
+        hint = near(word, _FIRST_WORDS) or f" A field begins with one of {_PREFIX_LIST}"
         raise Misread(f"{word!r} is no prefix of a field.{hint}", at)
     key_at = segments[1][1]
     if kind == "attribute":

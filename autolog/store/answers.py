@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final, overload
 
 import msgspec
 
 from autolog.entities import Run
 
 __all__ = ["Rollup", "RunList", "RunPage", "Same", "Spread"]
+
+
+_NAMED: Final = 5
+"""Runs that the short form of an answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,10 @@ class RunList(Sequence[Run]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        more = "" if self.complete else ", more follow"
-        return f"<{len(self)} runs{more}: {', '.join(run.name for run in self._runs[:5])}>"
+        names = [run.name for run in self._runs[:_NAMED]]
+        names += ["..."] * (len(self) > _NAMED)
+        head = f"{len(self)} run{'s' * (len(self) != 1)}{'' if self.complete else ', more follow'}"
+        return f"<{head}{': ' * bool(names)}{', '.join(names)}>"
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

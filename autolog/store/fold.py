@@ -19,19 +19,11 @@ import msgspec
 
 from autolog import settings
 from autolog.errors import RefusedError, StoreError
-from autolog.journal.files import stand_in
+from autolog.journal.files import WriterFiles, list_writers, stand_in
 from autolog.journal.lease import Lease
-from autolog.journal.reader import (
-    Chunk,
-    Cursor,
-    Damage,
-    WriterFiles,
-    keeping,
-    list_writers,
-    read,
-    removable,
-)
+from autolog.journal.reader import Chunk, Cursor, Damage, read
 from autolog.journal.records import Header, RunOpen
+from autolog.journal.retention import keeping, removable
 from autolog.store import Store
 from autolog.store.batch import Batch, WriterRow
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Downsampled", "History"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class History:
     """Points of a metric, ordered by step, then time. All arrays have one entry per point.
 
@@ -33,6 +33,13 @@ class History:
     attempt: NDArray[np.int64]
     context_index: NDArray[np.intp]
     contexts: tuple[dict[str, Any], ...]
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<no points>"
+        first, last = self.step[0], self.step[-1]
+        many = f"{len(self)} point{'s' * (len(self) != 1)}"
+        return f"<{many}, steps {first} to {last}, last value {self.value[-1]:g}>"
 
     @property
     def context(self) -> NDArray[Any]:

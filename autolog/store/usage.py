@@ -13,6 +13,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         revision: of the schema; None for a store that is not there yet.
         runs: how many, by lifecycle (`active`, `deleted`, ...).
+        statuses: how many of the active runs, by status.
         experiments: how many.
         points: how many values of metrics.
         unsealed: how many of them wait in the order in which they came.
@@ -25,6 +26,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     revision: str | None
     runs: dict[str, int]
+    statuses: dict[str, int]
     experiments: int
     points: int
     unsealed: int

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from autolog.tracking.recorder import Recorder
     from autolog.tracking.run import LiveRun
 
-__all__ = ["before_exit", "exit_known", "finish", "run_ended", "run_opened"]
+__all__ = ["exit_known", "finish", "run_ended", "run_opened"]
 
 _EXIT_PRIORITY: Final = 10
 """Before multiprocessing joins what the user left running (0 and below)."""
@@ -33,15 +32,9 @@ _EXIT_PRIORITY: Final = 10
 _REMOTE_TIMEOUT: Final = 60.0
 """Seconds to wait for a server, unless `finish_timeout` says otherwise."""
 
-_closers: list[Callable[[], None]] = []
 _registered_in: int | None = None
 _finished_in: int | None = None
 _exit: tuple[int | None, BaseException | None] | None = None
-
-
-def before_exit(callback: Callable[[], None]) -> None:
-    """Call back at the end of the process, before the runs that are open are ended."""
-    _closers.append(callback)
 
 
 def exit_known(code: int | None, exception: BaseException | None) -> None:
@@ -67,8 +60,6 @@ def finish() -> None:
     if _finished_in == os.getpid():
         return
     _finished_in = os.getpid()
-    for closer in _closers:
-        closer()
     timeout = settings.value("finish_timeout")
     for one in recorder.all_recorders():
         with contextlib.suppress(AutologError):  # a full disk must not turn into an exit code

@@ -79,6 +79,17 @@ def test_a_damaged_bundle_is_an_error_in_one_line(
     assert "points.parquet" in result.stderr
 
 
+def test_a_file_of_another_kind_is_refused_in_one_line(
+    empty: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no bundle")
+    result = invoke("import", str(tmp_path / "notes.txt"), store=empty)
+    assert result.exit_code == 1
+    assert result.stderr.endswith(
+        "is damaged or no bundle: file could not be opened successfully\n"
+    )
+
+
 def test_a_file_that_the_store_has_lost_is_named_and_is_exit_code_1(
     bundle: Path, empty: Path, invoke: Invoke, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def test_the_best_runs_keep_their_files(store: Path, invoke: Invoke) -> None:
     plan = strict_json(invoke(*words, "--dry-run", "--json", store=store).stdout)
     assert [run["name"] for run in plan["stripped"]] == ["run-1"]
     result = invoke(*words, store=store)
-    assert "Removed 1 run, what 1 other run had stored, 2 files: 14 B" in result.stdout
+    assert "Removed 1 run, what 1 other run had stored, 2 files (14 B)" in result.stdout
     details = strict_json(invoke("show", "run-1", "--json", store=store).stdout)
     assert details["artifacts"] == []
     assert details["run"]["metrics"] == {"acc": 0.1}
@@ -146,3 +146,8 @@ def test_an_empty_store_is_described_and_not_created(empty: Path, invoke: Invoke
 
 def test_a_terminal_sees_no_traces_of_the_bar_in_the_answer(store: Path, tmp_path: Path) -> None:
     assert "Removed 1 run" in in_terminal("gc", store=store, cwd=tmp_path)
+
+
+def test_nothing_to_remove_is_said_in_a_word(store: Path, invoke: Invoke) -> None:
+    assert invoke("gc", store=store).stdout.startswith("Removed 1 run, 1 file (")
+    assert invoke("gc", store=store).stdout == "There was nothing to remove.\n"

@@ -41,6 +41,7 @@ def test_the_total_is_said_on_stderr(recorded: Path, invoke: Invoke) -> None:
 def test_an_error_points_at_the_character(recorded: Path, invoke: Invoke) -> None:
     result = invoke("query", "metrics.loss >> 1", store=recorded)
     assert result.exit_code == 2
+    assert result.stderr.startswith("Error: unexpected '>'")
     assert "metrics.loss >> 1\n                ^" in result.stderr
 
 
@@ -54,3 +55,7 @@ def test_an_unknown_experiment_is_an_error_that_lists_the_known(
 
 def test_nothing_found_is_said(recorded: Path, invoke: Invoke) -> None:
     assert "No run fits." in invoke("query", "depth > 99", store=recorded).stdout
+
+
+def test_an_empty_store_is_said_to_be_empty(empty: Path, invoke: Invoke) -> None:
+    assert "No runs yet" in invoke("query", "depth = 0", store=empty).stdout

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.cli.conftest import Invoke
 from tests.cli.recording import command, environment, python, strict_json
@@ -127,3 +131,17 @@ def test_a_store_of_a_newer_autolog_is_an_error_with_an_advice(
     assert done.stderr.startswith("Error: ")
     assert "pip install -U autolog-ml" in done.stderr
     assert os.linesep not in done.stderr.strip()
+
+
+def test_the_database_of_a_server_has_no_size_here(
+    fresh_database: Callable[[], str],
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    store: Any = fresh_database()
+    found = strict_json(invoke("status", "--json", store=store).stdout)
+    assert found["database"] == {"path": None, "bytes": None}
+    assert found["runs"] == {"total": 0, "by_status": {}}
+    assert "database" not in invoke("status", store=store).stdout.split()

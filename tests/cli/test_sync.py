@@ -113,7 +113,7 @@ def test_runs_go_to_another_store_with_their_files_and_again_only_the_news(
     assert (first["runs"], first["copied"]) == (2, 2)
     again = json.loads(_sync("--to", target, "--json").stdout)
     assert (again["runs"], again["copied"], again["points"]) == (2, 0, 0)
-    program(TREE.replace("parent", "second").replace("child", "other"))
+    program(TREE.replace("parent", "second").replace('"child"', '"other"'))
     third = json.loads(_sync("--to", target, "--json").stdout)
     assert (third["runs"], third["copied"]) == (4, 2)
     store = autolog.open_store(target)
@@ -134,34 +134,29 @@ def test_runs_go_to_a_server(recording, program, tmp_path, monkeypatch, fresh_da
     store.close()
 
 
+def test_a_dry_run_says_how_much_would_be_sent_and_where(recording, program, tmp_path):
+    program(TREE)
+    assert len(recording.runs()) == 2
+    target = tmp_path / "target"
+    done = _sync("--to", str(target), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"then 2 runs compared with sqlite:///{target}" in done.stdout
+    assert "went to" not in done.stdout
+
+
+def test_a_target_that_is_away_is_not_said_to_have_got_anything(
+    recording, program, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    program(TREE)
+    done = _sync("--to", "postgresql://127.0.0.1:1/runs")
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stderr
+    assert "went to" not in done.stdout
+
+
 def test_a_store_is_not_sent_to_itself(recording, program):
     program(TREE)
     done = _sync("--to", str(recording.folder))
     assert done.returncode == 2
     assert "itself" in done.stderr
-
-
-def _cli(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "autolog", *words], capture_output=True, text=True, timeout=120
-    )
-
-
-def test_a_tree_is_deleted_restored_and_moved_from_the_command_line(recording, program):
-    program(TREE)
-    refused = _cli("store", "delete", "parent")
-    assert refused.returncode == 2
-    assert "--recursive" in refused.stderr
-    assert _cli("store", "delete", "parent", "--recursive").returncode == 0
-    assert recording.runs() == []
-    assert _cli("store", "restore", "parent").returncode == 0
-    assert len(recording.runs()) == 2
-    assert _cli("store", "move", "child", "--to-root").returncode == 0
-    assert {run.parent_id for run in recording.runs()} == {None}
-
-
-def test_an_embedded_store_has_the_newest_schema_already(recording, program):
-    program(TREE)
-    assert recording.runs()
-    said = json.loads(_cli("store", "upgrade", "--json").stdout)
-    assert said["before"] == said["after"]

@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from autolog.cli import tree
 from tests.cli.conftest import Invoke
 from tests.cli.recording import environment, record, strict_json
 
@@ -90,24 +88,23 @@ def test_the_same_runs_are_not_narrowed_further(
     assert (result.exit_code, "--same lists all" in result.stderr) == (2, True)
 
 
-def _do(command, *words: str, store: Path):
-    return CliRunner().invoke(command, words, env={"AUTOLOG_STORE": str(store)})
-
-
 def test_runs_are_deleted_restored_and_moved(tmp_path: Path, invoke: Invoke) -> None:
     store = tmp_path / "store"
     record(STUDY, store, "study.py")
-    refused = _do(tree.delete, "study", store=store)
-    assert "has 3 runs right below it: --recursive" in str(refused.exception)
-    assert _do(tree.delete, "study", "-r", store=store).output == "Deleted 4 runs.\n"
+    refused = invoke("store", "delete", "study", store=store)
+    assert refused.exit_code == 2
+    assert "has 3 runs right below it: --recursive" in refused.stderr
+    assert invoke("store", "delete", "study", "-r", store=store).output == "Deleted 4 runs.\n"
     assert [run["name"] for run in strict_json(invoke("ls", "--json", store=store).stdout)] == [
         "other"
     ]
     assert "deleted; autolog store restore" in invoke("show", "study", store=store).stdout
-    assert strict_json(_do(tree.restore, "study", "--json", store=store).output)["runs"] == 4
-    moved = _do(tree.move, "trial-0", "other", store=store)
+    assert (
+        strict_json(invoke("store", "restore", "study", "--json", store=store).output)["runs"] == 4
+    )
+    moved = invoke("store", "move", "trial-0", "other", store=store)
     assert moved.output == "Moved trial-0 below other.\n"
-    moved = _do(tree.move, "trial-1", "--to-root", store=store)
+    moved = invoke("store", "move", "trial-1", "--to-root", store=store)
     assert moved.output == "Moved trial-1 below no run.\n"
     names = strict_json(invoke("ls", "--roots", "--json", store=store).stdout)
     assert {run["name"]: run["children"] for run in names} == {"study": 1, "other": 1, "trial-1": 0}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autolog.journal.reader import Chunk, Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Chunk, Cursor, read
 from autolog.journal.writer import Writer
 
 RUN = "0123456789abcdef" * 2

@@ -54,7 +54,7 @@ def one_by_one(journal: Journal) -> Chunk:
         return journal.read()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stretches=STRETCHES, damage=st.lists(st.floats(0, 1), max_size=3), bit=st.integers(0, 7))
 def test_records_alike_are_read_as_they_are_one_by_one(stretches, damage, bit):
     with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from autolog.journal import records
+from autolog.journal.files import list_writers
 from autolog.journal.frame import decode, encode
-from autolog.journal.reader import Cursor, list_writers, read, removable
+from autolog.journal.reader import Cursor, read
+from autolog.journal.retention import removable
 from tests.journal.reading import RUN, points_of
 
 

@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from autolog.journal.reader import Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Cursor, read
 from tests.journal.reading import points_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills and forks")

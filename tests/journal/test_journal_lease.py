@@ -15,8 +15,10 @@ import pytest
 
 from autolog.errors import JournalError
 from autolog.journal import records
+from autolog.journal.files import list_writers
 from autolog.journal.lease import lease_state, locked, this_process
-from autolog.journal.reader import Cursor, list_writers, read, removable
+from autolog.journal.reader import Cursor, read
+from autolog.journal.retention import removable
 from tests.journal.reading import RUN, points_of
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")

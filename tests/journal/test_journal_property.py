@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolog.journal import records
-from autolog.journal.reader import Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Cursor, read
 from tests.journal.reading import Journal
 
 text = st.text(max_size=8)
@@ -44,7 +45,7 @@ others = st.sampled_from([("close",), ("sync",), ("process",), ("group",)])
 stops = st.tuples(st.just("read"), st.sampled_from([1, 60, 500, 1 << 20]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(metrics | appends | others | stops, max_size=40), st.sampled_from([300, 2000, 1 << 20])
 )

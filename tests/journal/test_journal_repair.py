@@ -16,9 +16,11 @@ from autolog.errors import JournalError
 from autolog.journal import files as file_list
 from autolog.journal import records
 from autolog.journal import repair as repairing
+from autolog.journal.files import list_writers
 from autolog.journal.frame import decode, encode
-from autolog.journal.reader import Cursor, list_writers, read, removable
+from autolog.journal.reader import Cursor, read
 from autolog.journal.repair import repair
+from autolog.journal.retention import removable
 from autolog.journal.verify import verify, verify_file
 from tests.journal.reading import RUN, Journal, points_of
 
@@ -287,7 +289,7 @@ def sample(tmp_path_factory):
     return writer.path.name, writer.path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=12))
 def test_flipped_bits_anywhere_invent_nothing_and_a_repair_loses_nothing_that_was_read(
     sample, flips

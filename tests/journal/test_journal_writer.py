@@ -15,7 +15,7 @@ import pytest
 
 from autolog.errors import JournalError, UsageError
 from autolog.journal import records
-from autolog.journal.reader import list_writers
+from autolog.journal.files import list_writers
 from autolog.journal.writer import Writer
 from tests.journal.reading import RUN, points_of
 

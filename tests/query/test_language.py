@@ -101,7 +101,11 @@ def test_an_order_is_read():
         ("metrics.acc 0.9", "0.9", "expected an operator (=, !=, <"),
         ("(metrics.acc > 1", "", "expected ')'"),
         ("metrics.acc > 1)", ")", "unexpected ')'"),
-        ("metrics.acc > 1 an params.x = 1", "an params", "unexpected 'an': expected and or or"),
+        ("metrics.acc > 1 an params.x = 1", "an params", "'an': expected AND, OR or the end"),
+        ("metrics.acc > 1 && params.x = 1", "&&", "unexpected '&&': expected AND, OR or the end"),
+        ("tags.team = blue and depth = 0", "blue", "A text stands in quotes: 'blue'"),
+        ("status = 'finished'", "'finished'", "one of RUNNING, FINISHED, FAILED, KILLED, LOST"),
+        ("status in ('FAILED', 'DONE')", "'DONE'", "one of RUNNING, FINISHED"),
         ("metrcs.acc > 1", "metrcs", "Did you mean metrics"),
         ("statsu = 'FAILED'", "statsu", "Did you mean status?"),
         ("attributes.foo = 'a'", "foo", "Attributes: run_id, name, kind"),
@@ -144,7 +148,9 @@ def test_the_line_of_a_long_filter_is_shown_around_the_place():
 
 
 def test_an_order_that_cannot_be_read_points_too():
-    with pytest.raises(QueryError, match=r"asc or desc(.|\n)*metrics.a down\n            \^"):
+    with pytest.raises(
+        QueryError, match=r"asc, desc or the end(.|\n)*metrics.a down\n            \^"
+    ):
         parse_order(["metrics.a down"])
     with pytest.raises(QueryError, match="several children"):
         parse_order(["children.metrics.a"])

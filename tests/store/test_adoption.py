@@ -4,7 +4,8 @@ import textwrap
 import time
 
 from autolog.journal import records
-from autolog.journal.reader import Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Cursor, read
 from autolog.store.batch import Batch
 from autolog.store.fold import fold
 from tests.store.test_tree import _places

@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from autolog.errors import StoreError
 from autolog.journal import records
-from autolog.journal.reader import Cursor, list_writers, read
+from autolog.journal.files import list_writers
+from autolog.journal.reader import Cursor, read
 from autolog.store import fold as folding
 from autolog.store import open_store
 from autolog.store.batch import Batch

@@ -15,7 +15,8 @@ import numpy as np
 from sqlalchemy import Connection, func, literal, select, update
 
 from autolog.journal import records
-from autolog.journal.reader import Cursor, Points
+from autolog.journal.columns import Points
+from autolog.journal.reader import Cursor
 from autolog.store.batch import Batch
 from autolog.store.sql import blob, tree
 from autolog.store.sql.adoption import ask_for_group

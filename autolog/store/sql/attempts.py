@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, select, update
 
 from autolog.entities import Status
-from autolog.journal.reader import Points
+from autolog.journal.columns import Points
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.schema import metadata
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, and_, case, null, select
 
+from autolog.errors import UsageError
 from autolog.store.sql import blob, sealed
 from autolog.store.sql.names import batched
 from autolog.store.sql.schema import metadata
@@ -63,6 +64,13 @@ class Wanted:
     attempt: int | None = None
     steps: tuple[int, int] | None = None
     points: bool = True
+
+    def __post_init__(self) -> None:
+        steps: Any = self.steps
+        if steps is None:
+            return
+        if not isinstance(steps, (tuple, list)) or len(steps) != 2:  # type: ignore[reportUnknownArgumentType]
+            raise UsageError(f"steps is a pair, the first and the last step, not {steps!r}")
 
 
 def read_parts(

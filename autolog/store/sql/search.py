@@ -30,8 +30,8 @@ def search(database: Database, wanted: Search) -> tuple[list[Run], str | None, i
     Raises:
         UsageError: the limit or the page token makes no sense.
     """
-    if wanted.limit is not None and wanted.limit < 1:
-        raise UsageError(f"limit is {wanted.limit}; a page has at least one run")
+    if wanted.limit is not None and (not isinstance(wanted.limit, int) or wanted.limit < 1):  # type: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"limit is {wanted.limit!r}; it is a number of runs, at least 1, or None")
     scope = Scope(wanted)
     with database.read() as connection:
         known = Known(connection, wanted, scope)

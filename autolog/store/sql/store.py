@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 import msgspec
-from sqlalchemy import Connection, and_, exists, func, select, text, update
+from sqlalchemy import Connection, and_, exists, func, select, text
 
 from autolog.entities import Event, Experiment, Model, Run, RunDetails, Status
 from autolog.errors import NotFoundError, UsageError
@@ -27,6 +26,7 @@ from autolog.store.portrait import Portrait, Taken
 from autolog.store.recipe import is_seed
 from autolog.store.sql import apply as applying
 from autolog.store.sql import deaths, tree
+from autolog.store.sql.additions import put_event, put_model
 from autolog.store.sql.adoption import adopt
 from autolog.store.sql.connect import Database
 from autolog.store.sql.deletion import delete, restore
@@ -35,7 +35,7 @@ from autolog.store.sql.documents import load
 from autolog.store.sql.downsample import downsample
 from autolog.store.sql.find import find_run, near
 from autolog.store.sql.history import Attempt, Context, read_histories, read_history
-from autolog.store.sql.names import Names, batched, insert
+from autolog.store.sql.names import Names, batched
 from autolog.store.sql.removal import SqlRemoval
 from autolog.store.sql.request import Search
 from autolog.store.sql.rollup import roll_up, spreads
@@ -47,7 +47,6 @@ from autolog.store.sql.take_in import take_in
 from autolog.store.sql.take_out import identity, take_out
 from autolog.store.sql.upgrade import HEAD
 from autolog.store.sql.usage import usage
-from autolog.store.sql.values import to_json
 from autolog.store.usage import Usage
 
 __all__ = ["SqlStore"]
@@ -414,35 +413,12 @@ class SqlStore:
     def record_model(self, ref: str, model: Model) -> None:
         """See `Store.record_model`."""
         with self._database.write() as connection:
-            run_id = find_run(connection, ref).id
-            for file in model.files:
-                row = msgspec.structs.asdict(file) | {"run_id": run_id}
-                self._put(connection, "artifact", row, "run_id", "path")
-            row = {
-                "run_id": run_id,
-                "name": model.name,
-                "format": model.format,
-                "safe": model.safe,
-                "size": model.size,
-                "paths": to_json([file.path for file in model.files]),
-                "manifest": to_json(model.manifest),
-                "wall_us": time.time_ns() // 1000,
-            }
-            self._put(connection, "model", row, "run_id", "name", "format")
-            connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+            put_model(connection, find_run(connection, ref).id, model)
 
     def record_event(self, ref: str, event: Event) -> None:
         """See `Store.record_event`."""
         with self._database.write() as connection:
-            run_id = find_run(connection, ref).id
-            row = {
-                "run_id": run_id,
-                "kind": event.kind,
-                "wall_us": event.time * 1000,
-                "data": to_json(event.data),
-            }
-            connection.execute(metadata.tables["event"].insert(), row)
-            connection.execute(update(_run).where(_run.c.id == run_id).values(ver=_run.c.ver + 1))
+            put_event(connection, find_run(connection, ref).id, event)
 
     def identity(self) -> str:
         """See `Store.identity`."""
@@ -494,12 +470,6 @@ class SqlStore:
             # Nobody else has seen these yet, and a copy of each takes as long as reading it.
             msgspec.structs.force_setattr(run, "artifact_uri", uri)
         return runs
-
-    @staticmethod
-    def _put(connection: Any, table: str, row: dict[str, Any], *keys: str) -> None:
-        statement = insert(connection, metadata.tables[table]).values(row)
-        new = {name: value for name, value in row.items() if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new))
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

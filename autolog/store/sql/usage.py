@@ -20,6 +20,11 @@ _artifact = metadata.tables["artifact"]
 def usage(database: Database) -> Usage:
     """See `autolog.store.usage.Usage`."""
     lifecycles = select(_run.c.lifecycle, func.count()).group_by(_run.c.lifecycle)
+    statuses = (
+        select(_run.c.status, func.count())
+        .where(_run.c.lifecycle == "active")
+        .group_by(_run.c.status)
+    )
     each = (
         select(func.count().label("names"), func.max(_artifact.c.size).label("size"))
         .group_by(_artifact.c.sha256)
@@ -34,6 +39,7 @@ def usage(database: Database) -> Usage:
     ).select_from(each)
     with database.read() as connection:
         runs = {lifecycle: int(many) for lifecycle, many in connection.execute(lifecycles)}
+        by_status = {status: int(many) for status, many in connection.execute(statuses)}
         experiments = connection.execute(select(func.count()).select_from(_experiment)).scalar_one()
         unsealed, sealed = (
             int(connection.execute(select(func.coalesce(func.sum(table.c.n), 0))).scalar_one())
@@ -47,6 +53,7 @@ def usage(database: Database) -> Usage:
     return Usage(
         revision=revision,
         runs=runs,
+        statuses=by_status,
         experiments=experiments,
         points=unsealed + sealed,
         unsealed=unsealed,
