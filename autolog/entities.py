@@ -8,11 +8,12 @@ unless a name says `_us` (microseconds).
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 __all__ = [
+    "OPEN_AT_EXIT",
     "Artifact",
     "Attempt",
     "DatasetInput",
@@ -57,6 +58,10 @@ class Phase(str, Enum):
 
     FIT = "fit"
     POST = "post"
+
+
+OPEN_AT_EXIT: Final = "open_at_exit"
+"""Event of a run that its process left open: how the process ended is not known for sure."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import Event, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, Event, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error"})
+_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT})
 """Kinds of events that have a part of the page to themselves."""
-
-_ENDS_BY_ITSELF: Final = frozenset({"run", "loop"})
-"""Kinds of runs whose end is the program's, so that its exit code says how it went."""
 
 
 _LIFECYCLES: Final = {
@@ -93,7 +90,7 @@ def _head(details: RunDetails) -> Iterator[RenderableType]:
     title = Text.assemble((written.plain(run.name), "bold"), "  ", status_text(run.status))
     if details.exit_code is not None:
         title.append(f"  exit code {details.exit_code}", style="dim")
-    elif run.kind in _ENDS_BY_ITSELF and run.status in (Status.FINISHED, Status.FAILED):
+    elif any(event.kind == OPEN_AT_EXIT for event in details.events):
         title.append("  exit code unknown", style="dim")
     yield title
     if details.description:

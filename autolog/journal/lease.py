@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -131,12 +130,25 @@ def _process(pid: int) -> _Seen | None:
     if not _LINUX:
         return _process_by_psutil(pid)
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = _read(f"/proc/{pid}/stat")
     except OSError:
         return None
     # The name in parentheses may itself hold spaces and parentheses.
     fields = stat[stat.rindex(b")") + 2 :].split()
     return _Seen(ProcessId(pid, int(fields[19])), int(fields[1]), fields[0] in {b"Z", b"X"})
+
+
+def _read(path: str) -> bytes:
+    """Read a small file by its descriptor.
+
+    A Ctrl-C that strikes between opening a file object and its `with` leaves the object to the
+    collector, which warns of it in the middle of the user's program.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16)
+    finally:
+        os.close(fd)
 
 
 def _process_by_psutil(pid: int) -> _Seen | None:
@@ -179,7 +191,7 @@ def _host() -> str:
 
 def _line(path: str) -> str:
     try:
-        return Path(path).read_text("ascii").strip()
+        return _read(path).decode("ascii").strip()
     except (OSError, ValueError):
         return ""
 

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
-from autolog.entities import Status
+from autolog.entities import OPEN_AT_EXIT, Status
 from autolog.errors import AutologError
 from autolog.tracking import context, jobs, printing, recorder
 from autolog.tracking.run import outcome
@@ -102,6 +102,7 @@ def _end_at_exit(run: LiveRun) -> None:
             run.end(status.value, exit_code=code)
         return
     status, code, error = outcome(run.failed_since_start())
+    run.log_event(OPEN_AT_EXIT)
     run.end(status, exit_code=code, error=error)
 
 

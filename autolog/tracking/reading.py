@@ -12,11 +12,11 @@ import os
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import Artifact, Experiment, Model, Run
-from autolog.errors import AutologError, NotFoundError, StoreError
+from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -59,6 +59,18 @@ def open_store(uri: str | None = None) -> Store:
     return store
 
 
+_SEARCHES_BY: Final = ("filter", "experiment", "order_by", "limit", "page_token", "total")
+_OF_MLFLOW: Final = {
+    "filter_string": "write filter='...'",
+    "max_results": "write limit=...",
+    "experiment_names": "write experiment=[...], the names",
+    "experiment_ids": "write experiment=[...], the names; without it all are searched",
+    "search_all_experiments": "leave it out: all are searched unless experiment= is given",
+    "output_format": "call .to_pandas() on the answer",
+    "run_view_type": "deleted runs are found by open_store().search(..., deleted=True)",
+}
+
+
 def get_run(run: str | LiveRun) -> Run:
     """Find a run by its id, the beginning of its id, or its name.
 
@@ -77,6 +89,7 @@ def search_runs(
     limit: int | None = 100,
     page_token: str | None = None,
     total: bool = False,
+    **foreign: Any,
 ) -> RunList:
     """Search the runs of the whole store, or of some experiments.
 
@@ -95,6 +108,7 @@ def search_runs(
         limit: at most this many; None returns all.
         page_token: the `next` of an answer to the same search: the runs that follow it.
         total: also count how many runs pass in all.
+        **foreign: nothing else; an argument of MLflow is answered with what to write here.
 
     Returns:
         A sequence of runs with `.complete`, `.next`, `.total`, `.to_pandas()`, `.to_polars()` and
@@ -102,8 +116,12 @@ def search_runs(
 
     Raises:
         QueryError: the filter or an order cannot be read; the message points at the character.
-        UsageError: the limit or the page token makes no sense.
+        UsageError: the limit or the page token makes no sense, or an argument is unknown; for
+            those of MLflow it says what to write.
     """
+    for name in foreign:
+        hint = _OF_MLFLOW.get(name) or f"its arguments are {', '.join(_SEARCHES_BY)}"
+        raise UsageError(f"search_runs has no argument {name!r}: {hint}")
     with _reading() as store:
         return store.search(
             filter,

@@ -229,3 +229,14 @@ def test_points_of_an_attempt_that_a_later_one_repeats_do_not_count(
     assert document["attempt"] == 1
     summary = document["metric_history"]["loss"]
     assert (summary["points"], summary["first_step"], summary["last_step"]) == (20, 0, 19)
+
+
+@pytest.mark.parametrize("left_open", [True, False])
+def test_only_of_a_run_that_was_left_open_the_exit_code_is_missed(
+    tmp_path: Path, left_open: bool
+) -> None:
+    run = "run = autolog.start_run('r')" if left_open else "with autolog.start_run('r'): pass"
+    record(f"import autolog\n{run}\n", tmp_path / "store", "script.py")
+    page = command("show", "r", store=tmp_path / "store", cwd=tmp_path).stdout
+    assert ("exit code unknown" in page) == left_open
+    assert "open_at_exit" not in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import autolog
-from autolog.errors import QueryError
+from autolog.errors import QueryError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +40,12 @@ def test_pages_follow_one_another():
 def test_a_wrong_filter_is_an_error_of_this_call():
     with pytest.raises(QueryError, match=r"metrics.val/acc >>"):
         autolog.search_runs("metrics.val/acc >> 1")
+
+
+@pytest.mark.parametrize(
+    ("argument", "hint"),
+    [("filter_string", "filter="), ("max_results", "limit="), ("colour", "its arguments are")],
+)
+def test_an_argument_of_mlflow_is_answered_with_what_to_write(recording, argument, hint):
+    with pytest.raises(UsageError, match=hint):
+        autolog.search_runs(**{argument: "x"})
