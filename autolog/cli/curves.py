@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["metric_table"]
 
+_MOST: Final = 500
+"""A terminal takes seconds to lay out thousands of rows that nobody reads."""
 _WIDEST: Final = 60
 _NARROWEST: Final = 8
 _GAP: Final = 2
@@ -26,7 +29,9 @@ _INDENT: Final = 2
 def metric_table(
     series: Mapping[str, tuple[Series, NDArray[np.float64]]], console: Console
 ) -> RenderableType:
-    """Return a row a metric; one of a single point has its value alone."""
+    """Return a row a metric, of the first 500; one of a single point has its value alone."""
+    left_out = len(series) - _MOST
+    series = dict(itertools.islice(series.items(), _MOST))
     curved = any(summary.points > 1 for summary, _ in series.values())
     titles = ("METRIC", "LAST", *(("MIN", "MAX", "POINTS", "CURVE") if curved else ()))
     cells = {key: _cells(key, summary) for key, (summary, _) in series.items()}
@@ -40,7 +45,12 @@ def metric_table(
             width = max(_NARROWEST, min(room, _WIDEST))
             curve = sparkline(values.tolist(), width, ascii_only=ascii_only)
         rows.add_row(*(*cells[key], curve)[: len(titles)])
-    return rows
+    if left_out <= 0:
+        return rows
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(rows, Text(f"and {left_out:,} more; --json has all", style="dim"))
 
 
 def _cells(key: str, summary: Series) -> tuple[str, ...]:

@@ -240,3 +240,17 @@ def test_only_of_a_run_that_was_left_open_the_exit_code_is_missed(
     page = command("show", "r", store=tmp_path / "store", cwd=tmp_path).stdout
     assert ("exit code unknown" in page) == left_open
     assert "open_at_exit" not in page
+
+
+def test_of_thousands_of_metrics_the_first_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+    logs = "{f'm{number:04}': number for number in range(1234)}"
+    source = f"import autolog\nwith autolog.start_run('r') as run: run.log_metrics({logs}, 0)\n"
+    record(source, tmp_path / "store", "script.py")
+    page = command("show", "r", store=tmp_path / "store", cwd=tmp_path).stdout
+    assert "m0499" in page
+    assert "m0500" not in page
+    assert "and 734 more; --json has all" in page
+    found = strict_json(
+        command("show", "r", "--json", store=tmp_path / "store", cwd=tmp_path).stdout
+    )
+    assert len(found["run"]["metrics"]) == 1234

@@ -48,3 +48,36 @@ def test_what_a_forked_child_writes_is_kept_though_its_parent_closes(embedded, p
     finish(python(code, embedded.address))
     with contextlib.closing(open_store(embedded)) as store:
         assert store.run(uid).run_id == uid
+
+
+def test_a_child_forked_in_a_transaction_reads_a_copy_and_leaves_the_file_alone(embedded, python):
+    """SQLite in it would take the locks of the parent's transaction for its own."""
+    with contextlib.closing(Trainer(embedded)) as trainer:
+        uid = trainer.open()
+        trainer.params(uid, lr=0.1)
+    code = """
+        import threading
+        store = open_store(sys.argv[1])
+        fold(store)
+        inside, done = threading.Event(), threading.Event()
+
+        def read():
+            with store._database.read() as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM run").scalar()
+                inside.set()
+                done.wait()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        inside.wait()
+        pid = os.fork()
+        if pid == 0:
+            mine = open_store(sys.argv[1])
+            os._exit(0 if not mine.writable and mine.run(sys.argv[2]).params else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        done.set()
+        reader.join()
+        print(open_store(sys.argv[1]).writable)
+    """
+    process = python(code, embedded.address, uid)
+    assert finish(process) == "0\nTrue\n"

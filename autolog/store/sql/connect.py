@@ -27,7 +27,15 @@ from autolog.query.words import is_like
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Database", "create_file", "explained", "open_file", "open_memory", "writes"]
+__all__ = [
+    "Database",
+    "create_file",
+    "explained",
+    "inherited_locks",
+    "open_file",
+    "open_memory",
+    "writes",
+]
 
 _log = logging.getLogger("autolog")
 
@@ -124,6 +132,10 @@ class Database:
     @contextlib.contextmanager
     def _begin(self, *, write: bool) -> Generator[Connection]:
         if self._pids[-1] != os.getpid():
+            if self.path is not None and inherited_locks():
+                raise StoreError(
+                    f"{self.name} was in use when this process was forked: open it anew here"
+                )
             if not self.in_memory:  # a database in memory was copied by the fork
                 _let_go(self.engine, self._pids)
             self._pids.append(os.getpid())
@@ -135,6 +147,24 @@ class Database:
             connection = raw.execution_options(**options)
             with connection.begin():
                 yield connection
+
+
+class _Forks:
+    """What the forks that led to this process have brought along."""
+
+    in_use = False
+    inherited = False
+
+
+_forks = _Forks()
+
+
+def inherited_locks() -> bool:
+    """Whether this process was forked in the middle of a transaction on a file.
+
+    SQLite here takes locks for held that the parent has: it must not touch that file again.
+    """
+    return _forks.inherited
 
 
 def writes(connection: Connection) -> bool:
@@ -305,10 +335,17 @@ def _before_fork() -> None:
     A child has none of its parent's locks, but SQLite in it would hold them for taken, and other
     processes would remove the log that the child goes on to write.
     """
+    _forks.in_use = False
     for engine in list(_users):
-        if isinstance(engine.pool, QueuePool) and engine.dialect.name == "sqlite":
+        pool = engine.pool
+        if isinstance(pool, QueuePool) and engine.dialect.name == "sqlite":
+            _forks.in_use |= pool.checkedout() > 0
             engine.dispose()
 
 
+def _after_fork() -> None:
+    _forks.inherited |= _forks.in_use
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -12,7 +12,7 @@ from pathlib import Path
 from autolog.errors import StoreError
 from autolog.journal.filesystem import is_network
 from autolog.store.location import Location, prepare
-from autolog.store.sql.connect import Database, explained, open_file, open_memory
+from autolog.store.sql.connect import Database, explained, inherited_locks, open_file, open_memory
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.store import SqlStore
 from autolog.store.sql.upgrade import (
@@ -78,7 +78,7 @@ def _on_server(location: Location, *, write: bool) -> SqlStore:
 
 def _may_write(path: Path, journal: Path) -> bool:
     """Whether to open the file. It is created where there is something to fold, not by looking."""
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    if inherited_locks() or not os.access(path.parent, os.W_OK | os.X_OK):
         return False
     return os.access(path, os.R_OK | os.W_OK) if os.path.lexists(path) else os.path.isdir(journal)  # noqa: PTH112
 
@@ -117,16 +117,18 @@ def _read_into(memory: sqlite3.Connection, path: Path) -> str | None:
 
 
 def _copy(path: Path, memory: sqlite3.Connection) -> None:
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source:
-            source.backup(memory)
-    except sqlite3.OperationalError:
+    if not inherited_locks():
         # A database in WAL mode cannot be opened where its shared memory may not be created.
-        with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
-            copy = Path(folder, path.name)
-            for suffix in ("", "-wal"):
-                source_file = path.with_name(path.name + suffix)
-                if source_file.exists():
-                    shutil.copyfile(source_file, copy.with_name(copy.name + suffix))
-            with contextlib.closing(sqlite3.connect(copy)) as source:
+        with contextlib.suppress(sqlite3.OperationalError):
+            uri = f"{path.as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as source:
                 source.backup(memory)
+            return
+    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+        copy = Path(folder, path.name)
+        for suffix in ("", "-wal"):
+            source_file = path.with_name(path.name + suffix)
+            if source_file.exists():
+                shutil.copyfile(source_file, copy.with_name(copy.name + suffix))
+        with contextlib.closing(sqlite3.connect(copy)) as source:
+            source.backup(memory)
