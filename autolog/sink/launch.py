@@ -94,8 +94,8 @@ def wait_until_shipped(
     told = False
     if left:
         start_helper(location)  # the one of this program's start may have died
-    with contextlib.suppress(OSError):
-        hurry_path(location).touch()
+        with contextlib.suppress(OSError):
+            hurry_path(location).touch()
     while left and (passed := time.monotonic() - start) < timeout:
         if not told and passed > patience:
             told = True

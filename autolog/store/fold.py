@@ -204,7 +204,8 @@ class _Folding:
         """Apply all that can be read now; return the cursor behind it, and whether all ended."""
         counted = False
         size = _MAX_BYTES
-        for _ in range(_RACES):
+        lost_races = 0
+        while lost_races < _RACES:
             chunk = read(files, cursor, max_bytes=size)
             if chunk.cursor == cursor and not chunk.damage:
                 return cursor, chunk.ended
@@ -219,6 +220,7 @@ class _Folding:
                 chunk = _set_aside(files, cursor, chunk, refusal)
                 applied = self.store.apply(Batch(header, cursor, chunk))
             if not applied:
+                lost_races += 1
                 cursor = self.store.cursor(files.uid)
                 continue
             self._count(chunk, counted)

@@ -378,3 +378,13 @@ def test_spans_and_groups_are_kept(trainer, folded):
     assert (span["open_us"], span["close_us"], span["name"]) == (5, 9, "SVC")
     [writer] = _rows(store, "writer")
     assert (writer["group_key"], writer["group_rank"], writer["group_size"]) == ("torchrun:1", 2, 4)
+
+
+def test_a_journal_of_any_number_of_pieces_is_folded_at_once(trainer, store, monkeypatch):
+    uid = trainer.open()
+    for step in range(200):
+        trainer.metrics(uid, {"loss": 1.0}, step)
+    monkeypatch.setattr(folding, "_MAX_BYTES", 500)
+    monkeypatch.setattr(folding, "_RACES", 3)
+    assert fold(store).points == 200
+    assert len(store.history(uid, "loss")) == 200
