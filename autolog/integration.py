@@ -15,7 +15,7 @@ for the user.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -47,6 +47,7 @@ Role = Literal[
     "container",
     "search",
     "study",
+    "part",
     "preparation",
     "evaluation",
 ]
@@ -54,8 +55,9 @@ Role = Literal[
 
 `watch` observes and opens no span. `training` owns, joins or folds into a run; `continuation` is
 one that goes on from the weights that its object has. `container`, `search` and `study` are
-trainings that call other trainings. `preparation` is a lone transformer: a step of the next
-training. `evaluation` scores what was trained before.
+trainings that call other trainings. `part` is a piece of such a training that is recorded by its
+owner as a whole (the fit of one fold): nothing inside it is recorded. `preparation` is a lone
+transformer: a step of the next training. `evaluation` scores what was trained before.
 """
 
 RoleOf = Callable[["Call"], Role]
@@ -121,13 +123,15 @@ class Format:
     """A way to store models of one kind: `save(model, directory)` and `load(directory) -> model`.
 
     `save` and `load` are named as `"package.module:name"`. A format is `safe` if loading it runs
-    no code that the file brings along.
+    no code that the file brings along. It is `native` if the framework itself writes it, fast and
+    without a copy in memory: then the trainer stores it at once, in place of a pickle.
     """
 
     name: str
     save: str
     load: str
     safe: bool
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +313,10 @@ class Span(Protocol):
         """Store a file under the run's artifacts."""
         ...
 
+    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Record a table by its columns, all of one length: importances, a confusion matrix."""
+        ...
+
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""
         ...
@@ -336,6 +344,11 @@ class Capture(Protocol):
     @property
     def options(self) -> Any:
         """This integration's options: an instance of its declared dataclass, or None."""
+        ...
+
+    @property
+    def bridging(self) -> bool:
+        """Whether only the bridges of this integration are on, for the sake of another one."""
         ...
 
     def patch(

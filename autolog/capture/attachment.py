@@ -165,6 +165,7 @@ class Attachment:
                 own_options=self._own_options,
                 options=self._options,
                 guards=lambda: self.view(self.integration.modules[0]).guards,
+                bridging=self.bridges_only,
             )
         return self._port
 

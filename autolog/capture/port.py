@@ -38,12 +38,14 @@ class Port:
         own_options: Any,
         options: Callable[[], Options],
         guards: Callable[[], frozenset[str]],
+        bridging: bool,
     ) -> None:
         self._integration = integration
         self._engine = engine
         self._own_options = own_options
         self._options = options
         self._guards = guards
+        self.bridging = bridging
 
     @property
     def options(self) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -157,6 +157,11 @@ class CaptureSpan:
         """Store a file under the run's artifacts."""
         if self.run is not None:
             self.run.log_bytes(content, path)
+
+    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Record a table by its columns."""
+        if self.run is not None:
+            self.run.log_table(columns, name)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run; a continued training does not rename what it continues."""

@@ -10,7 +10,7 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -268,6 +268,10 @@ class LiveRun:
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store bytes as a file."""
         self._store(_join(None, artifact_file), self._recorder.blobs.put(content))
+
+    def log_table(self, columns: Mapping[str, Sequence[Any]], name: str) -> None:
+        """Record a table by its columns, all of one length."""
+        self.log_event("table", {"name": name, "columns": columns})
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
         """Record which data the run used: shape, dtypes and columns, not the data."""
