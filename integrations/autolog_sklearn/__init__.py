@@ -15,6 +15,13 @@ INTEGRATION = Integration(
         Attach(module="sklearn.base", attach="autolog_sklearn.estimators:attach"),
         Attach(module="sklearn.metrics", attach="autolog_sklearn.evaluations:attach"),
         Attach(
+            module="sklearn.calibration", attach="autolog_sklearn.evaluations:attach_calibration"
+        ),
+        Attach(
+            module="sklearn.inspection._permutation_importance",
+            attach="autolog_sklearn.evaluations:attach_inspection",
+        ),
+        Attach(
             module="sklearn.model_selection._validation",
             attach="autolog_sklearn.validation:attach",
         ),

@@ -26,6 +26,13 @@ _PREDICTIONS: Final = (
     "decision_function",
     "score_samples",
 )
+_KEPT: Final = {
+    "labels_": "train",
+    "oob_decision_function_": "oob",
+    "oob_prediction_": "oob",
+}
+"""Predictions that a fitted estimator keeps, and the data that they are of."""
+
 _MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
 
 
@@ -174,6 +181,11 @@ class _Estimators:
 
     def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
         """Let evaluations of this model find its run."""
+        known = extract.known_of(extract.model_to_store(estimator) or estimator)
+        span.state["classes"] = known.get("classes_")
+        for name, data in _KEPT.items():
+            if known.get(name) is not None:
+                self._capture.produced(known[name], span, data=data)
         span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
         self._capture.produced(estimator, span)
         best = extract.model_to_store(estimator)
