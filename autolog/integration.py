@@ -383,6 +383,13 @@ class Capture(Protocol):
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
         ...
 
+    def loaded(self, model: Any) -> None:
+        """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
+
+        They go to the user's open run, else to a run of kind `eval`.
+        """
+        ...
+
     def producer(self, thing: Any) -> Produced | None:
         """Who produced `thing`, or the array that it is a view of."""
         ...

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from autolog.capture import spans, suspension
 from autolog.capture.attribution import Attribution
+from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
-from autolog.tracking import context, notices, recorder
+from autolog.tracking import context, lifecycle, notices, recorder
 
 __all__ = ["Port"]
 
@@ -108,6 +109,10 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
+    def loaded(self, model: Any) -> None:
+        """Remember, by weak reference, that a model came from elsewhere."""
+        _come_from_elsewhere(model, self._integration.name, self._options())
+
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""
         return _attribution.find(thing)
@@ -139,6 +144,22 @@ class Port:
         notices.tell(key, text, context.current() or context.last_trained())
 
 
+def _come_from_elsewhere(
+    model: Any, integration: str, options: Options, trained_by: str | None = None
+) -> None:
+    span = EvaluationSpan(
+        name=type(model).__name__, integration=integration, options=options, trained_by=trained_by
+    )
+    _attribution.remember(model, Produced(span, None))
+
+
+def _model_loaded(model: Any, run_id: str) -> None:
+    """Link a model that `load_model` gave to the run that trained it."""
+    known = _attribution.find(model)
+    if known is None or isinstance(known.span, EvaluationSpan):
+        _come_from_elsewhere(model, "core", Options(), run_id)
+
+
 def _versions() -> dict[str, str]:
     """Return the versions of the frameworks that are loaded."""
     found: dict[str, str] = {}
@@ -152,3 +173,4 @@ def _versions() -> dict[str, str]:
 
 
 recorder.report_versions(_versions)
+lifecycle.on_model_loaded(_model_loaded)

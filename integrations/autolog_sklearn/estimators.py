@@ -76,6 +76,8 @@ class _Estimators:
         for owner in dict.fromkeys((base, mixin)):
             hook = Hook(exit=self._on_subclass(owner, {base, mixin}))
             self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
+        unpickled = Hook(exit=self._unpickled)
+        self._detaches.append(self._capture.patch(base, "__setstate__", unpickled))
         return self._detach
 
     def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
@@ -197,6 +199,13 @@ class _Estimators:
         self._watch_results(extract.class_of(estimator))
 
     # -- after the training ------------------------------------------------------------------
+
+    def _unpickled(self, call: Call, _: Any) -> None:
+        """Let evaluations of a model that was fitted elsewhere find a run."""
+        model = call.instance
+        if self._capture.current() is None and extract.is_fitted(model):
+            self._capture.loaded(model)
+            self._watch_results(extract.class_of(model))
 
     def _predicted(self, call: Call, result: Any) -> None:
         if self._capture.current() is not None:

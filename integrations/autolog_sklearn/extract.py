@@ -17,6 +17,7 @@ __all__ = [
     "class_of",
     "contains_data",
     "goes_on",
+    "is_fitted",
     "is_lone_transformer",
     "is_search",
     "learned",
@@ -100,10 +101,13 @@ def is_lone_transformer(estimator: Any) -> bool:
 
 def goes_on(estimator: Any) -> bool:
     """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
-    known = known_of(estimator)
-    return known.get("warm_start") is True and any(
-        name.endswith("_") and not name.startswith("_") for name in known
-    )
+    return known_of(estimator).get("warm_start") is True and is_fitted(estimator)
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether it, or a pipeline's last step, has learned: fitted attributes end in underscores."""
+    known = known_of(_last_step(estimator)) | known_of(estimator)
+    return any(name.endswith("_") and not name.startswith("_") for name in known)
 
 
 def params(estimator: Any) -> dict[str, Any]:
