@@ -39,6 +39,7 @@ class Port:
         options: Callable[[], Options],
         guards: Callable[[], frozenset[str]],
         bridging: bool,
+        watched: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._integration = integration
         self._engine = engine
@@ -46,11 +47,16 @@ class Port:
         self._options = options
         self._guards = guards
         self.bridging = bridging
+        self._watched = watched
 
     @property
     def options(self) -> Any:
         """The integration's own options."""
         return self._own_options
+
+    def watches(self, package: str) -> bool:
+        """Whether an integration that is on watches this package."""
+        return package in self._watched()
 
     def patch(
         self,
@@ -69,6 +75,7 @@ class Port:
             kind=kind,
             options=self._options,
             attribution=_attribution,
+            bridge=self.bridging,
         )
         handle = self._engine.apply(owner, attribute, self._integration.name, watched)
         return lambda: self._engine.remove(handle)
@@ -77,7 +84,9 @@ class Port:
         """Open a span by the ownership rules; None if the call must pass through."""
         if suspension.suspended():
             return None
-        decision = decide(role, owner)
+        decision = decide(role, owner, bridge=self.bridging)
+        if not self.bridging:
+            spans.settle()
         if decision in (Decision.PASS, Decision.WATCH):
             return None
         span = open_span(
@@ -88,6 +97,7 @@ class Port:
             name=name,
             integration=self._integration.name,
             options=self._options(),
+            bridge=self.bridging,
         )
         begin(span)
         return span

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autolog.tracking.recorder import Recorder
     from autolog.tracking.run import LiveRun
 
-__all__ = ["exit_known", "finish", "run_ended", "run_opened"]
+__all__ = ["exit_known", "finish", "run_counted", "run_ended", "run_opened"]
 
 _EXIT_PRIORITY: Final = 10
 """Before multiprocessing joins what the user left running (0 and below)."""
@@ -51,6 +51,12 @@ def run_opened(run: LiveRun) -> None:
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
+    printing.ended(run)
+
+
+def run_counted(run: LiveRun) -> None:
+    """Note that a run was recorded that was over before."""
+    printing.opened(run)
     printing.ended(run)
 
 
