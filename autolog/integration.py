@@ -308,7 +308,11 @@ class Span(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """A dictionary that calls inside this span may share."""
+        """A dictionary that calls inside this span may share.
+
+        In a container whose integration is off, `joined_by` names the integration whose training
+        was the first inside: its parameters and its model are those of the run.
+        """
         ...
 
     def child(self, kind: str, name: str) -> Span:

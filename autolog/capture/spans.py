@@ -96,6 +96,11 @@ class CaptureSpan:
             return self._above.run
         return self._run
 
+    @property
+    def owner(self) -> CaptureSpan:
+        """The span that this one folds into, in the end; itself if it does not fold."""
+        return self if self._above is None else self._above.owner
+
     def settle(self) -> None:
         """Get the run that was put off until there is something to record."""
         if self._above is not None:
