@@ -66,8 +66,8 @@ class EvaluationSpan(CaptureSpan):
 
     def _find_run(self) -> None:
         """Write to the user's open run, else to the own one."""
-        self.run = context.current()
-        if self.run is not None:
+        self._run = context.current()
+        if self._run is not None:
             return
         if self._own is None:
             tags = {EVALUATES: self._trained_by} if self._trained_by else {}
@@ -76,4 +76,4 @@ class EvaluationSpan(CaptureSpan):
             self._own.end()
             if context.last_trained() is None:  # what the program logs next belongs with it
                 context.remember_trained(self._own)
-        self.run = self._own
+        self._run = self._own

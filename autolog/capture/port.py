@@ -40,6 +40,7 @@ class Port:
         options: Callable[[], Options],
         guards: Callable[[], frozenset[str]],
         bridging: bool,
+        watched: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._integration = integration
         self._engine = engine
@@ -47,11 +48,16 @@ class Port:
         self._options = options
         self._guards = guards
         self.bridging = bridging
+        self._watched = watched
 
     @property
     def options(self) -> Any:
         """The integration's own options."""
         return self._own_options
+
+    def watches(self, package: str) -> bool:
+        """Whether an integration that is on watches this package."""
+        return package in self._watched()
 
     def patch(
         self,
@@ -70,6 +76,7 @@ class Port:
             kind=kind,
             options=self._options,
             attribution=_attribution,
+            bridge=self.bridging,
         )
         handle = self._engine.apply(owner, attribute, self._integration.name, watched)
         return lambda: self._engine.remove(handle)
@@ -78,7 +85,9 @@ class Port:
         """Open a span by the ownership rules; None if the call must pass through."""
         if suspension.suspended():
             return None
-        decision = decide(role, owner)
+        decision = decide(role, owner, bridge=self.bridging)
+        if not self.bridging:
+            spans.settle()
         if decision in (Decision.PASS, Decision.WATCH):
             return None
         span = open_span(
@@ -89,6 +98,7 @@ class Port:
             name=name,
             integration=self._integration.name,
             options=self._options(),
+            bridge=self.bridging,
         )
         begin(span)
         return span

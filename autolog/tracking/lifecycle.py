@@ -30,6 +30,7 @@ __all__ = [
     "finish",
     "model_loaded",
     "on_model_loaded",
+    "run_counted",
     "run_ended",
     "run_opened",
 ]
@@ -72,6 +73,12 @@ def model_loaded(model: Any, run_id: str) -> None:
     """Note that the model of a run was loaded in this process."""
     for callback in _model_loaded:
         callback(model, run_id)
+
+
+def run_counted(run: LiveRun) -> None:
+    """Note that a run was recorded that was over before."""
+    printing.opened(run)
+    printing.ended(run)
 
 
 def finish() -> None:

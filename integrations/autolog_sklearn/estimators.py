@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
-from autolog_sklearn import extract, naming
+from autolog_sklearn import extract, naming, results, searches
 
 __all__ = ["attach", "role_of"]
 
@@ -46,7 +46,7 @@ def role_of(call: Call) -> Role:
     instance = call.instance
     if extract.is_lone_transformer(instance):
         return "preparation"
-    if extract.is_search(extract.class_of(instance)):
+    if results.is_search(instance):
         return "search"
     return "continuation" if extract.goes_on(instance) else "training"
 
@@ -60,7 +60,8 @@ class _Estimators:
         self._ready: set[type] = set()
         self._sites: set[tuple[type, str]] = set()
         self._detaches: list[Detach] = []
-        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit)
+        self._searches = searches.Searches(capture)
+        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit, error=self._fit_error)
         self._predict_hook = Hook(exit=self._predicted)
         self._score_hook = Hook(exit=self._scored)
 
@@ -98,10 +99,9 @@ class _Estimators:
         if cls in self._seen:
             return
         self._seen.add(cls)
-        kind = "search" if extract.is_search(cls) else "fit"
         for name in _FITS:
             if vars(cls).get(name) is not None:  # conditional methods are descriptors
-                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of, kind=kind)
+                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of)
                 self._detaches.append(detach)
 
     def _watch_results(self, cls: type) -> None:
@@ -153,11 +153,12 @@ class _Estimators:
         span.metrics({"fit_seconds": seconds})
         for numbers, step in extract.learned(estimator):
             span.metrics(numbers, step=step)
-        best = extract.best_params(estimator)
+        best = searches.best_params(estimator)
         if best:
             span.params(best)
+        self._searches.ended(span, estimator, seconds)
         self._remember(span, estimator, bound, result)
-        model = extract.model_to_store(estimator)
+        model = searches.model_to_store(estimator)
         if model is not None:
             span.model(
                 Snapshot(
@@ -168,6 +169,11 @@ class _Estimators:
                     versions=extract.versions(),
                 )
             )
+
+    def _fit_error(self, call: Call, _: BaseException) -> None:
+        if call.span is not None and call.span.owns_run and "started" in call.state:
+            seconds = time.perf_counter() - call.state["started"]
+            self._searches.stopped(call.span, call.instance, seconds)
 
     def _step(self, call: Call, seconds: float) -> dict[str, Any]:
         """Describe a preparation step of the training that follows."""
@@ -183,14 +189,14 @@ class _Estimators:
 
     def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
         """Let evaluations of this model find its run."""
-        known = extract.known_of(extract.model_to_store(estimator) or estimator)
+        best = searches.model_to_store(estimator)
+        known = extract.known_of(best)
         span.state["classes"] = known.get("classes_")
         for name, data in _KEPT.items():
             if known.get(name) is not None:
                 self._capture.produced(known[name], span, data=data)
         span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
         self._capture.produced(estimator, span)
-        best = extract.model_to_store(estimator)
         if best is not None and best is not estimator:
             self._capture.produced(best, span)
             self._watch_results(extract.class_of(best))

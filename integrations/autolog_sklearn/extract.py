@@ -12,16 +12,13 @@ from types import FunctionType
 from typing import Any, Final, cast
 
 __all__ = [
-    "best_params",
     "class_name",
     "class_of",
     "contains_data",
     "goes_on",
     "is_fitted",
     "is_lone_transformer",
-    "is_search",
     "learned",
-    "model_to_store",
     "params",
     "shape",
     "signature",
@@ -83,11 +80,6 @@ def class_name(cls: type) -> str:
     return ".".join([*public, cls.__qualname__]) if cls.__module__ != "__main__" else cls.__name__
 
 
-def is_search(cls: type) -> bool:
-    """Whether it fits candidates and keeps `cv_results_`."""
-    return any(base.__name__ == "BaseSearchCV" for base in cls.__mro__)
-
-
 def is_lone_transformer(estimator: Any) -> bool:
     """Whether fitting it trains no model of its own but prepares data for one.
 
@@ -115,15 +107,6 @@ def params(estimator: Any) -> dict[str, Any]:
     return {key: _described(value) for key, value in estimator.get_params(deep=True).items()}
 
 
-def best_params(estimator: Any) -> dict[str, Any]:
-    """Return what a search has chosen, under `best.`."""
-    chosen = known_of(estimator).get("best_params_")
-    if type(chosen) is not dict:
-        return {}
-    found = cast("dict[str, Any]", chosen)
-    return {f"best.{key}": _described(value) for key, value in found.items()}
-
-
 def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
     """Yield the numbers that a fitted estimator knows, each group with the step it belongs to.
 
@@ -143,13 +126,6 @@ def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
     for name in _SERIES:
         for step, value in enumerate(_numbers(known.get(name))):
             yield {name.rstrip("_"): value}, step
-
-
-def model_to_store(estimator: Any) -> Any:
-    """Return what `load_model` should give back: of a refitted search the best estimator."""
-    if not is_search(class_of(estimator)):
-        return estimator
-    return known_of(estimator).get("best_estimator_", estimator)
 
 
 def contains_data(model: Any) -> bool:
