@@ -17,6 +17,7 @@ from autolog.capture.watching import WatchedCall, begin, decide, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
+from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import context, lifecycle, notices, recorder
 
 __all__ = ["Port"]
@@ -138,7 +139,9 @@ class Port:
                 return
             try:
                 function(*arguments, **named)
-            except Exception as exc:
+            except BaseException as exc:
+                if comes_from_outside(exc):
+                    raise
                 strikes += 1
                 name = getattr(function, "__name__", type(function).__name__)
                 where = f"{self._integration.name}, callback {name}"

@@ -14,6 +14,7 @@ from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
 from autolog.integration import Hook, Produced, Role, RoleOf
+from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import context, notices, opening
 from autolog.tracking.run import LiveRun
 
@@ -137,7 +138,9 @@ class WatchedCall:
     ) -> None:
         try:
             function(*arguments)
-        except Exception as exc:
+        except BaseException as exc:
+            if comes_from_outside(exc):
+                raise
             span = cast("CaptureSpan | None", call.span)
             where = f"{self._integration}, {phase} of {call.name}"
             notices.keep_with(span.run if span is not None else None, where, exc)
