@@ -6,6 +6,7 @@ Facts are read from the instance's own dictionary, never through properties, whi
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from types import FunctionType
@@ -104,6 +105,11 @@ def is_fitted(estimator: Any) -> bool:
 
 def params(estimator: Any) -> dict[str, Any]:
     """Return all parameters, nested ones under `outer__inner`; estimators by class name."""
+    generator = known_of(estimator).get("random_state")
+    if class_of(generator).__module__.startswith("numpy.random") and _describes_itself(estimator):
+        # quirk xgboost-get-params-draws-a-seed: it must draw from another than the user's.
+        estimator = copy.copy(estimator)
+        estimator.random_state = copy.deepcopy(generator)
     return {key: _described(value) for key, value in estimator.get_params(deep=True).items()}
 
 
@@ -179,6 +185,12 @@ def _has(estimator: Any, name: str) -> bool:
         return hasattr(estimator, name)
     except Exception:  # an unfitted delegate may refuse in its own way
         return True
+
+
+def _describes_itself(estimator: Any) -> bool:
+    """Whether `get_params` is not scikit-learn's own, which only reads attributes."""
+    method: Any = class_of(estimator)
+    return method.get_params.__module__.partition(".")[0] != "sklearn"
 
 
 def _described(value: Any) -> Any:
