@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.capture import ownership, preparation, spans, suspension, workers
+from autolog.capture import kept, ownership, preparation, spans, suspension, workers
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autolog.capture.options import Options
     from autolog.patching.call import EngineCall
 
-__all__ = ["WatchedCall", "begin", "decide", "open_span"]
+__all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
 
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
@@ -52,8 +52,11 @@ class WatchedCall:
         if suspension.suspended():
             return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
-        if role != "watch":
-            decision = decide(role, _owner(call))
+        if role == "step":
+            call.span = going_on(call.instance)
+        if role != "watch" and call.span is None:
+            owner = _owner(call)
+            decision = decide(role, owner, self._attribution)
             if decision is Decision.PASS:
                 return
             if decision is not Decision.WATCH:
@@ -103,7 +106,8 @@ class WatchedCall:
     def _keep_step(self, call: EngineCall, span: CaptureSpan, result: Any) -> None:
         if span.step is None:
             return
-        preparation.add(preparation.Step(span.step, span, tuple(self._sources(call))))
+        sources = tuple(self._sources(call))
+        preparation.add(preparation.Step(span.step, span, sources), call.instance)
         if result is not call.instance:
             self._attribution.remember(result, Produced(span, None))
 
@@ -154,7 +158,7 @@ def open_span(
             prefix = f"fit.{run.next_training_number()}."
     elif decision is Decision.FOLD and around is not None:
         run = around.run
-    return CaptureSpan(
+    span = CaptureSpan(
         role=role,
         owner=owner,
         name=name,
@@ -166,14 +170,38 @@ def open_span(
         ends_run=ends,
         prefix=prefix,
     )
+    if role == "step" and owns and run is not None:
+        kept.keep(span, owner, around, user_run if around is None else None)
+    return span
 
 
 def _experiment(parent: LiveRun | None) -> str | None:
     return parent.experiment if parent is not None else None
 
 
-def decide(role: Role, owner: object) -> Decision:
-    """Ask the ownership table what a call is, here and now."""
+def going_on(owner: object) -> CaptureSpan | None:
+    """Enter the span that a step of `owner` goes on in, if one was kept open here."""
+    stack = spans.stack()
+    if workers.is_framework_worker() or any(span.is_of(owner) for span in stack):
+        return None
+    around = stack[-1] if stack else None
+    if around is not None and around.role != "study":
+        return None
+    span = kept.find(owner, around, context.current() if around is None else None)
+    if span is not None:
+        span.resume(owner)
+        spans.enter(span)
+        _take_steps(span, ())
+    return span
+
+
+def decide(role: Role, owner: object, attribution: Attribution) -> Decision:
+    """Ask the ownership table what a call is, here and now.
+
+    The first of several steps goes on from present weights if its object was trained before.
+    """
+    if role == "step":
+        role = "continuation" if attribution.find(owner) is not None else "training"
     stack = spans.stack()
     user_run = context.current() if not stack else None
     return ownership.decide(role, owner, stack, user_run, worker=workers.is_framework_worker())
@@ -187,9 +215,21 @@ def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
         sources: the spans whose results it was given.
     """
     spans.enter(span)
-    if span.owns_run and span.run is not None:
+    if not span.owns_run or span.run is None:
+        return
+    kept.settle(span)
+    if span.kept is None:
+        kept.drop(span.owner)
         span.announce()
-        for report in preparation.take(sources):
+    _take_steps(span, sources)
+
+
+def _take_steps(span: CaptureSpan, sources: Iterable[object]) -> None:
+    """Record the preparation since the last training; what each step repeats, once."""
+    if span.run is None:
+        return
+    for report in preparation.take(sources):
+        if span.kept is None or span.kept.is_news(report):
             span.run.log_event("preparation", report)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autolog.tracking.recorder import Recorder
     from autolog.tracking.run import LiveRun
 
-__all__ = ["exit_known", "finish", "run_ended", "run_opened"]
+__all__ = ["exit_known", "finish", "run_ended", "run_opened", "run_reopened"]
 
 _EXIT_PRIORITY: Final = 10
 """Before multiprocessing joins what the user left running (0 and below)."""
@@ -52,6 +52,11 @@ def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
+
+
+def run_reopened(before: str) -> None:
+    """Note that a run of this process goes on, which had ended with this status."""
+    printing.reopened(before)
 
 
 def finish() -> None:

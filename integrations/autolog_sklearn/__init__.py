@@ -34,6 +34,7 @@ INTEGRATION = Integration(
             safe=True,
         ),
     ),
+    options="autolog_sklearn.options:Options",
     aliases=("scikit-learn", "scikit_learn"),
     example="autolog_sklearn.example:EXAMPLE",
 )
