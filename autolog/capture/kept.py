@@ -162,6 +162,9 @@ def keep(
     except TypeError:
         return
     span.kept = entry
+    above = around.run if around is not None else user_run
+    if above is not None and span.opened_run:
+        above.before_end(entry.end)
     entry.enter()
     with _lock:
         _entries[id(owner)] = entry
