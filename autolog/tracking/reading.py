@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
+from autolog.tracking import lifecycle
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -204,6 +205,7 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
                 converted = loading.convert(chosen, instance, repository)
                 if converted is not None and store.writable:
                     store.record_model(reference, converted)
+        lifecycle.model_loaded(instance, store.run(reference).run_id)
         return instance
 
 

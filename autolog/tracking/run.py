@@ -358,6 +358,11 @@ class LiveRun:
         self.name = well_formed(name)
         self._append(RunUpdate(run=self._number(), name=self.name))
 
+    def become(self, kind: str) -> None:
+        """Say what the run has turned out to be: a fit that tried candidates is a search."""
+        self.kind = kind
+        self._append(RunUpdate(run=self._number(), kind=kind))
+
     def end(
         self,
         status: str = Status.FINISHED.value,

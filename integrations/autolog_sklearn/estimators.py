@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role
-from autolog_sklearn import extract, naming
+from autolog_sklearn import extract, naming, results
 from autolog_sklearn.fits import Fits
 from autolog_sklearn.steps import Steps
 
@@ -40,7 +40,7 @@ def role_of(call: Call) -> Role:
     instance = call.instance
     if extract.is_lone_transformer(instance):
         return "preparation"
-    if extract.is_search(extract.class_of(instance)):
+    if results.is_search(instance):
         return "search"
     return "continuation" if extract.goes_on(instance) else "training"
 
@@ -76,6 +76,8 @@ class _Estimators:
         for owner in dict.fromkeys((base, mixin)):
             hook = Hook(exit=self._on_subclass(owner, {base, mixin}))
             self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
+        unpickled = Hook(exit=self._unpickled)
+        self._detaches.append(self._capture.patch(base, "__setstate__", unpickled))
         return self._detach
 
     def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
@@ -96,10 +98,9 @@ class _Estimators:
         if cls in self._seen:
             return
         self._seen.add(cls)
-        kind = "search" if extract.is_search(cls) else "fit"
         for name in _FITS:
             if vars(cls).get(name) is not None:  # conditional methods are descriptors
-                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of, kind=kind)
+                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of)
                 self._detaches.append(detach)
         if vars(cls).get("partial_fit") is not None:
             detach = self._capture.patch(cls, "partial_fit", self._step_hook, role=role_of_step)
@@ -122,6 +123,13 @@ class _Estimators:
             self._detaches.append(detach)
 
     # -- after the training ------------------------------------------------------------------
+
+    def _unpickled(self, call: Call, _: Any) -> None:
+        """Let evaluations of a model that was fitted elsewhere find a run."""
+        model = call.instance
+        if self._capture.current() is None and extract.is_fitted(model):
+            self._capture.loaded(model)
+            self.watch_results(extract.class_of(model))
 
     def _predicted(self, call: Call, result: Any) -> None:
         if self._capture.current() is not None:

@@ -13,16 +13,14 @@ from types import FunctionType
 from typing import Any, Final, cast
 
 __all__ = [
-    "best_params",
     "class_name",
     "class_of",
     "contains_data",
     "goes_on",
+    "is_fitted",
     "is_lone_transformer",
-    "is_search",
     "known_of",
     "last_step",
-    "model_to_store",
     "params",
     "shape",
     "signature",
@@ -72,11 +70,6 @@ def class_name(cls: type) -> str:
     return ".".join([*public, cls.__qualname__]) if cls.__module__ != "__main__" else cls.__name__
 
 
-def is_search(cls: type) -> bool:
-    """Whether it fits candidates and keeps `cv_results_`."""
-    return any(base.__name__ == "BaseSearchCV" for base in cls.__mro__)
-
-
 def is_lone_transformer(estimator: Any) -> bool:
     """Whether fitting it trains no model of its own but prepares data for one.
 
@@ -90,10 +83,18 @@ def is_lone_transformer(estimator: Any) -> bool:
 
 def goes_on(estimator: Any) -> bool:
     """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
-    known = known_of(last_step(estimator))
-    return known.get("warm_start") is True and any(
-        name.endswith("_") and not name.startswith("_") for name in known
-    )
+    return known_of(last_step(estimator)).get("warm_start") is True and is_fitted(estimator)
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether it, or a pipeline's last step, has learned: fitted attributes end in underscores."""
+    last = last_step(estimator)
+    learned = any(_is_learned(name) for name in known_of(last))
+    return learned or (last is not estimator and any(map(_is_learned, known_of(estimator))))
+
+
+def _is_learned(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
 
 
 def params(estimator: Any) -> dict[str, Any]:
@@ -107,22 +108,6 @@ def params(estimator: Any) -> dict[str, Any]:
     except Exception:
         values = _constructor_arguments(estimator)
     return {key: _described(value) for key, value in values.items()}
-
-
-def best_params(estimator: Any) -> dict[str, Any]:
-    """Return what a search has chosen, under `best.`."""
-    chosen = known_of(estimator).get("best_params_")
-    if type(chosen) is not dict:
-        return {}
-    found = cast("dict[str, Any]", chosen)
-    return {f"best.{key}": _described(value) for key, value in found.items()}
-
-
-def model_to_store(estimator: Any) -> Any:
-    """Return what `load_model` should give back: of a refitted search the best estimator."""
-    if not is_search(class_of(estimator)):
-        return estimator
-    return known_of(estimator).get("best_estimator_", estimator)
 
 
 def contains_data(model: Any) -> bool:

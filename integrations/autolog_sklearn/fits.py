@@ -9,12 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
-from autolog_sklearn import extract, importances, learned, naming, train_metrics
+from autolog_sklearn import extract, importances, learned, naming, searches, train_metrics
 
-__all__ = ["Fits", "begin", "describe_data", "remember", "snapshot"]
+__all__ = ["Fits", "begin", "describe_data", "link", "remember", "snapshot"]
 
 _DEFERRED: Final = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 """What a call of an `async def fit`, or of one that yields, returns before it has trained."""
+
+_KEPT: Final = {
+    "labels_": "train",
+    "oob_decision_function_": "oob",
+    "oob_prediction_": "oob",
+}
+"""Predictions that a fitted estimator keeps, and the data that they are of."""
 
 
 class Fits:
@@ -23,10 +30,11 @@ class Fits:
     def __init__(self, capture: Capture, watch_results: Callable[[type], None]) -> None:
         self._capture = capture
         self._watch_results = watch_results
+        self._searches = searches.Searches(capture)
 
     def hook(self) -> Hook:
         """Return the hook."""
-        return Hook(enter=self._enter, exit=self._exit)
+        return Hook(enter=self._enter, exit=self._exit, error=self._error)
 
     def _enter(self, call: Call) -> None:
         span = call.span
@@ -41,13 +49,9 @@ class Fits:
         describe_data(call)
 
     def _continues(self, span: Span, estimator: Any) -> dict[str, int]:
-        """Link the training to the one whose weights it goes on from; return what that recorded."""
-        earlier = self._capture.producer(estimator)
-        if earlier is None:  # trained elsewhere: none of its series is recorded
-            return {}
-        if earlier.span.run_id not in (None, span.run_id):
-            span.tag("resumed_from", str(earlier.span.run_id))
-        return learned.lengths(estimator)
+        """Return how much of its series the training recorded that this one goes on from."""
+        recorded = link(self._capture, span, estimator)
+        return learned.lengths(estimator) if recorded else {}
 
     def _exit(self, call: Call, result: Any) -> None:
         span = call.span
@@ -66,9 +70,10 @@ class Fits:
         span.metrics({"fit_seconds": seconds, **learned.facts(estimator)})
         for step, values in learned.points(estimator, call.state.get("written")):
             span.metrics(values, step=step)
-        best = extract.best_params(estimator)
+        best = searches.best_params(estimator)
         if best:
             span.params(best)
+        self._searches.ended(span, estimator, seconds)
         remember(self._capture, span, call, self._watch_results, result)
         model = snapshot(estimator, call.bound or {})
         if model is not None:
@@ -76,6 +81,11 @@ class Fits:
         record_tables(self._capture, span, estimator)
         if self._capture.options.train_metrics:
             train_metrics.record(span, estimator, call.bound or {})
+
+    def _error(self, call: Call, _: BaseException) -> None:
+        if call.span is not None and call.span.owns_run and "started" in call.state:
+            seconds = time.perf_counter() - call.state["started"]
+            self._searches.stopped(call.span, call.instance, seconds)
 
     def _defer(self, call: Call, span: Span, result: Any) -> None:
         """Leave the run of a fit that has not trained yet open until its coroutine is gone."""
@@ -96,6 +106,19 @@ class Fits:
         remember(self._capture, span, call, self._watch_results, None)
         span.keep(result)
         span.at_end(ended)
+
+
+def link(capture: Capture, span: Span, estimator: Any) -> bool:
+    """Name the run that trained what this training goes on from; false if there is none known."""
+    earlier = capture.producer(estimator)
+    if earlier is None:
+        return False
+    run_id = earlier.span.run_id
+    if earlier.span.role == "evaluation":  # a model from elsewhere: load_model knows its run
+        run_id = earlier.span.state.get("trained_by")
+    if run_id not in (None, span.run_id):
+        span.tag("resumed_from", str(run_id))
+    return run_id is not None
 
 
 def begin(span: Span, estimator: Any) -> None:
@@ -132,9 +155,14 @@ def remember(
     """Let evaluations of this model find its run."""
     estimator = call.instance
     bound = call.bound or {}
+    best = searches.model_to_store(estimator)
+    known = extract.known_of(best)
+    span.state["classes"] = known.get("classes_")
+    for name, data in _KEPT.items():
+        if known.get(name) is not None:
+            capture.produced(known[name], span, data=data)
     span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
     capture.produced(estimator, span)
-    best = extract.model_to_store(estimator)
     if best is not None and best is not estimator:
         capture.produced(best, span)
         watch(extract.class_of(best))
@@ -155,7 +183,7 @@ def record_tables(capture: Capture, span: Span, estimator: Any) -> None:
 
 def snapshot(estimator: Any, bound: Mapping[str, Any]) -> Snapshot | None:
     """Describe the model to store; None if there is none."""
-    model = extract.model_to_store(estimator) if estimator is not None else None
+    model = searches.model_to_store(estimator) if estimator is not None else None
     if model is None:
         return None
     return Snapshot(

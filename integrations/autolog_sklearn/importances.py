@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from autolog_sklearn import extract
+from autolog_sklearn import extract, searches
 
 __all__ = ["tables"]
 
@@ -30,7 +30,7 @@ _INTERCEPT: Final = "(intercept)"
 
 def tables(estimator: Any) -> Iterator[Table]:
     """Yield the tables of a fitted estimator; a pipeline or a search speaks for its predictor."""
-    outer = extract.model_to_store(estimator)
+    outer = searches.model_to_store(estimator)
     model = extract.last_step(outer)
     known = extract.known_of(model)
     coefficients: Any = known.get("coef_")

@@ -15,7 +15,8 @@ class Options:
         train_metrics: after each fit, predict on at most 50,000 rows of the training data and
             record the usual metrics of the estimator's kind as `train/<metric>`. It costs a
             prediction, so it is off unless asked for.
-        max_candidates: store at most so many candidates of a search, the best ones; None is all.
+        max_candidates: how many candidates of a search become child runs, the best ones by rank;
+            None is all of them.
         importances: record the coefficients of linear models and the feature importances of trees
             and forests as tables. It takes 0.05 % of the time of a forest's fit, or less.
 
@@ -33,7 +34,5 @@ class Options:
             if not isinstance(given, bool):
                 raise ValueError(f"{name}={given!r}: expected True or False")  # noqa: TRY004
         limit: object = self.max_candidates
-        if limit is not None and (type(limit) is not int or limit < 0):
-            raise ValueError(
-                f"max_candidates={limit!r}: expected a number of candidates, or None for all"
-            )
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ValueError(f"max_candidates={limit!r}: expected 1 or more, or None")

@@ -47,9 +47,7 @@ class Steps:
         if span.role == "preparation" or "progress" in span.state:
             return
         span.state["progress"] = _Progress()
-        earlier = self._capture.producer(call.instance)
-        if earlier is not None and earlier.span.run_id not in (None, span.run_id):
-            span.tag("resumed_from", str(earlier.span.run_id))
+        fits.link(self._capture, span, call.instance)
         fits.begin(span, call.instance)
         fits.describe_data(call)
 
@@ -66,7 +64,7 @@ class Steps:
                 self._watch_results(extract.class_of(estimator))
             return
         progress: _Progress = span.state["progress"]
-        rows = extract.shape((call.bound or {}).get("X"))
+        rows = extract.shape(call.args[0] if call.args else call.kwargs.get("X"))
         step, progress.steps = progress.steps, progress.steps + 1
         progress.seconds += seconds
         values = {"fit_seconds": progress.seconds, **learned.step_facts(estimator)}

@@ -212,23 +212,25 @@ def test_evaluations_and_logs_between_the_steps_carry_the_step(recording):
 
 @pytest.mark.edge_case("EC-T1")
 def test_steps_from_several_threads_are_of_one_run(recording):
-    model, lock = Counts(), threading.Lock()
+    def train():
+        model, lock = Counts(), threading.Lock()
 
-    def work():
-        for _ in range(5):
-            with lock:
-                steps(model, 1)
+        def work():
+            for _ in range(5):
+                with lock:
+                    steps(model, 1)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    train()
+    gc.collect()
     run = recording.run()
     assert sorted(autolog.metric_history(run.run_id, "calls").step) == list(range(20))
-    del model
-    gc.collect()
-    assert recording.run().status == "FINISHED"
+    assert run.status == "FINISHED"
 
 
 # --- and other trainings -----------------------------------------------------------------------
