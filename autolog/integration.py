@@ -302,7 +302,10 @@ class Span(Protocol):
         ...
 
     def input(self, role: str, data: Any, *, name: str | None = None) -> None:
-        """Describe data that was used (shape, dtypes, columns), without reading or copying it."""
+        """Describe data that was used: shape, dtypes, columns, a fingerprint; it is not copied.
+
+        Say it before the training, which may change the data.
+        """
         ...
 
     def model(self, snapshot: Snapshot) -> None:

@@ -37,6 +37,9 @@ _LIFECYCLES: Final = {
 _RECIPE: Final = 12
 """Digits of a recipe that are shown."""
 
+_DIGEST: Final = 8
+"""Digits of a fingerprint of data that are shown."""
+
 
 def page(
     details: RunDetails,
@@ -195,7 +198,7 @@ def _preparation(events: Sequence[Event]) -> Iterator[RenderableType]:
 def _inputs(details: RunDetails) -> Iterator[RenderableType]:
     if not details.inputs:
         return
-    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE")
+    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE", "FINGERPRINT")
     for one in details.inputs:
         profile = one.profile
         columns = profile.get("columns")
@@ -204,9 +207,17 @@ def _inputs(details: RunDetails) -> Iterator[RenderableType]:
             kinds = cast("dict[str, Any]", columns).values()
             dtype = ", ".join(sorted({str(kind) for kind in kinds}))
         name = str(profile.get("class", ""))
-        cells = (one.role, one.name, name, written.shape(profile.get("shape")), dtype)
+        shape = written.shape(profile.get("shape"))
+        cells = (one.role, one.name, name, shape, dtype, _fingerprint(profile))
         rows.add_row(*map(written.plain, cells))
     yield heading("Inputs", rows)
+
+
+def _fingerprint(profile: Mapping[str, Any]) -> str:
+    """Write the beginning of a digest, and the share of the data that it covers."""
+    digest = str(profile.get("digest") or "").rpartition(":")[2][:_DIGEST]
+    covered = profile.get("covered", 1.0)
+    return f"{digest} of {covered:.2%}" if digest and covered < 1 else digest
 
 
 def _models(details: RunDetails) -> Iterator[RenderableType]:

@@ -274,7 +274,10 @@ class LiveRun:
         self.log_event("table", {"name": name, "columns": columns})
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
-        """Record which data the run used: shape, dtypes and columns, not the data."""
+        """Record which data the run used: shape, dtypes, columns and a fingerprint, not the data.
+
+        It is read as it is now, before a training can change it: whole up to 8 MB, else a sample.
+        """
         profile = plain_mapping(datasets.describe(data))
         number = self._number()
         label = well_formed(name or role)
