@@ -14,7 +14,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, Event, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, Event, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -235,8 +235,20 @@ def _models(details: RunDetails) -> Iterator[RenderableType]:
             written.size(model.size),
             ", ".join(remarks),
         )
+    told = [_remark(written.plain(text)) for text in _reservations(details.models)]
     line = f'autolog.load_model("{written.plain(details.run.name)}")'
-    yield heading("Models", rows, _remark(f"in Python: {line}"))
+    yield heading("Models", rows, *told, _remark(f"in Python: {line}"))
+
+
+def _reservations(models: Sequence[Model]) -> Iterator[str]:
+    """Say of each model why a safe format does not hold it, or whose code it needs."""
+    for model in models:
+        manifest = model.manifest
+        why = manifest.get("fallback") or manifest.get("not_converted")
+        if why:
+            yield f"{model.name} is kept as a pickle alone: {why}"
+        if manifest.get("unknown_types"):
+            yield f"{model.name} as {model.format} needs {', '.join(manifest['unknown_types'])}"
 
 
 def _artifacts(details: RunDetails) -> Iterator[RenderableType]:

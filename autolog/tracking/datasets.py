@@ -80,7 +80,7 @@ def _matrix(data: Any, profile: dict[str, Any]) -> None:
 
 def _dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
     """Describe a Dataset by the data it was made of, which it may have let go once constructed."""
-    known: dict[str, Any] = vars(data)
+    known = cast("dict[str, Any]", data.__dict__)
     source = known.get("data")
     if source is not None and type(source).__module__.partition(".")[0] != "lightgbm":
         return {**describe(source), "class": profile["class"], "of": describe_class(source)}

@@ -32,6 +32,7 @@ INTEGRATION = Integration(
             save="autolog_sklearn.formats:save_skops",
             load="autolog_sklearn.formats:load_skops",
             safe=True,
+            unknown="autolog_sklearn.formats:unknown_to_skops",
         ),
     ),
     aliases=("scikit-learn", "scikit_learn"),

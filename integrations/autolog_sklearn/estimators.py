@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
-from autolog_sklearn import extract, naming
+from autolog_sklearn import extract, models, naming
 
 __all__ = ["attach", "role_of"]
 
@@ -154,9 +154,9 @@ class _Estimators:
                 Snapshot(
                     model=model,
                     format="skops",
-                    contains_data=extract.contains_data(model),
-                    signature=extract.signature(model, bound.get("X"), bound.get("y")),
-                    versions=extract.versions(),
+                    contains_data=models.contains_data(model),
+                    signature=models.signature(model, bound.get("X"), bound.get("y")),
+                    versions=models.versions(),
                 )
             )
 
@@ -169,7 +169,7 @@ class _Estimators:
             "params": extract.params(call.instance),
             "seconds": seconds,
             "data": call.source_name("X"),
-            "shape": extract.shape(bound.get("X")),
+            "shape": models.shape(bound.get("X")),
         }
 
     def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
