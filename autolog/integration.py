@@ -26,6 +26,7 @@ __all__ = [
     "Capture",
     "Detach",
     "Example",
+    "Finished",
     "Format",
     "Hook",
     "Integration",
@@ -210,6 +211,33 @@ class Snapshot:
     versions: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A training that is over, recorded as a whole: a candidate of a search, a fold.
+
+    Args:
+        name: what its run is called after, an estimator's class.
+        start: when it began, in seconds since the epoch.
+        end: when it ended.
+        params: its parameters.
+        series: numbers by key, one for each step from 0 on: the scores of folds.
+        metrics: single numbers by key.
+        tags: its tags.
+        status: FINISHED or FAILED.
+        error: why it failed, if that is known.
+    """
+
+    name: str
+    start: float
+    end: float
+    params: Mapping[str, Any]
+    series: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    status: Literal["FINISHED", "FAILED"] = "FINISHED"
+    error: str | None = None
+
+
 class Call(Protocol):
     """One call of a watched function, as its hooks see it."""
 
@@ -285,11 +313,22 @@ class Span(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """A dictionary that calls inside this span may share."""
+        """A dictionary that calls inside this span may share.
+
+        In a container whose integration is off, `joined_by` names the integration whose training
+        was the first inside: its parameters and its model are those of the run.
+        """
         ...
 
     def child(self, kind: str, name: str) -> Span:
         """Open a child run (a candidate, a trial); end it with `end`."""
+        ...
+
+    def children(self, kind: str, trainings: Sequence[Finished]) -> Sequence[str]:
+        """Record child runs that are over, in one go; return their ids.
+
+        A `fit` that gets children of kind `candidate` has turned out to be a `search`.
+        """
         ...
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -359,6 +398,10 @@ class Capture(Protocol):
         """Whether only the bridges of this integration are on, for the sake of another one."""
         ...
 
+    def watches(self, package: str) -> bool:
+        """Whether an integration that is on watches this package, by its top-level name."""
+        ...
+
     def patch(
         self,
         owner: Any,
@@ -389,6 +432,13 @@ class Capture(Protocol):
 
     def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
+        ...
+
+    def loaded(self, model: Any) -> None:
+        """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
+
+        They go to the user's open run, else to a run of kind `eval`.
+        """
         ...
 
     def producer(self, thing: Any) -> Produced | None:

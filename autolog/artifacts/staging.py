@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from autolog.artifacts.blobs import Blob, BlobFolder, BlobWriter
-from autolog.artifacts.interruption import is_delivered
 from autolog.artifacts.walk import Sink, walk
 from autolog.discovery import resolve
 from autolog.errors import ModelError, StoreError
 from autolog.integration import Format
+from autolog.patching.interruption import comes_from_outside
 
 __all__ = ["Staged", "TooLarge", "stage"]
 
@@ -70,7 +70,7 @@ def stage(
     except StoreError:
         raise
     except BaseException as exc:
-        if is_delivered(exc):
+        if comes_from_outside(exc):
             raise
         return _pickled(model, folder, limit, f"{native.name}: {type(exc).__name__}: {exc}")
 
@@ -108,7 +108,7 @@ def _pickled(model: Any, folder: BlobFolder, limit: int, fallback: str | None) -
         except StoreError:
             raise
         except BaseException as exc:
-            if is_delivered(exc):
+            if comes_from_outside(exc):
                 raise
             raise ModelError(
                 f"{type(model).__name__} cannot be pickled ({type(exc).__name__}: {exc})."

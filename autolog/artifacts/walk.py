@@ -83,7 +83,7 @@ class _ByReference(pickle.Pickler):
         super().__init__(sink, PROTOCOL)
         self._seen: set[type] = set()
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: object) -> Any:
         kind = type(obj)
         if kind not in self._seen:
             if _is_local(kind):
@@ -109,7 +109,8 @@ def walk(model: Any, sink: Callable[[], Sink]) -> tuple[Sink, bool]:
     import cloudpickle
 
     target = sink()
-    cloudpickle.Pickler(target, PROTOCOL).dump(model)
+    pickler: Any = cloudpickle.Pickler(target, PROTOCOL)
+    pickler.dump(model)
     return target, True
 
 

@@ -8,32 +8,47 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
 from autolog.capture.options import MEGABYTE, Options
-from autolog.entities import Status
+from autolog.entities import Kind, Status
 from autolog.errors import AutologError
-from autolog.integration import Snapshot
+from autolog.integration import Finished, Snapshot
 from autolog.journal.records import SpanClose, SpanOpen
-from autolog.tracking import context, notices, opening, printing
+from autolog.tracking import context, finished, notices, opening, printing
 from autolog.tracking.run import LiveRun, outcome
 
-__all__ = ["CaptureSpan", "close", "current", "enclosed", "enter", "open_anywhere", "stack"]
+__all__ = [
+    "CaptureSpan",
+    "activate",
+    "close",
+    "current",
+    "enclosed",
+    "enter",
+    "open_anywhere",
+    "settle",
+    "stack",
+]
 
 _DATA_LIMIT: Final = 16 * MEGABYTE
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
 _numbers = itertools.count(1)
 _open: set[int] = set()
+_deciding = threading.RLock()
+"""Threads that work for one container may be the first to be recorded at the same time."""
 
 
 class CaptureSpan:
     """A call in progress; afterwards the handle through which its run is written.
 
     A span without a run takes everything and keeps nothing, except the step that a preparation
-    hands to the next training.
+    hands to the next training. A span that folds has the run of the one `above` it. A span whose
+    run is `deferred` gets it by that function, with the first thing that is recorded inside.
     """
 
     def __init__(
@@ -49,13 +64,16 @@ class CaptureSpan:
         owns_run: bool = False,
         ends_run: bool = False,
         prefix: str = "",
+        above: CaptureSpan | None = None,
+        bridge: bool = False,
+        deferred: Callable[[CaptureSpan], None] | None = None,
     ) -> None:
         self.role = role
         self.name = name
         self.kind = kind
         self.integration = integration
-        self.run = run
         self.owns_run = owns_run
+        self.bridge = bridge
         self.state: dict[str, Any] = {}
         self.step: dict[str, Any] | None = None
         self._owner: object | None = owner
@@ -63,7 +81,48 @@ class CaptureSpan:
         self._ends_run = ends_run
         self._prefix = prefix
         self._number = next(_numbers)
+        self._run = run
+        self._above = above
+        self._deferred = deferred
+        self._trainings = itertools.count()
+        self.started_us = time.time_ns() // 1000
+        self.thread = threading.get_ident()
         self.closed = False
+
+    @property
+    def run(self) -> LiveRun | None:
+        """The run this span writes to now."""
+        if self._run is None and self._above is not None:
+            return self._above.run
+        return self._run
+
+    @property
+    def owner(self) -> CaptureSpan:
+        """The span that this one folds into, in the end; itself if it does not fold."""
+        return self if self._above is None else self._above.owner
+
+    def settle(self) -> None:
+        """Get the run that was put off until there is something to record."""
+        if self._above is not None:
+            self._above.settle()
+        elif self._deferred is not None:
+            with _deciding:
+                deferred, self._deferred = self._deferred, None
+                if deferred is not None:
+                    deferred(self)
+
+    def take(self, run: LiveRun, *, ends_run: bool, prefix: str = "") -> None:
+        """Write to `run` from here on."""
+        self._run = run
+        self.owns_run = True
+        self._ends_run = ends_run
+        self._prefix = prefix
+
+    def claim_first_training(self) -> bool:
+        """Whether the caller is the first training inside of this; true only once."""
+        if self._above is not None:
+            return self._above.claim_first_training()
+        return next(self._trainings) == 0
 
     @property
     def run_id(self) -> str | None:
@@ -88,6 +147,7 @@ class CaptureSpan:
 
     def child(self, kind: str, name: str) -> CaptureSpan:
         """Open a child run; end it with `end`."""
+        self.settle()
         run = None
         if self.run is not None:
             run = opening.open_run(
@@ -105,8 +165,18 @@ class CaptureSpan:
             ends_run=True,
         )
 
+    def children(self, kind: str, trainings: Sequence[Finished]) -> Sequence[str]:
+        """Record child runs that are over; a fit that has candidates is a search."""
+        self.settle()
+        if self.run is None:
+            return ()
+        if kind == Kind.CANDIDATE.value and self.run.kind == Kind.FIT.value:
+            self.run.become(Kind.SEARCH.value)
+        return finished.record_children(self.run, kind, trainings)
+
     def params(self, values: Mapping[str, Any]) -> None:
         """Record parameters; those of a continued training as `fit.2.*`."""
+        self.settle()
         if self.run is not None and self.owns_run:
             if self._prefix:
                 values = {f"{self._prefix}{key}": value for key, value in values.items()}
@@ -116,22 +186,26 @@ class CaptureSpan:
         self, values: Mapping[str, float], *, step: int | None = None, epoch: int | None = None
     ) -> None:
         """Record one point for each key."""
+        self.settle()
         if self.run is not None:
             self.run.log_metrics(values, step, epoch=epoch)
 
     def evaluation(self, name: str, value: float) -> None:
         """Record the value of an evaluation, named `<data>/<metric>`."""
+        self.settle()
         if self.run is not None:
             self.run.log_metrics({name: value}, dataset=name.rpartition("/")[0] or None)
             printing.evaluated(self.run, name, value)
 
     def input(self, role: str, data: Any, *, name: str | None = None) -> None:
         """Describe data that was used, if the user wants data described."""
+        self.settle()
         if self.run is not None and self._options.log_datasets:
             self.run.log_input(data, name, role=role)
 
     def model(self, snapshot: Snapshot) -> None:
         """Store the model within the user's limits; a notice says what was left out and why."""
+        self.settle()
         if self.run is None or self._options.log_models == "never":
             return
         limit = self._options.max_model_bytes
@@ -155,16 +229,19 @@ class CaptureSpan:
 
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""
+        self.settle()
         if self.run is not None:
             self.run.log_bytes(content, path)
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns."""
+        self.settle()
         if self.run is not None:
             self.run.log_table(columns, name)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run; a continued training does not rename what it continues."""
+        self.settle()
         if self.run is not None and self.owns_run and not self._prefix:
             self.run.set_tag(key, value)
 
@@ -172,7 +249,9 @@ class CaptureSpan:
         """Record something that happened; what a preparation reports waits for its training."""
         if self.role == "preparation":
             self.step = dict(data)
-        elif self.run is not None:
+            return
+        self.settle()
+        if self.run is not None:
             self.run.log_event(kind, data)
 
     def end(self, status: str = Status.FINISHED.value) -> None:
@@ -218,6 +297,7 @@ class CaptureSpan:
             return
         self.closed = True
         self._owner = None
+        self._deferred = None
         _open.discard(self._number)
         _stack.set(tuple(span for span in _stack.get() if not span.closed))
         if self.run is None or not self.owns_run or self.role == "evaluation":
@@ -248,13 +328,26 @@ def enter(span: CaptureSpan) -> None:
     """Make `span` the innermost one, and its run the active one."""
     _stack.set((*stack(), span))
     _open.add(span.number)
-    if span.run is not None and span.opened_run:
+    activate(span)
+
+
+def activate(span: CaptureSpan) -> None:
+    """Make the run that was opened for a span the active one, where the span is open."""
+    if span.run is not None and span.opened_run and span.thread == threading.get_ident():
         context.push(span.run)
 
 
 def close(span: CaptureSpan, exception: BaseException | None = None) -> None:
     """End a span with the exception that left its call, if one did."""
     span.finish(exception)
+
+
+def settle() -> None:
+    """Give the training around this call its run, if that was put off; a piece has none."""
+    for span in reversed(stack()):
+        if span.role != "part":
+            span.settle()
+            return
 
 
 def open_anywhere() -> bool:

@@ -14,7 +14,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, Event, Model, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT})
+_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT, TABLE})
 """Kinds of events that have a part of the page to themselves."""
 
 
@@ -33,6 +33,10 @@ _LIFECYCLES: Final = {
     "deleted": "deleted; autolog store restore brings it back",
     "absorbed": "part of the run above it, and in no list",
 }
+
+_ROWS: Final = 10
+_COLUMNS: Final = 6
+"""Rows and columns of a table that are shown."""
 
 _RECIPE: Final = 12
 """Digits of a recipe that are shown."""
@@ -69,6 +73,7 @@ def page(
         parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
     parts += _attempts(details)
     parts += _preparation(details.events)
+    parts += _tables(details)
     parts += _inputs(details)
     parts += _models(details)
     parts += _artifacts(details)
@@ -193,6 +198,29 @@ def _preparation(events: Sequence[Event]) -> Iterator[RenderableType]:
             "yes" if step.get("linked") else "not seen",
         )
     yield heading("Preparation", rows)
+
+
+def _tables(details: RunDetails) -> Iterator[RenderableType]:
+    """Print the first rows of each table."""
+    last = {event.data["name"]: event.data for event in details.events if event.kind == TABLE}
+    for name, told in last.items():
+        title = f"Table {written.plain(str(name))}"
+        columns = cast("dict[str, list[Any]]", told.get("columns") or {})
+        if not columns:
+            rows = written.count(told.get("rows", 0), "row")
+            yield heading(title, _remark(f"{rows}, in {told.get('artifact')}"))
+            continue
+        shown = list(columns)[:_COLUMNS]
+        printed = table(*map(written.plain, shown))
+        for cells in list(zip(*(columns[key] for key in shown), strict=True))[:_ROWS]:
+            printed.add_row(*map(written.value, cells))
+        parts: list[RenderableType] = [printed]
+        rows = len(columns[shown[0]])
+        if rows > _ROWS or len(columns) > len(shown):
+            size = f"{written.count(rows, 'row')} and {written.count(len(columns), 'column')}"
+            call = f'autolog.load_table("{written.plain(details.run.name)}", "{name}")'
+            parts.append(_remark(f"{size} in all: {call}"))
+        yield heading(title, *parts)
 
 
 def _inputs(details: RunDetails) -> Iterator[RenderableType]:

@@ -32,6 +32,7 @@ __all__ = [
     "log_model",
     "log_param",
     "log_params",
+    "log_table",
     "log_text",
     "set_experiment",
     "set_tag",
@@ -191,6 +192,11 @@ def log_text(text: str, artifact_file: str) -> None:
 def log_dict(dictionary: Mapping[str, Any] | list[Any], artifact_file: str) -> None:
     """Store a dictionary or a list as a JSON file of the active run."""
     _target().log_dict(dictionary, artifact_file)
+
+
+def log_table(data: Any, name: str) -> None:
+    """Record a table (a dictionary of columns, or a DataFrame) with the active run."""
+    _target().log_table(data, name)
 
 
 def log_figure(figure: Any, artifact_file: str) -> None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from autolog.artifacts.manifest import STAGED
-from autolog.entities import Artifact, Experiment, Model, Run
+from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
+from autolog.tracking import lifecycle
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from autolog.store import Store
     from autolog.store.answers import RunList
     from autolog.store.points import History
+    from autolog.store.tables import Table
 
 __all__ = [
     "get_artifact",
     "get_run",
     "list_artifacts",
     "load_model",
+    "load_table",
     "metric_history",
     "open_store",
     "search_experiments",
@@ -221,7 +224,40 @@ def load_model(
             if converted is not None:
                 with contextlib.suppress(AutologError):
                     store.record_model(reference, converted)
+        lifecycle.model_loaded(instance, store.run(reference).run_id)
         return instance
+
+
+def load_table(run: str | LiveRun, name: str) -> Table:
+    """Load a table of a run, the last one of that name.
+
+    Returns:
+        `.columns`, lists by name; `.to_pandas()` and the like make a DataFrame.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such table.
+        StoreError: its file is gone, or is not what was stored.
+    """
+    import json
+
+    from autolog.artifacts.repository import Repository
+    from autolog.store.tables import Table
+
+    reference = _reference(run)
+    with _reading() as store:
+        details = store.details(reference)
+        told = {one.data["name"]: one.data for one in details.events if one.kind == TABLE}
+        if name not in told:
+            known = ", ".join(told) or "none"
+            raise NotFoundError(f"run {reference} has no table {name!r}; it has: {known}")
+        columns = told[name].get("columns")
+        if columns is None:
+            path = told[name]["artifact"]
+            file = next(one for one in reversed(details.artifacts) if one.path == path)
+            split = json.loads(Repository(store.location.artifacts).read(file.uri))
+            cells = zip(*split["data"], strict=True)
+            columns = dict(zip(split["columns"], map(list, cells), strict=True))
+        return Table(name=name, columns=columns)
 
 
 def list_artifacts(run: str | LiveRun, path: str = "") -> list[Artifact]:

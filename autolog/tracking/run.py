@@ -10,13 +10,13 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from autolog.artifacts.manifest import STAGED, manifest, native_format, snapshot
-from autolog.entities import Kind, Phase, Status
+from autolog.entities import TABLE, Kind, Phase, Status
 from autolog.errors import UsageError
 from autolog.journal.records import (
     ArtifactFile,
@@ -29,6 +29,7 @@ from autolog.journal.records import (
     Tags,
 )
 from autolog.tracking import context, datasets
+from autolog.tracking.tables import CELLS_IN_JOURNAL, as_columns, as_json
 from autolog.tracking.values import as_float, as_floats, as_texts, plain_mapping, well_formed
 
 if TYPE_CHECKING:
@@ -269,9 +270,25 @@ class LiveRun:
         """Store bytes as a file."""
         self._store(_join(None, artifact_file), self._recorder.blobs.put(content))
 
-    def log_table(self, columns: Mapping[str, Sequence[Any]], name: str) -> None:
-        """Record a table by its columns, all of one length."""
-        self.log_event("table", {"name": name, "columns": columns})
+    def log_table(self, data: Any, name: str) -> None:
+        """Record a table, so that `load_table` can give it back.
+
+        Args:
+            data: a dictionary of columns of one length, or a DataFrame of pandas or polars.
+            name: what it is called; a later table of the name stands beside the earlier one.
+
+        Raises:
+            UsageError: it is no table.
+        """
+        columns = as_columns(data)
+        rows = max(map(len, columns.values()), default=0)
+        told: dict[str, Any] = {"name": name, "rows": rows}
+        if rows * len(columns) <= CELLS_IN_JOURNAL:
+            self.log_event(TABLE, {**told, "columns": columns})
+            return
+        path = _join("tables", f"{name}.json")
+        self.log_text(as_json(columns), path)
+        self.log_event(TABLE, {**told, "artifact": path})
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
         """Record which data the run used: shape, dtypes, columns and a fingerprint, not the data.
@@ -340,6 +357,11 @@ class LiveRun:
         """Give the run another name."""
         self.name = well_formed(name)
         self._append(RunUpdate(run=self._number(), name=self.name))
+
+    def become(self, kind: str) -> None:
+        """Say what the run has turned out to be: a fit that tried candidates is a search."""
+        self.kind = kind
+        self._append(RunUpdate(run=self._number(), kind=kind))
 
     def end(
         self,

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
-from autolog_sklearn import extract, models, naming
+from autolog_sklearn import extract, naming, results, searches
 
 __all__ = ["attach", "role_of"]
 
@@ -26,6 +26,13 @@ _PREDICTIONS: Final = (
     "decision_function",
     "score_samples",
 )
+_KEPT: Final = {
+    "labels_": "train",
+    "oob_decision_function_": "oob",
+    "oob_prediction_": "oob",
+}
+"""Predictions that a fitted estimator keeps, and the data that they are of."""
+
 _MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
 
 
@@ -39,7 +46,7 @@ def role_of(call: Call) -> Role:
     instance = call.instance
     if extract.is_lone_transformer(instance):
         return "preparation"
-    if extract.is_search(extract.class_of(instance)):
+    if results.is_search(instance):
         return "search"
     return "continuation" if extract.goes_on(instance) else "training"
 
@@ -53,7 +60,8 @@ class _Estimators:
         self._ready: set[type] = set()
         self._sites: set[tuple[type, str]] = set()
         self._detaches: list[Detach] = []
-        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit)
+        self._searches = searches.Searches(capture)
+        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit, error=self._fit_error)
         self._predict_hook = Hook(exit=self._predicted)
         self._score_hook = Hook(exit=self._scored)
 
@@ -69,6 +77,8 @@ class _Estimators:
         for owner in dict.fromkeys((base, mixin)):
             hook = Hook(exit=self._on_subclass(owner, {base, mixin}))
             self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
+        unpickled = Hook(exit=self._unpickled)
+        self._detaches.append(self._capture.patch(base, "__setstate__", unpickled))
         return self._detach
 
     def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
@@ -89,10 +99,9 @@ class _Estimators:
         if cls in self._seen:
             return
         self._seen.add(cls)
-        kind = "search" if extract.is_search(cls) else "fit"
         for name in _FITS:
             if vars(cls).get(name) is not None:  # conditional methods are descriptors
-                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of, kind=kind)
+                detach = self._capture.patch(cls, name, self._fit_hook, role=role_of)
                 self._detaches.append(detach)
 
     def _watch_results(self, cls: type) -> None:
@@ -144,21 +153,28 @@ class _Estimators:
         span.metrics({"fit_seconds": seconds})
         for numbers, step in extract.learned(estimator):
             span.metrics(numbers, step=step)
-        best = extract.best_params(estimator)
+        best = searches.best_params(estimator)
         if best:
             span.params(best)
+        self._searches.ended(span, estimator, seconds)
         self._remember(span, estimator, bound, result)
-        model = extract.model_to_store(estimator)
-        if model is not None:
+        model = searches.model_to_store(estimator)
+        # An integration that knows this class better may have stored it in a format of its own.
+        if model is not None and "model_stored" not in span.state:
             span.model(
                 Snapshot(
                     model=model,
                     format="skops",
-                    contains_data=models.contains_data(model),
-                    signature=models.signature(model, bound.get("X"), bound.get("y")),
-                    versions=models.versions(),
+                    contains_data=extract.contains_data(model),
+                    signature=extract.signature(model, bound.get("X"), bound.get("y")),
+                    versions=extract.versions(),
                 )
             )
+
+    def _fit_error(self, call: Call, _: BaseException) -> None:
+        if call.span is not None and call.span.owns_run and "started" in call.state:
+            seconds = time.perf_counter() - call.state["started"]
+            self._searches.stopped(call.span, call.instance, seconds)
 
     def _step(self, call: Call, seconds: float) -> dict[str, Any]:
         """Describe a preparation step of the training that follows."""
@@ -169,14 +185,19 @@ class _Estimators:
             "params": extract.params(call.instance),
             "seconds": seconds,
             "data": call.source_name("X"),
-            "shape": models.shape(bound.get("X")),
+            "shape": extract.shape(bound.get("X")),
         }
 
     def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
         """Let evaluations of this model find its run."""
+        best = searches.model_to_store(estimator)
+        known = extract.known_of(best)
+        span.state["classes"] = known.get("classes_")
+        for name, data in _KEPT.items():
+            if known.get(name) is not None:
+                self._capture.produced(known[name], span, data=data)
         span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
         self._capture.produced(estimator, span)
-        best = extract.model_to_store(estimator)
         if best is not None and best is not estimator:
             self._capture.produced(best, span)
             self._watch_results(extract.class_of(best))
@@ -185,6 +206,13 @@ class _Estimators:
         self._watch_results(extract.class_of(estimator))
 
     # -- after the training ------------------------------------------------------------------
+
+    def _unpickled(self, call: Call, _: Any) -> None:
+        """Let evaluations of a model that was fitted elsewhere find a run."""
+        model = call.instance
+        if self._capture.current() is None and extract.is_fitted(model):
+            self._capture.loaded(model)
+            self._watch_results(extract.class_of(model))
 
     def _predicted(self, call: Call, result: Any) -> None:
         if self._capture.current() is not None:

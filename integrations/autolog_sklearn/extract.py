@@ -6,20 +6,25 @@ Facts are read from the instance's own dictionary, never through properties, whi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any, Final, cast
 
+from autolog_sklearn.models import contains_data, shape, signature, versions
+
 __all__ = [
-    "best_params",
     "class_name",
     "class_of",
+    "contains_data",
     "goes_on",
+    "is_fitted",
     "is_lone_transformer",
-    "is_search",
     "learned",
-    "model_to_store",
     "params",
+    "shape",
+    "signature",
+    "versions",
 ]
 
 _SCALARS: Final = (
@@ -59,11 +64,6 @@ def class_name(cls: type) -> str:
     return ".".join([*public, cls.__qualname__]) if cls.__module__ != "__main__" else cls.__name__
 
 
-def is_search(cls: type) -> bool:
-    """Whether it fits candidates and keeps `cv_results_`."""
-    return any(base.__name__ == "BaseSearchCV" for base in cls.__mro__)
-
-
 def is_lone_transformer(estimator: Any) -> bool:
     """Whether fitting it trains no model of its own but prepares data for one.
 
@@ -77,24 +77,23 @@ def is_lone_transformer(estimator: Any) -> bool:
 
 def goes_on(estimator: Any) -> bool:
     """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
-    known = known_of(estimator)
-    return known.get("warm_start") is True and any(
-        name.endswith("_") and not name.startswith("_") for name in known
-    )
+    return known_of(estimator).get("warm_start") is True and is_fitted(estimator)
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether it, or a pipeline's last step, has learned: fitted attributes end in underscores."""
+    known = known_of(_last_step(estimator)) | known_of(estimator)
+    return any(name.endswith("_") and not name.startswith("_") for name in known)
 
 
 def params(estimator: Any) -> dict[str, Any]:
     """Return all parameters, nested ones under `outer__inner`; estimators by class name."""
+    generator = known_of(estimator).get("random_state")
+    if class_of(generator).__module__.startswith("numpy.random") and _describes_itself(estimator):
+        # quirk xgboost-get-params-draws-a-seed: it must draw from another than the user's.
+        estimator = copy.copy(estimator)
+        estimator.random_state = copy.deepcopy(generator)
     return {key: _described(value) for key, value in estimator.get_params(deep=True).items()}
-
-
-def best_params(estimator: Any) -> dict[str, Any]:
-    """Return what a search has chosen, under `best.`."""
-    chosen = known_of(estimator).get("best_params_")
-    if type(chosen) is not dict:
-        return {}
-    found = cast("dict[str, Any]", chosen)
-    return {f"best.{key}": _described(value) for key, value in found.items()}
 
 
 def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
@@ -118,13 +117,6 @@ def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
             yield {name.rstrip("_"): value}, step
 
 
-def model_to_store(estimator: Any) -> Any:
-    """Return what `load_model` should give back: of a refitted search the best estimator."""
-    if not is_search(class_of(estimator)):
-        return estimator
-    return known_of(estimator).get("best_estimator_", estimator)
-
-
 def _has(estimator: Any, name: str) -> bool:
     """Whether a method is there; conditional ones (`available_if`) are asked on the instance."""
     attribute = next(
@@ -136,6 +128,12 @@ def _has(estimator: Any, name: str) -> bool:
         return hasattr(estimator, name)
     except Exception:  # an unfitted delegate may refuse in its own way
         return True
+
+
+def _describes_itself(estimator: Any) -> bool:
+    """Whether `get_params` is not scikit-learn's own, which only reads attributes."""
+    method: Any = class_of(estimator)
+    return method.get_params.__module__.partition(".")[0] != "sklearn"
 
 
 def _described(value: Any) -> Any:
