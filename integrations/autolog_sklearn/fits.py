@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
-from autolog_sklearn import extract, importances, learned, naming, searches, train_metrics
+from autolog_sklearn import extract, importances, learned, models, naming, searches, train_metrics
 
 __all__ = ["Fits", "begin", "describe_data", "link", "remember", "snapshot"]
 
@@ -147,7 +147,7 @@ def step_report(call: Call, seconds: float) -> dict[str, Any]:
         "params": extract.params(call.instance),
         "seconds": seconds,
         "data": call.source_name("X"),
-        "shape": extract.shape(bound.get("X")),
+        "shape": models.shape(bound.get("X")),
     }
 
 
@@ -191,7 +191,7 @@ def snapshot(estimator: Any, bound: Mapping[str, Any]) -> Snapshot | None:
     return Snapshot(
         model=model,
         format="skops",
-        contains_data=extract.contains_data(model),
-        signature=extract.signature(model, bound.get("X"), bound.get("y")),
-        versions=extract.versions(),
+        contains_data=models.contains_data(model),
+        signature=models.signature(model, bound.get("X"), bound.get("y")),
+        versions=models.versions(),
     )
