@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "b1ad098ce0b2869e960921ed7907ae6c302f2742f0c435958405d4df5936a94b"
+SHA256 = "a734589fa8e004d1b5345100aa6991a0228e935b93058fccf17a3f8c081e7c88"
 
 DATA: MatrixData = {
     "sklearn": {
@@ -165,7 +165,7 @@ DATA: MatrixData = {
             },
             {
                 "id": "xgboost-stop-hides-the-last-round",
-                "when": ">=3.1.2",
+                "when": ">=1.7",
                 "symptom": "a callback that stops the training ends the round for those behind it, so one that is appended to the user's list is not told of the last round",
                 "guard": "engine",
                 "fails_with": "AssertionError",
