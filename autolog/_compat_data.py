@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "db02f57702baa22fb8f4118a00dc6c2d42885b7b2da44c4d0a033ea9beed57bb"
+SHA256 = "58ef940ba52824d89f77ac9943c227a9edb0d69fe4ce2a2a6a70e3c71c46c5c9"
 
 DATA: MatrixData = {
     "lightgbm": {

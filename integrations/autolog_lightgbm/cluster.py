@@ -10,11 +10,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Call, Capture, Detach, Span
+from autolog.integration import Call, Capture, Detach
 from autolog_lightgbm import extract, workers
 from autolog_lightgbm.estimators import Fits
+from autolog_lightgbm.fitting import Fit
 from autolog_lightgbm.rounds import Rounds
-from autolog_lightgbm.training import FIT, outcome
+from autolog_lightgbm.training import outcome
 
 __all__ = ["attach"]
 
@@ -40,13 +41,14 @@ class _DaskFits(Fits):
 
     def begins(self, call: Call) -> None:
         super().begins(call)
-        if call.span is not None:
-            call.span.state[FIT] = False
+        fit: Fit | None = call.state.get("fit")
+        if fit is not None:
+            fit.trained = True
 
-    def keep(self, span: Span, call: Call, model: Any) -> None:
+    def keep(self, fit: Fit, call: Call, model: Any) -> None:
         """Record what came back, and store the model without its client."""
         known = extract.known_of(model)
-        rounds = Rounds(span)
+        rounds = Rounds(fit.span)
         rounds.series(known.get("_evals_result") or {})
         outcome(rounds, int(known.get("_best_iteration") or 0), known.get("_best_score") or {})
-        super().keep(span, call, model.to_local())
+        super().keep(fit, call, model.to_local())

@@ -1,7 +1,8 @@
 """Watches the scikit-learn API: `LGBMModel`, `LGBMClassifier`, `LGBMRegressor`, `LGBMRanker`.
 
-Where the scikit-learn integration is on as well, one of both owns the run of a `fit`, the other
-is passed through; the series come from the `train` inside in any case.
+A `fit` is watched twice at one place. The first hook takes part in ownership: it has the run,
+unless scikit-learn's integration, for which these are estimators like any other, was asked
+before. The second one records, into whichever span is there then.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Any, Final, cast
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
 from autolog_lightgbm import extract, formats, naming
+from autolog_lightgbm.fitting import FIT, Fit
 from autolog_lightgbm.predictions import Predictions
-from autolog_lightgbm.training import FIT
 from autolog_lightgbm.workers import in_worker
 
 __all__ = ["Fits", "attach"]
+
+_OWN: Final = "lightgbm.own"
+"""In the state of a span: this integration opened it, and records all that there is."""
 
 _CLASSES: Final = ("LGBMModel", "LGBMClassifier", "LGBMRegressor", "LGBMRanker")
 
@@ -38,11 +42,15 @@ class Fits:
 
     def watch(self, classes: Any) -> Detach:
         """Watch these classes; what is returned ends it."""
-        hook = Hook(enter=self.begins, exit=self.ends)
+        owning, recording = Hook(enter=_owns), Hook(enter=self.begins, exit=self.ends)
         detaches = [
-            self._capture.patch(one, "fit", hook, role=_role)
+            detach
             for one in classes
             if "fit" in vars(one)
+            for detach in (
+                self._capture.patch(one, "fit", owning, role=self._role),
+                self._capture.patch(one, "fit", recording),
+            )
         ]
 
         def detach() -> None:
@@ -54,33 +62,37 @@ class Fits:
 
     def begins(self, call: Call) -> None:
         """Record the parameters and the data; the `train` inside tells the rest."""
-        span = call.span
-        if span is None:
+        span = self._capture.current()
+        if span is None or span.run_id is None or FIT in span.state or in_worker():
             return
-        span.state[FIT] = True
-        if not span.owns_run:
-            return
-        call.state["started"] = time.perf_counter()
         model, kind = call.instance, extract.class_of(call.instance)
-        span.tag("estimator", f"{kind.__module__}.{kind.__qualname__}")
-        params = cast("Mapping[str, Any]", model.get_params(deep=False))
-        span.params({key: extract.described(value) for key, value in params.items()})
-        self._inputs(span, call)
+        given = cast("Mapping[str, Any]", model.get_params(deep=False))
+        params = {key: extract.described(value) for key, value in given.items()}
+        span.state[FIT] = call.state["fit"] = Fit(span, params)
+        call.state["started"] = time.perf_counter()
+        own = _OWN in span.state
+        if own:
+            span.tag("estimator", f"{kind.__module__}.{kind.__qualname__}")
+            span.params(params)
+        if span.owns_run:
+            self._inputs(span, call, own=own)
 
     def ends(self, call: Call, _: Any) -> None:
         """Store the fitted model."""
-        span = call.span
-        if span is None or not span.owns_run or "started" not in call.state:
+        fit: Fit | None = call.state.get("fit")
+        if fit is None or not fit.span.owns_run:
             return
-        span.metrics({"fit_seconds": time.perf_counter() - call.state["started"]})
-        self.keep(span, call, call.instance)
+        if _OWN in fit.span.state:
+            fit.span.metrics({"fit_seconds": time.perf_counter() - call.state["started"]})
+        self.keep(fit, call, call.instance)
 
-    def keep(self, span: Span, call: Call, model: Any) -> None:
+    def keep(self, fit: Fit, call: Call, model: Any) -> None:
         """Store `model` for the estimator that was fitted, and let its predictions be known."""
+        span = fit.span
         self._predictions.of(call.instance, span)
         booster = extract.booster_of(model)
         self._predictions.of(booster, span)
-        with formats.known_text(booster, span.state.pop(formats.TEXT, None)):
+        with formats.known_text(booster, fit.text):
             span.model(
                 Snapshot(
                     model=model,
@@ -89,12 +101,19 @@ class Fits:
                     versions=extract.versions(),
                 )
             )
+        span.state["model_stored"] = True  # scikit-learn's integration stores no second one
 
-    def _inputs(self, span: Span, call: Call) -> None:
+    def _role(self, call: Call) -> Role:
+        around = self._capture.current()
+        if in_worker() or (around is not None and FIT in around.state):  # `super().fit()`
+            return "watch"
+        return "training" if (call.bound or {}).get("init_model") is None else "continuation"
+
+    def _inputs(self, span: Span, call: Call, *, own: bool) -> None:
         bound = call.bound or {}
         data, target = bound.get("X"), bound.get("y")
         for parameter, role in (("X", "train"), ("y", "train_target")):
-            if bound.get(parameter) is not None:
+            if own and bound.get(parameter) is not None:
                 span.input(role, bound[parameter], name=call.source_name(parameter))
         given = bound.get("eval_names")
         names = cast("list[Any]", given) if type(given) in (list, tuple) else []
@@ -107,10 +126,9 @@ class Fits:
         naming.remember_data(span, data, target)
 
 
-def _role(call: Call) -> Role:
-    if in_worker():
-        return "watch"
-    return "training" if (call.bound or {}).get("init_model") is None else "continuation"
+def _owns(call: Call) -> None:
+    if call.span is not None:
+        call.span.state[_OWN] = True
 
 
 def _eval_sets(bound: Mapping[str, Any]) -> list[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from autolog.integration import Call, Span
 
 __all__ = [
+    "beyond",
     "booster_of",
     "class_of",
     "described",
@@ -59,6 +60,20 @@ def training_params(call: Call) -> dict[str, Any]:
         items = cast("dict[Any, Any]", given)
         values.update({str(key): described(value) for key, value in items.items()})
     return values
+
+
+def beyond(bound: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the booster was given that its wrapper's parameters do not say.
+
+    What they say differently (the objective that was chosen for None) stands under `native.`.
+    """
+    found: dict[str, Any] = {"num_boost_round": bound.get("num_boost_round", 100)}
+    for key, value in cast("dict[str, Any]", bound.get("params") or {}).items():
+        if key not in known:
+            found[key] = described(value)
+        elif isinstance(value, (str, int, float)) and value != known[key]:
+            found[f"native.{key}"] = value
+    return found
 
 
 def described(value: Any) -> Any:

@@ -18,10 +18,7 @@ from typing import Any, Final, cast
 
 from autolog_lightgbm.extract import booster_of, class_of, known_of
 
-__all__ = ["TEXT", "known_text", "load", "save"]
-
-TEXT: Final = "lightgbm.text"
-"""In the state of a wrapper's span: the text of its booster."""
+__all__ = ["known_text", "load", "save"]
 
 _WRAPPERS: Final = ("LGBMModel", "LGBMClassifier", "LGBMRegressor", "LGBMRanker")
 _MODEL: Final = "model.txt"

@@ -78,6 +78,8 @@ class Rounds:
         """The iteration before which the training was to end."""
         self.names: dict[str, None] = {}
         """Data sets that were evaluated, in their order."""
+        self.watches = False
+        """No callback tells of the iterations: the calls that evaluate them are watched."""
         self._train_metrics = train_metrics
         self._keys: dict[tuple[str, str], str] = {}
         self._text: tuple[weakref.ref[Any], str] | None = None

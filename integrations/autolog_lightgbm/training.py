@@ -10,14 +10,12 @@ from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
 from autolog_lightgbm import extract, formats, naming
+from autolog_lightgbm.fitting import FIT, Fit
 from autolog_lightgbm.predictions import Predictions
 from autolog_lightgbm.rounds import Appended, Callback, Rounds
 from autolog_lightgbm.workers import in_worker
 
-__all__ = ["FIT", "ROUNDS", "attach", "inject", "outcome"]
-
-FIT: Final = "lightgbm.fit"
-"""In the state of the span of a wrapper's `fit`: its `train` is still to come."""
+__all__ = ["ROUNDS", "attach", "inject", "outcome"]
 
 ROUNDS: Final = "lightgbm.rounds"
 """In the state of a span: the rounds of the training in progress."""
@@ -72,8 +70,9 @@ def outcome(rounds: Rounds, best_iteration: int, best_score: Any) -> None:
             for metric, value in metrics.items()
         }
         numbers.update({f"best_score.{name}": value for name, value in scores.items()})
-        if len(scores) == 1:
-            numbers["best_score"] = next(iter(scores.values()))
+        others = [value for name, value in scores.items() if not name.startswith("training-")]
+        if len(others) == 1:
+            numbers["best_score"] = others[0]
         if rounds.last is not None and rounds.end is not None and rounds.last + 1 < rounds.end:
             numbers["stopped_iteration"] = rounds.last + 1
         span.metrics({f"{prefix}{name}": value for name, value in numbers.items()})
@@ -98,13 +97,17 @@ class _Training:
 
     def begins(self, call: Call) -> None:
         """Record what is trained on what, and have LightGBM tell what each iteration gave."""
-        span = call.span
-        if span is None:
-            span = self._of_wrapper()
-        elif span.owns_run:
-            self._describe(span, call)
+        span, fit = call.span, None
+        if span is None and not in_worker():
+            fit = self._fit()
+            span = fit.span if fit is not None else None
         if call.bound is None or span is None or span.run_id is None:
             return
+        if fit is not None:
+            fit.trained = True
+            span.params(extract.beyond(call.bound, fit.params))
+        elif span.owns_run:
+            self._describe(span, call)
         prefix = "" if span.owns_run else self._prefix(span.run_id)
         if prefix is None:
             return
@@ -117,8 +120,10 @@ class _Training:
             and all(data is not train_set for _, data in sets),
         )
         span.state[ROUNDS] = call.state[ROUNDS] = rounds
+        call.state["fit"] = fit
         call.state["started"] = time.perf_counter()
-        if not self._reads_evaluations(call):
+        rounds.watches = self._keeps_silent(call)
+        if not rounds.watches:
             inject(self._capture, call, rounds)
 
     def ends(self, call: Call, booster: Any) -> None:
@@ -130,10 +135,11 @@ class _Training:
         span.state.pop(ROUNDS, None)
         outcome(rounds, booster.best_iteration, booster.best_score)
         if self._capture.options.importances:
-            span.table(f"{rounds.prefix}feature_importance", extract.importances(booster))
+            span.table(f"{rounds.prefix}importances", extract.importances(booster))
         text = rounds.text_of(booster)
-        if call.span is None:  # the wrapper stores itself, when its attributes are set
-            span.state[formats.TEXT] = text
+        fit: Fit | None = call.state["fit"]
+        if fit is not None:  # the wrapper is stored when its attributes are set
+            fit.text = text
             return
         if not span.owns_run:
             return
@@ -165,20 +171,18 @@ class _Training:
     def evaluated(self, call: Call, results: Any) -> None:
         """Take the evaluations of a training that got no callback."""
         rounds = self._rounds()
-        if rounds is not None and rounds.end is None:
+        if rounds is not None and rounds.watches:
             rounds.evaluated(call.instance, results)
 
     def _rounds(self) -> Rounds | None:
         span = self._capture.current()
         return span.state.get(ROUNDS) if span is not None else None
 
-    def _of_wrapper(self) -> Span | None:
-        """Return the span of the `fit` around, if this is the first training inside it."""
+    def _fit(self) -> Fit | None:
+        """Return the `fit` around, if this is the first training inside it."""
         around = self._capture.current()
-        if around is None or not around.state.get(FIT):
-            return None
-        around.state[FIT] = False
-        return around
+        fit: Fit | None = around.state.get(FIT) if around is not None else None
+        return fit if fit is not None and not fit.trained else None
 
     def _prefix(self, run_id: str) -> str | None:
         """Tell the trainings inside one run apart; None for those that are too many."""
@@ -198,6 +202,7 @@ class _Training:
     def _describe(self, span: Span, call: Call) -> None:
         bound = call.bound or {}
         train_set = bound.get("train_set")
+        span.tag("estimator", "lightgbm.Booster")
         span.params(extract.training_params(call))
         extract.inputs(span, "train", train_set, call.source_name("train_set"))
         for name, data in extract.valid_sets(bound):
@@ -205,7 +210,7 @@ class _Training:
                 extract.inputs(span, "validation", data, name)
         naming.remember_data(span, extract.raw(train_set), extract.raw(train_set, "label"))
 
-    def _reads_evaluations(self, call: Call) -> bool:
+    def _keeps_silent(self, call: Call) -> bool:
         """Whether a callback of ours would silence what LightGBM prints without one."""
         bound = call.bound or {}
         return (

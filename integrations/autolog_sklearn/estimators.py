@@ -149,7 +149,8 @@ class _Estimators:
             span.params(best)
         self._remember(span, estimator, bound, result)
         model = extract.model_to_store(estimator)
-        if model is not None:
+        # An integration that knows this class better may have stored it in a format of its own.
+        if model is not None and "model_stored" not in span.state:
             span.model(
                 Snapshot(
                     model=model,
