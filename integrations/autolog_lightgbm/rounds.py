@@ -96,6 +96,8 @@ class Rounds:
         """Take what `Booster.eval_valid` or `eval_train` gave inside the training."""
         if results:
             self.last = int(booster.current_iteration()) - 1
+            if self.end is None:
+                self.end = self.last + int(booster.params["num_iterations"])
             self._record(results, self.last)
 
     def written(self, booster: Any, text: str) -> None:
