@@ -7,7 +7,7 @@ the iterations before. Names are those of `record_evaluation`: `<dataset>-<metri
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final
 
@@ -67,9 +67,12 @@ class Rounds:
         span: where the points go.
         prefix: comes before each name; empty for the first training of a run.
         train_metrics: evaluate on the training data too, which LightGBM was not asked to.
+        folds: results are those of a cross-validation: a mean and a standard deviation.
     """
 
-    def __init__(self, span: Span, *, prefix: str = "", train_metrics: bool = False) -> None:
+    def __init__(
+        self, span: Span, *, prefix: str = "", train_metrics: bool = False, folds: bool = False
+    ) -> None:
         self.span = span
         self.prefix = prefix
         self.last: int | None = None
@@ -81,7 +84,9 @@ class Rounds:
         self.watches = False
         """No callback tells of the iterations: the calls that evaluate them are watched."""
         self._train_metrics = train_metrics
-        self._keys: dict[tuple[str, str], str] = {}
+        self._folds = folds
+        self._pairs: list[tuple[str, str]] = []
+        self._keys: list[str] = []
         self._text: tuple[weakref.ref[Any], str] | None = None
 
     def after_iteration(self, env: Any) -> None:
@@ -117,19 +122,17 @@ class Rounds:
                 for step, value in enumerate(values):
                     self.span.metrics({f"{self.prefix}{dataset}-{metric}": value}, step=step)
 
-    def _record(self, results: Iterable[Any], iteration: int) -> None:
+    def _record(self, results: list[Any], iteration: int) -> None:
+        pairs = [result[:2] for result in results]
+        if pairs != self._pairs:  # they are the same in each iteration, as a rule
+            self._pairs, self._keys = pairs, [self._key(*pair) for pair in pairs]
         points: dict[str, float] = {}
-        keys = self._keys
-        for result in results:
-            pair = (result[0], result[1])
-            key = keys.get(pair)
-            if key is None:
-                key = keys[pair] = self._key(*pair)
-            if len(result) == 5:  # of a cross-validation: mean and standard deviation
-                points[f"{key}-mean"] = result[2]
-                points[f"{key}-stdv"] = result[4]
+        for key, result in zip(self._keys, results, strict=True):
+            if self._folds:
+                points[f"{key}-mean"] = float(result[2])
+                points[f"{key}-stdv"] = float(result[4])
             else:
-                points[key] = result[2]
+                points[key] = float(result[2])
         if points:
             self.span.metrics(points, step=iteration)
 
