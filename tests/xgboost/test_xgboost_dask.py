@@ -65,8 +65,16 @@ SCRIPT = """
 
 
 @pytest.mark.edge_case("EC-T11")
-@pytest.mark.parametrize("workers", ["threads", "processes"])
-@pytest.mark.parametrize("how", [("train",), ("fit",), ("fit", "sklearn")], ids="+".join)
+@pytest.mark.parametrize(
+    ("workers", "how"),
+    [
+        ("threads", ("train",)),
+        ("threads", ("fit",)),
+        ("processes", ("train",)),
+        ("processes", ("fit", "sklearn")),
+    ],
+    ids=str,
+)
 def test_a_training_on_dask_is_one_run_with_its_history(recording, tmp_path, workers, how):
     import json
 
@@ -77,7 +85,7 @@ def test_a_training_on_dask_is_one_run_with_its_history(recording, tmp_path, wor
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=240,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
