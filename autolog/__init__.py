@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         log_model,
         log_param,
         log_params,
+        log_table,
         log_text,
         set_experiment,
         set_tag,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         get_run,
         list_artifacts,
         load_model,
+        load_table,
         metric_history,
         open_store,
         search_experiments,
@@ -92,6 +94,7 @@ __all__ = [
     "last_run",
     "list_artifacts",
     "load_model",
+    "load_table",
     "log",
     "log_artifact",
     "log_artifacts",
@@ -103,6 +106,7 @@ __all__ = [
     "log_model",
     "log_param",
     "log_params",
+    "log_table",
     "log_text",
     "metric_history",
     "open_store",
@@ -122,12 +126,12 @@ _ERRORS = (
 )
 _FLUENT = (
     "active_run end_run last_run log log_artifact log_artifacts log_dict log_figure log_input"
-    " log_metric log_metrics log_model log_param log_params log_text set_experiment set_tag"
-    " set_tags start_run"
+    " log_metric log_metrics log_model log_param log_params log_table log_text set_experiment"
+    " set_tag set_tags start_run"
 )
 _READING = (
-    "get_artifact get_run list_artifacts load_model metric_history open_store search_experiments"
-    " search_runs"
+    "get_artifact get_run list_artifacts load_model load_table metric_history open_store"
+    " search_experiments search_runs"
 )
 
 _HOMES = {
@@ -167,7 +171,7 @@ class Autolog:
             log_models: `"auto"` stores fitted models within `max_model_mb`, and those that hold
                 training rows only below 16 MB; `"always"`, `"never"`.
             max_model_mb: a larger model is not stored, and a notice says so.
-            log_datasets: describe training data (shape, dtypes, columns; never its values).
+            log_datasets: describe training data (shape, dtypes, columns, fingerprint; no values).
             store: a path or a store URI; default: `AUTOLOG_STORE`, else the nearest `.autolog`.
             experiment: default: `AUTOLOG_EXPERIMENT`, the project file, the script's name.
             tags: set on every run.
@@ -214,6 +218,7 @@ class Autolog:
         list_artifacts = staticmethod(list_artifacts)
         last_run = staticmethod(last_run)
         load_model = staticmethod(load_model)
+        load_table = staticmethod(load_table)
         log = staticmethod(log)
         log_artifact = staticmethod(log_artifact)
         log_artifacts = staticmethod(log_artifacts)
@@ -225,6 +230,7 @@ class Autolog:
         log_model = staticmethod(log_model)
         log_param = staticmethod(log_param)
         log_params = staticmethod(log_params)
+        log_table = staticmethod(log_table)
         log_text = staticmethod(log_text)
         metric_history = staticmethod(metric_history)
         open_store = staticmethod(open_store)

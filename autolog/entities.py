@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "OPEN_AT_EXIT",
+    "TABLE",
     "Artifact",
     "Attempt",
     "DatasetInput",
@@ -62,6 +63,10 @@ class Phase(str, Enum):
 
 OPEN_AT_EXIT: Final = "open_at_exit"
 """Event of a run that its process left open: how the process ended is not known for sure."""
+
+
+TABLE: Final = "table"
+"""Event of a table: its `name` and `rows`, and its `columns` or the `artifact` that holds them."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

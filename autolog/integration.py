@@ -26,6 +26,7 @@ __all__ = [
     "Capture",
     "Detach",
     "Example",
+    "Finished",
     "Format",
     "Hook",
     "Integration",
@@ -44,6 +45,7 @@ Role = Literal[
     "watch",
     "training",
     "continuation",
+    "step",
     "container",
     "search",
     "study",
@@ -54,10 +56,12 @@ Role = Literal[
 """What a call is to the ownership rules.
 
 `watch` observes and opens no span. `training` owns, joins or folds into a run; `continuation` is
-one that goes on from the weights that its object has. `container`, `search` and `study` are
-trainings that call other trainings. `part` is a piece of such a training that is recorded by its
-owner as a whole (the fit of one fold): nothing inside it is recorded. `preparation` is a lone
-transformer: a step of the next training. `evaluation` scores what was trained before.
+one that goes on from the weights that its object has. `step` is one call of a training that is
+made of calls (`partial_fit`): the first opens a span, which stays open, and the later ones of the
+same object go on in it. `container`, `search` and `study` are trainings that call other
+trainings. `part` is a piece of such a training that is recorded by its owner as a whole (the fit
+of one fold): nothing inside it is recorded. `preparation` is a lone transformer: a step of the
+next training. `evaluation` scores what was trained before.
 """
 
 RoleOf = Callable[["Call"], Role]
@@ -125,6 +129,10 @@ class Format:
     `save` and `load` are named as `"package.module:name"`. A format is `safe` if loading it runs
     no code that the file brings along. It is `native` if the framework itself writes it, fast and
     without a copy in memory: then the trainer stores it at once, in place of a pickle.
+
+    A format whose files name the types that they are made of says so with `unknown`, the name of a
+    function `unknown(directory) -> list[str]`: the types that it does not know as safe. It is then
+    loaded by `load(directory, trusted)`, which constructs only what is safe or among these names.
     """
 
     name: str
@@ -132,6 +140,7 @@ class Format:
     load: str
     safe: bool
     native: bool = False
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +212,33 @@ class Snapshot:
     contains_data: bool = False
     signature: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A training that is over, recorded as a whole: a candidate of a search, a fold.
+
+    Args:
+        name: what its run is called after, an estimator's class.
+        start: when it began, in seconds since the epoch.
+        end: when it ended.
+        params: its parameters.
+        series: numbers by key, one for each step from 0 on: the scores of folds.
+        metrics: single numbers by key.
+        tags: its tags.
+        status: FINISHED or FAILED.
+        error: why it failed, if that is known.
+    """
+
+    name: str
+    start: float
+    end: float
+    params: Mapping[str, Any]
+    series: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    status: Literal["FINISHED", "FAILED"] = "FINISHED"
+    error: str | None = None
 
 
 class Call(Protocol):
@@ -280,11 +316,22 @@ class Span(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """A dictionary that calls inside this span may share."""
+        """A dictionary that calls inside this span may share.
+
+        In a container whose integration is off, `joined_by` names the integration whose training
+        was the first inside: its parameters and its model are those of the run.
+        """
         ...
 
     def child(self, kind: str, name: str) -> Span:
         """Open a child run (a candidate, a trial); end it with `end`."""
+        ...
+
+    def children(self, kind: str, trainings: Sequence[Finished]) -> Sequence[str]:
+        """Record child runs that are over, in one go; return their ids.
+
+        A `fit` that gets children of kind `candidate` has turned out to be a `search`.
+        """
         ...
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -302,7 +349,10 @@ class Span(Protocol):
         ...
 
     def input(self, role: str, data: Any, *, name: str | None = None) -> None:
-        """Describe data that was used (shape, dtypes, columns), without reading or copying it."""
+        """Describe data that was used: shape, dtypes, columns, a fingerprint; it is not copied.
+
+        Say it before the training, which may change the data.
+        """
         ...
 
     def model(self, snapshot: Snapshot) -> None:
@@ -323,6 +373,22 @@ class Span(Protocol):
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Record something that happened."""
+        ...
+
+    def keep(self, owner: Any) -> None:
+        """Leave the call and keep the run open: the training goes on without one.
+
+        It ends when `owner` (referred to weakly) is collected, at `end_run()`, when the thread
+        begins another training, or with the process; its end is then that of its last step. Spans
+        of the role `step` are kept for the object of the call without this.
+        """
+        ...
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call back each time before a training that is kept open ends: to store its model.
+
+        `callback` must not hold the trained object, which would then live for ever.
+        """
         ...
 
     def end(self, status: str = "FINISHED") -> None:
@@ -349,6 +415,10 @@ class Capture(Protocol):
     @property
     def bridging(self) -> bool:
         """Whether only the bridges of this integration are on, for the sake of another one."""
+        ...
+
+    def watches(self, package: str) -> bool:
+        """Whether an integration that is on watches this package, by its top-level name."""
         ...
 
     def patch(
@@ -381,6 +451,13 @@ class Capture(Protocol):
 
     def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
+        ...
+
+    def loaded(self, model: Any) -> None:
+        """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
+
+        They go to the user's open run, else to a run of kind `eval`.
+        """
         ...
 
     def producer(self, thing: Any) -> Produced | None:

@@ -191,6 +191,7 @@ def _switch(target: _State | None) -> None:
                 _watch,
                 own_options=chosen.get(name),
                 options=_current_options,
+                watched=_watched_packages,
                 bridges_only=name not in chosen,
             )
             _attachments[name] = attachment
@@ -199,6 +200,16 @@ def _switch(target: _State | None) -> None:
 
 def _current_options() -> Options:
     return _state.options if _state is not None else Options()
+
+
+def _watched_packages() -> frozenset[str]:
+    """Return the packages that the integrations which are on watch."""
+    return frozenset(
+        module.partition(".")[0]
+        for one in tuple(_attachments.values())
+        if not one.bridges_only
+        for module in one.integration.modules
+    )
 
 
 def _common(log_models: Any, max_model_mb: Any, log_datasets: Any) -> Options:

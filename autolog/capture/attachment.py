@@ -31,6 +31,7 @@ class Attachment:
         integration: the declaration.
         own_options: an instance of its options class, or None.
         options: returns the options that hold for all integrations now.
+        watched: returns the packages that integrations which are on watch.
         bridges_only: apply only its bridges, for the sake of other integrations.
     """
 
@@ -42,6 +43,7 @@ class Attachment:
         *,
         own_options: Any,
         options: Callable[[], Options],
+        watched: Callable[[], frozenset[str]],
         bridges_only: bool,
     ) -> None:
         self.integration = integration
@@ -50,6 +52,7 @@ class Attachment:
         self._watch = watch
         self._own_options = own_options
         self._options = options
+        self._watched = watched
         self._port: Port | None = None
         self._views: dict[str, CompatView] = {}
         self._undo: list[Callable[[], None]] = []
@@ -74,6 +77,8 @@ class Attachment:
                 self._undo.pop()()
             except Exception as exc:
                 notices.fault(f"detaching {self.integration.name}", exc)
+        if self._port is not None:
+            self._port.close()
         self._states.clear()
 
     def statuses(self) -> tuple[SiteStatus, ...]:
@@ -166,6 +171,7 @@ class Attachment:
                 options=self._options,
                 guards=lambda: self.view(self.integration.modules[0]).guards,
                 bridging=self.bridges_only,
+                watched=self._watched,
             )
         return self._port
 

@@ -4,11 +4,17 @@ Rules, by their numbers in docs/architecture.md; the first that matches decides:
 
     1  the same object is already being trained (`super().fit()`)      -> PASS
     2  this process is a framework's worker                            -> PASS
+    6  anything inside a piece (role part) of a container              -> PASS
+       a piece of a container, inside it                               -> SILENT
+       with nothing around it                                          -> PASS
     4  a lone transformer with nothing around it                       -> SILENT
     9  an evaluation: with nothing around it                           -> EVALUATE
        inside another evaluation                                       -> WATCH
        inside a training                                               -> PASS
-    6  inside a study                                                  -> CHILD
+    6  of an integration that is off (a bridge): nothing or a study
+       around it                                                       -> DEFER
+       inside a study                                                  -> CHILD
+       the first training inside a container whose integration is off  -> JOIN
        inside anything else                                            -> FOLD
     5  in a user's run: opened with fits="children", or by the parent  -> CHILD
        process
@@ -41,13 +47,15 @@ class Decision(Enum):
     OWN = "own"
     """It gets a run."""
     JOIN = "join"
-    """It writes to the user's run as its first training."""
+    """It writes to the run around it (the user's, a bridge's) as its first training."""
     CONTINUE = "continue"
     """It writes to the user's run as a later part of the same training."""
     CHILD = "child"
     """It gets a run below the one around it."""
     FOLD = "fold"
     """It belongs to the training around it."""
+    DEFER = "defer"
+    """It gets its place, by the rules below, once something inside it is recorded."""
 
 
 class Around(Protocol):
@@ -55,6 +63,15 @@ class Around(Protocol):
 
     @property
     def role(self) -> str: ...  # noqa: D102
+
+    @property
+    def bridge(self) -> bool:
+        """Whether its integration is off, and says nothing of what it trains."""
+        ...
+
+    def claim_first_training(self) -> bool:
+        """Whether the caller is the first training inside of it; true only once."""
+        ...
 
     def is_of(self, owner: object) -> bool:
         """Whether the span is a call on this very object."""
@@ -82,6 +99,7 @@ def decide(
     user_run: UserRun | None,
     *,
     worker: bool = False,
+    bridge: bool = False,
 ) -> Decision:
     """Look a call up in the table.
 
@@ -91,12 +109,15 @@ def decide(
         stack: the spans around the call, outermost first.
         user_run: the active run that the user opened.
         worker: this process is a worker of a framework.
+        bridge: the call's integration is off; it takes part in ownership only.
     """
     evaluation = role == "evaluation"
     if not evaluation and any(span.is_of(owner) and span.role != "evaluation" for span in stack):
         return Decision.PASS
-    if worker:
+    if worker or (stack and stack[-1].role == "part"):
         return Decision.PASS
+    if role == "part":
+        return Decision.SILENT if stack else Decision.PASS
     if evaluation:
         if not stack:
             return Decision.EVALUATE
@@ -104,7 +125,13 @@ def decide(
     if role == "preparation":
         return Decision.PASS if stack else Decision.SILENT
     if stack:
-        return Decision.CHILD if stack[-1].role == "study" else Decision.FOLD
+        around = stack[-1]
+        if around.role == "study":
+            return Decision.DEFER if bridge else Decision.CHILD
+        joins = around.bridge and not bridge and around.claim_first_training()
+        return Decision.JOIN if joins else Decision.FOLD
+    if bridge:
+        return Decision.DEFER
     if user_run is None:
         return Decision.OWN
     if user_run.attached or user_run.fits == "children":

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import spans, suspension
+from autolog.capture import kept, spans, suspension
 from autolog.capture.attribution import Attribution
+from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
-from autolog.capture.watching import WatchedCall, begin, decide, open_span
+from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
-from autolog.tracking import context, notices, recorder
+from autolog.patching.interruption import comes_from_outside
+from autolog.tracking import context, lifecycle, notices, recorder
 
 __all__ = ["Port"]
 
@@ -39,6 +41,7 @@ class Port:
         options: Callable[[], Options],
         guards: Callable[[], frozenset[str]],
         bridging: bool,
+        watched: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._integration = integration
         self._engine = engine
@@ -46,11 +49,16 @@ class Port:
         self._options = options
         self._guards = guards
         self.bridging = bridging
+        self._watched = watched
 
     @property
     def options(self) -> Any:
         """The integration's own options."""
         return self._own_options
+
+    def watches(self, package: str) -> bool:
+        """Whether an integration that is on watches this package."""
+        return package in self._watched()
 
     def patch(
         self,
@@ -69,6 +77,7 @@ class Port:
             kind=kind,
             options=self._options,
             attribution=_attribution,
+            bridge=self.bridging,
         )
         handle = self._engine.apply(owner, attribute, self._integration.name, watched)
         return lambda: self._engine.remove(handle)
@@ -77,7 +86,13 @@ class Port:
         """Open a span by the ownership rules; None if the call must pass through."""
         if suspension.suspended():
             return None
-        decision = decide(role, owner)
+        if role == "step":
+            known = going_on(owner)
+            if known is not None:
+                return known
+        decision = decide(role, owner, _attribution, bridge=self.bridging)
+        if not self.bridging:
+            spans.settle()
         if decision in (Decision.PASS, Decision.WATCH):
             return None
         span = open_span(
@@ -88,6 +103,7 @@ class Port:
             name=name,
             integration=self._integration.name,
             options=self._options(),
+            bridge=self.bridging,
         )
         begin(span)
         return span
@@ -108,6 +124,10 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
+    def loaded(self, model: Any) -> None:
+        """Remember, by weak reference, that a model came from elsewhere."""
+        _come_from_elsewhere(model, self._integration.name, self._options())
+
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""
         return _attribution.find(thing)
@@ -123,7 +143,9 @@ class Port:
                 return
             try:
                 function(*arguments, **named)
-            except Exception as exc:
+            except BaseException as exc:
+                if comes_from_outside(exc):
+                    raise
                 strikes += 1
                 name = getattr(function, "__name__", type(function).__name__)
                 where = f"{self._integration.name}, callback {name}"
@@ -134,9 +156,29 @@ class Port:
 
         return guarded
 
+    def close(self) -> None:
+        """End the trainings that are kept open: no step of them will be seen."""
+        kept.end_all(self._integration.name)
+
     def notice(self, key: str, text: str) -> None:
         """Tell the user something once."""
         notices.tell(key, text, context.current() or context.last_trained())
+
+
+def _come_from_elsewhere(
+    model: Any, integration: str, options: Options, trained_by: str | None = None
+) -> None:
+    span = EvaluationSpan(
+        name=type(model).__name__, integration=integration, options=options, trained_by=trained_by
+    )
+    _attribution.remember(model, Produced(span, None))
+
+
+def _model_loaded(model: Any, run_id: str) -> None:
+    """Link a model that `load_model` gave to the run that trained it."""
+    known = _attribution.find(model)
+    if known is None or isinstance(known.span, EvaluationSpan):
+        _come_from_elsewhere(model, "core", Options(), run_id)
 
 
 def _versions() -> dict[str, str]:
@@ -152,3 +194,4 @@ def _versions() -> dict[str, str]:
 
 
 recorder.report_versions(_versions)
+lifecycle.on_model_loaded(_model_loaded)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.capture import ownership, preparation, spans, suspension, workers
+from autolog.capture import callers, kept, ownership, preparation, spans, suspension, workers
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
 from autolog.integration import Hook, Produced, Role, RoleOf
+from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import context, notices, opening
 from autolog.tracking.run import LiveRun
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from autolog.capture.options import Options
     from autolog.patching.call import EngineCall
 
-__all__ = ["WatchedCall", "begin", "decide", "open_span"]
+__all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
+
+_TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study"})
 
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
@@ -39,6 +42,7 @@ class WatchedCall:
         kind: str,
         options: Callable[[], Options],
         attribution: Attribution,
+        bridge: bool = False,
     ) -> None:
         self._integration = integration
         self._hook = hook or Hook()
@@ -46,6 +50,7 @@ class WatchedCall:
         self._kind = kind
         self._options = options
         self._attribution = attribution
+        self._bridge = bridge
 
     def enter(self, call: EngineCall) -> None:
         """Decide what the call is, open its span and tell the integration."""
@@ -53,7 +58,15 @@ class WatchedCall:
             return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
-            decision = decide(role, _owner(call))
+            if callers.is_denied(call.caller_file):
+                self._keep_out(call, role)
+                return
+            if role == "step":
+                call.span = going_on(call.instance)
+        if role != "watch" and call.span is None:
+            decision = decide(role, _owner(call), self._attribution, bridge=self._bridge)
+            if not self._bridge and role in _TRAININGS:
+                spans.settle()
             if decision is Decision.PASS:
                 return
             if decision is not Decision.WATCH:
@@ -86,16 +99,25 @@ class WatchedCall:
             if span is not None:
                 spans.close(span, exception)
 
+    def _keep_out(self, call: EngineCall, role: Role) -> None:
+        """Record nothing of a call that a package of the deny-list makes for itself."""
+        if role == "evaluation":
+            return
+        if not spans.open_anywhere():
+            callers.tell(call.caller_file)
+        self._open(call, "part", Decision.SILENT)
+
     def _open(self, call: EngineCall, role: Role, decision: Decision) -> None:
         name = type(call.instance).__name__ if call.instance is not None else call.name
         span = open_span(
             decision,
             role=role,
-            kind=self._kind,
+            kind="search" if role == "search" and self._kind == "fit" else self._kind,
             owner=_owner(call),
             name=name,
             integration=self._integration,
             options=self._options(),
+            bridge=self._bridge,
         )
         call.span = span
         begin(span, self._sources(call))
@@ -103,7 +125,8 @@ class WatchedCall:
     def _keep_step(self, call: EngineCall, span: CaptureSpan, result: Any) -> None:
         if span.step is None:
             return
-        preparation.add(preparation.Step(span.step, span, tuple(self._sources(call))))
+        sources = tuple(self._sources(call))
+        preparation.add(preparation.Step(span.step, span, sources), call.instance)
         if result is not call.instance:
             self._attribution.remember(result, Produced(span, None))
 
@@ -119,7 +142,9 @@ class WatchedCall:
     ) -> None:
         try:
             function(*arguments)
-        except Exception as exc:
+        except BaseException as exc:
+            if comes_from_outside(exc):
+                raise
             span = cast("CaptureSpan | None", call.span)
             where = f"{self._integration}, {phase} of {call.name}"
             notices.keep_with(span.run if span is not None else None, where, exc)
@@ -135,48 +160,103 @@ def open_span(
     name: str,
     integration: str,
     options: Options,
+    bridge: bool = False,
 ) -> CaptureSpan:
     """Make the span that a decision asks for, with the run it writes to."""
     around = spans.current()
     user_run = context.current()
-    run: LiveRun | None = None
-    owns = decision not in (Decision.FOLD, Decision.EVALUATE)
-    ends = False
-    prefix = ""
-    if decision in (Decision.OWN, Decision.CHILD):
-        above = around.run if around is not None else user_run
-        parent = above if decision is Decision.CHILD else None
-        run = opening.open_run(base=name, kind=kind, parent=parent, experiment=_experiment(parent))
-        ends = True
-    elif decision in (Decision.JOIN, Decision.CONTINUE):
-        run = user_run
-        if decision is Decision.CONTINUE and run is not None:
-            prefix = f"fit.{run.next_training_number()}."
-    elif decision is Decision.FOLD and around is not None:
-        run = around.run
-    return CaptureSpan(
+    span = CaptureSpan(
         role=role,
         owner=owner,
         name=name,
         kind=kind,
         integration=integration,
         options=options,
-        run=run,
-        owns_run=owns,
-        ends_run=ends,
-        prefix=prefix,
+        owns_run=decision is Decision.SILENT and role != "part",
+        above=around if decision is Decision.FOLD else None,
+        bridge=bridge,
+        deferred=_later(around, user_run) if decision is Decision.DEFER else None,
     )
+    _give_run(span, decision, around, user_run)
+    if role == "step" and span.owns_run and span.run is not None:
+        kept.keep(span, owner, around, user_run if around is None else None)
+    return span
 
 
-def _experiment(parent: LiveRun | None) -> str | None:
-    return parent.experiment if parent is not None else None
+def _give_run(
+    span: CaptureSpan, decision: Decision, around: CaptureSpan | None, user_run: LiveRun | None
+) -> None:
+    """Open, or find, the run of a span; most decisions give it none."""
+    if around is not None:
+        user_run = around.run
+    if decision in (Decision.OWN, Decision.CHILD):
+        parent = user_run if decision is Decision.CHILD else None
+        experiment = parent.experiment if parent is not None else None
+        run = opening.open_run(
+            base=span.name,
+            kind=span.kind,
+            parent=parent,
+            experiment=experiment,
+            start_us=span.started_us if span.bridge else None,
+        )
+        span.take(run, ends_run=True)
+    elif decision is Decision.JOIN and user_run is not None:
+        span.take(user_run, ends_run=False)
+        if around is not None:
+            around.owner.state["joined_by"] = span.integration
+    elif decision is Decision.CONTINUE and user_run is not None:
+        prefix = f"fit.{user_run.next_training_number()}."
+        span.take(user_run, ends_run=False, prefix=prefix)
 
 
-def decide(role: Role, owner: object) -> Decision:
-    """Ask the ownership table what a call is, here and now."""
+def going_on(owner: object) -> CaptureSpan | None:
+    """Enter the span that a step of `owner` goes on in, if one was kept open here."""
+    stack = spans.stack()
+    if workers.is_framework_worker() or any(span.is_of(owner) for span in stack):
+        return None
+    around = stack[-1] if stack else None
+    if around is not None and around.role != "study":
+        return None
+    span = kept.find(owner, around, context.current() if around is None else None)
+    if span is not None:
+        span.resume(owner)
+        spans.enter(span)
+        _take_steps(span, ())
+    return span
+
+
+def _later(around: CaptureSpan | None, user_run: LiveRun | None) -> Callable[[CaptureSpan], None]:
+    """Return what gives a bridge its run, by the rules that held where it began.
+
+    That may happen in another thread, which has no run around it.
+    """
+
+    def settle(span: CaptureSpan) -> None:
+        if around is not None:
+            around.settle()
+        role = cast("Role", span.role)
+        stack = () if around is None else (around,)
+        decision = ownership.decide(role, None, stack, user_run)
+        _give_run(span, decision, around, user_run)
+        spans.activate(span)
+        span.announce()
+
+    return settle
+
+
+def decide(
+    role: Role, owner: object, attribution: Attribution, *, bridge: bool = False
+) -> Decision:
+    """Ask the ownership table what a call is, here and now.
+
+    The first of several steps goes on from present weights if its object was trained before.
+    """
+    if role == "step":
+        role = "continuation" if attribution.find(owner) is not None else "training"
     stack = spans.stack()
     user_run = context.current() if not stack else None
-    return ownership.decide(role, owner, stack, user_run, worker=workers.is_framework_worker())
+    worker = workers.is_framework_worker()
+    return ownership.decide(role, owner, stack, user_run, worker=worker, bridge=bridge)
 
 
 def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
@@ -187,9 +267,21 @@ def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
         sources: the spans whose results it was given.
     """
     spans.enter(span)
-    if span.owns_run and span.run is not None:
+    if not span.owns_run or span.run is None:
+        return
+    kept.settle(span)
+    if span.kept is None:
+        kept.drop(span.subject)
         span.announce()
-        for report in preparation.take(sources):
+    _take_steps(span, sources)
+
+
+def _take_steps(span: CaptureSpan, sources: Iterable[object]) -> None:
+    """Record the preparation since the last training; what each step repeats, once."""
+    if span.run is None:
+        return
+    for report in preparation.take(sources):
+        if span.kept is None or span.kept.is_news(report):
             span.run.log_event("preparation", report)
 
 

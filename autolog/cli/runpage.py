@@ -14,7 +14,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, Event, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT})
+_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT, TABLE})
 """Kinds of events that have a part of the page to themselves."""
 
 
@@ -34,8 +34,15 @@ _LIFECYCLES: Final = {
     "absorbed": "part of the run above it, and in no list",
 }
 
+_ROWS: Final = 10
+_COLUMNS: Final = 6
+"""Rows and columns of a table that are shown."""
+
 _RECIPE: Final = 12
 """Digits of a recipe that are shown."""
+
+_DIGEST: Final = 8
+"""Digits of a fingerprint of data that are shown."""
 
 
 def page(
@@ -66,6 +73,7 @@ def page(
         parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
     parts += _attempts(details)
     parts += _preparation(details.events)
+    parts += _tables(details)
     parts += _inputs(details)
     parts += _models(details)
     parts += _artifacts(details)
@@ -192,10 +200,33 @@ def _preparation(events: Sequence[Event]) -> Iterator[RenderableType]:
     yield heading("Preparation", rows)
 
 
+def _tables(details: RunDetails) -> Iterator[RenderableType]:
+    """Print the first rows of each table."""
+    last = {event.data["name"]: event.data for event in details.events if event.kind == TABLE}
+    for name, told in last.items():
+        title = f"Table {written.plain(str(name))}"
+        columns = cast("dict[str, list[Any]]", told.get("columns") or {})
+        if not columns:
+            rows = written.count(told.get("rows", 0), "row")
+            yield heading(title, _remark(f"{rows}, in {told.get('artifact')}"))
+            continue
+        shown = list(columns)[:_COLUMNS]
+        printed = table(*map(written.plain, shown))
+        for cells in list(zip(*(columns[key] for key in shown), strict=True))[:_ROWS]:
+            printed.add_row(*map(written.value, cells))
+        parts: list[RenderableType] = [printed]
+        rows = len(columns[shown[0]])
+        if rows > _ROWS or len(columns) > len(shown):
+            size = f"{written.count(rows, 'row')} and {written.count(len(columns), 'column')}"
+            call = f'autolog.load_table("{written.plain(details.run.name)}", "{name}")'
+            parts.append(_remark(f"{size} in all: {call}"))
+        yield heading(title, *parts)
+
+
 def _inputs(details: RunDetails) -> Iterator[RenderableType]:
     if not details.inputs:
         return
-    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE")
+    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE", "FINGERPRINT")
     for one in details.inputs:
         profile = one.profile
         columns = profile.get("columns")
@@ -204,9 +235,17 @@ def _inputs(details: RunDetails) -> Iterator[RenderableType]:
             kinds = cast("dict[str, Any]", columns).values()
             dtype = ", ".join(sorted({str(kind) for kind in kinds}))
         name = str(profile.get("class", ""))
-        cells = (one.role, one.name, name, written.shape(profile.get("shape")), dtype)
+        shape = written.shape(profile.get("shape"))
+        cells = (one.role, one.name, name, shape, dtype, _fingerprint(profile))
         rows.add_row(*map(written.plain, cells))
     yield heading("Inputs", rows)
+
+
+def _fingerprint(profile: Mapping[str, Any]) -> str:
+    """Write the beginning of a digest, and the share of the data that it covers."""
+    digest = str(profile.get("digest") or "").rpartition(":")[2][:_DIGEST]
+    covered = profile.get("covered", 1.0)
+    return f"{digest} of {covered:.2%}" if digest and covered < 1 else digest
 
 
 def _models(details: RunDetails) -> Iterator[RenderableType]:
@@ -224,8 +263,20 @@ def _models(details: RunDetails) -> Iterator[RenderableType]:
             written.size(model.size),
             ", ".join(remarks),
         )
+    told = [_remark(written.plain(text)) for text in _reservations(details.models)]
     line = f'autolog.load_model("{written.plain(details.run.name)}")'
-    yield heading("Models", rows, _remark(f"in Python: {line}"))
+    yield heading("Models", rows, *told, _remark(f"in Python: {line}"))
+
+
+def _reservations(models: Sequence[Model]) -> Iterator[str]:
+    """Say of each model why a safe format does not hold it, or whose code it needs."""
+    for model in models:
+        manifest = model.manifest
+        why = manifest.get("fallback") or manifest.get("not_converted")
+        if why:
+            yield f"{model.name} is kept as a pickle alone: {why}"
+        if manifest.get("unknown_types"):
+            yield f"{model.name} as {model.format} needs {', '.join(manifest['unknown_types'])}"
 
 
 def _artifacts(details: RunDetails) -> Iterator[RenderableType]:

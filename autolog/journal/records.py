@@ -165,6 +165,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     run: int
     name: str | None = None
+    kind: str | None = None
     description: str | None = None
     reopened: bool = False
     restored_step: int | None = None

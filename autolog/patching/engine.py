@@ -33,7 +33,7 @@ class Engine:
     def __init__(
         self,
         *,
-        on_fault: Callable[[Site, str, Phase, Exception], None] | None = None,
+        on_fault: Callable[[Site, str, Phase, BaseException], None] | None = None,
         strict: bool | None = None,
     ) -> None:
         if strict is None:

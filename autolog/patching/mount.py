@@ -32,7 +32,12 @@ Standing = Literal["in place", "beneath", "lost", "replaced"]
 having put something else there (a by-value pickle of the class came back), or exchanged."""
 
 
-_ASYNCHRONOUS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+_DEFERRED = (
+    inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
+    | inspect.CO_ITERABLE_COROUTINE
+)
 
 
 class Mount(Protocol):
@@ -250,9 +255,7 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
         raise Unpatchable("a class is not wrapped; name one of its methods")
     if isinstance(owner, ModuleType):
         if is_plain(raw):
-            if inspect.isgeneratorfunction(raw) or raw.__code__.co_flags & _ASYNCHRONOUS:
-                # Exchanging its code for a plain function's is deprecated, and not the same.
-                raise Unpatchable("a generator or coroutine function of a module is left alone")
+            _refuse_deferred(raw)
             return CodeMount(site, raw)
         if not callable(raw) or attribute not in vars(owner):
             raise Unpatchable(f"a {type(raw).__name__} of a module is not a function")
@@ -264,13 +267,25 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
         if not _is_method_like(raw):
             raise Unpatchable(f"a {type(raw).__name__} is not a method")
         wrapper = _proxy(site, raw)
-    elif function is raw:
+        return AttributeMount(owner, attribute, raw, wrapper)
+    _refuse_deferred(function)
+    if function is raw:
         wrapper = method_frame(site, function)
     elif issubclass(type(cast("object", raw)), classmethod):
         wrapper = classmethod(method_frame(site, function))
     else:
         wrapper = staticmethod(function_frame(site, function))
     return AttributeMount(owner, attribute, raw, wrapper)
+
+
+def _refuse_deferred(function: FunctionType) -> None:
+    """Leave alone what only begins to work when the call is over.
+
+    A plain function in its place would not be recognised as a coroutine function, and its hooks
+    would record a training that has not begun.
+    """
+    if function.__code__.co_flags & _DEFERRED:
+        raise Unpatchable("a generator or coroutine function works after the call: left alone")
 
 
 def _is_method_like(raw: object) -> bool:

@@ -11,6 +11,7 @@ from types import BuiltinMethodType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autolog.patching.call import EngineCall, Invocation
+from autolog.patching.interruption import comes_from_outside
 
 if TYPE_CHECKING:
     from autolog.patching.mount import Mount
@@ -181,7 +182,7 @@ class FaultPolicy:
     """
 
     strict: bool = False
-    on_fault: Callable[[Site, str, Phase, Exception], None] | None = None
+    on_fault: Callable[[Site, str, Phase, BaseException], None] | None = None
 
 
 class Site:
@@ -285,8 +286,13 @@ class Site:
         if problem is not None:
             raise problem
 
-    def fail(self, invocation: Invocation, exception: BaseException) -> None:
-        """Run the `error` hooks of all that entered, the last one first."""
+    def fail(self, invocation: Invocation, exception: BaseException | None = None) -> None:
+        """Run the `error` hooks of all that entered, the last one first.
+
+        Without an exception it is the one that is being handled.
+        """
+        if exception is None:
+            exception = sys.exc_info()[1]
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
             if handle.error is not None:
@@ -303,17 +309,17 @@ class Site:
         _inside.hook = True
         try:
             function(*given)
-        except Exception as exception:  # the user's program must not notice
-            self._fault(handle, phase, counts, exception)
+        except BaseException as exception:
+            if comes_from_outside(exception):
+                return exception  # raised once all hooks have run
+            self._fault(handle, phase, counts, exception)  # the user's program must not notice
             return exception if self.policy.strict else None
-        except BaseException as exception:  # raised once all hooks have run
-            return exception
         finally:
             _inside.hook = False
             handle.nanoseconds += perf_counter_ns() - started
         return None
 
-    def _fault(self, handle: Handle, phase: Phase, counts: bool, exception: Exception) -> None:
+    def _fault(self, handle: Handle, phase: Phase, counts: bool, exception: BaseException) -> None:
         handle.faults += 1
         handle.strikes += counts
         # A hook whose `enter` failed is likely to fail in `exit` too: that is one strike.

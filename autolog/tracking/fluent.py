@@ -32,6 +32,7 @@ __all__ = [
     "log_model",
     "log_param",
     "log_params",
+    "log_table",
     "log_text",
     "set_experiment",
     "set_tag",
@@ -133,10 +134,10 @@ def last_run() -> LiveRun | None:
 
 
 def end_run(status: str = "FINISHED") -> None:
-    """End the active run; without one nothing happens."""
+    """End the active run, else those of trainings that only their last step would end."""
     run = context.current()
-    if run is not None:
-        run.end(status)
+    for one in (run,) if run is not None else context.open_loops():
+        one.end(status)
 
 
 def set_experiment(name: str) -> None:
@@ -191,6 +192,11 @@ def log_text(text: str, artifact_file: str) -> None:
 def log_dict(dictionary: Mapping[str, Any] | list[Any], artifact_file: str) -> None:
     """Store a dictionary or a list as a JSON file of the active run."""
     _target().log_dict(dictionary, artifact_file)
+
+
+def log_table(data: Any, name: str) -> None:
+    """Record a table (a dictionary of columns, or a DataFrame) with the active run."""
+    _target().log_table(data, name)
 
 
 def log_figure(figure: Any, artifact_file: str) -> None:

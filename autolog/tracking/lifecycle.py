@@ -12,7 +12,8 @@ import atexit
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from autolog import settings
 from autolog.entities import OPEN_AT_EXIT, Status
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from autolog.tracking.recorder import Recorder
     from autolog.tracking.run import LiveRun
 
-__all__ = ["exit_known", "finish", "run_ended", "run_opened"]
+__all__ = [
+    "exit_known",
+    "finish",
+    "model_loaded",
+    "on_model_loaded",
+    "run_counted",
+    "run_ended",
+    "run_opened",
+    "run_reopened",
+]
 
 _EXIT_PRIORITY: Final = 10
 """Before multiprocessing joins what the user left running (0 and below)."""
@@ -35,6 +45,7 @@ _REMOTE_TIMEOUT: Final = 60.0
 _registered_in: int | None = None
 _finished_in: int | None = None
 _exit: tuple[int | None, BaseException | None] | None = None
+_model_loaded: list[Callable[[Any, str], None]] = []
 
 
 def exit_known(code: int | None, exception: BaseException | None) -> None:
@@ -51,6 +62,28 @@ def run_opened(run: LiveRun) -> None:
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
+    printing.ended(run)
+
+
+def run_reopened(before: str) -> None:
+    """Note that a run of this process goes on, which had ended with this status."""
+    printing.reopened(before)
+
+
+def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
+    """Have `callback(model, run_id)` called for each model that `load_model` gives."""
+    _model_loaded.append(callback)
+
+
+def model_loaded(model: Any, run_id: str) -> None:
+    """Note that the model of a run was loaded in this process."""
+    for callback in _model_loaded:
+        callback(model, run_id)
+
+
+def run_counted(run: LiveRun) -> None:
+    """Note that a run was recorded that was over before."""
+    printing.opened(run)
     printing.ended(run)
 
 

@@ -29,7 +29,7 @@ _MAX: Final = 1000
 
 _notices: dict[str, Notice] = {}
 _told: set[tuple[str, str]] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()  # whatever a garbage collection ends may have something to tell
 
 
 def tell(key: str, text: str, run: LiveRun | None = None, *, about: str | None = None) -> None:
@@ -74,10 +74,21 @@ def fault(where: str, exception: BaseException) -> None:
     """Note an error of our own; it changes nothing for the user."""
     tell(
         "logging_error",
-        f"{where} failed ({type(exception).__name__}: {exception}); the training is not affected."
+        f"{where} failed ({type(exception).__name__}: {exception}{_place(exception)});"
+        " the training is not affected."
         " Details: autolog.status(); to switch an integration off: autolog(exclude=(...))",
         about=f"{where} {type(exception).__name__}",
     )
+
+
+def _place(exception: BaseException) -> str:
+    """Where it was raised: what a report of the error needs."""
+    trace = exception.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f", in {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def keep_with(run: LiveRun | None, where: str, exception: BaseException) -> None:

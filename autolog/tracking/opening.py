@@ -39,6 +39,7 @@ def open_run(
     resume: str = "never",
     user_opened: bool = False,
     fits: Fits = "join",
+    start_us: int | None = None,
 ) -> LiveRun:
     """Open a run and write its first records; it is not made the active one.
 
@@ -54,6 +55,7 @@ def open_run(
         description: a longer text.
         user_opened: the user ends it, and other processes may adopt it as a parent.
         fits: what becomes of trainings inside it.
+        start_us: when it began, in microseconds since the epoch, if not now.
     """
     every_tag = as_texts({**settings.value("tags"), **as_texts(tags or {})})
     recorder = current_recorder()
@@ -90,7 +92,7 @@ def open_run(
             kind=kind,
             experiment=run.experiment,
             parent=parent_id,
-            start_us=writer.now_us(),
+            start_us=start_us or writer.now_us(),
             user_opened=user_opened,
             resume=resume,
             description=well_formed(description) if description else None,

@@ -14,9 +14,12 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
+
 from autolog.artifacts.manifest import STAGED
-from autolog.entities import Artifact, Experiment, Model, Run
+from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
+from autolog.tracking import lifecycle
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -24,12 +27,14 @@ if TYPE_CHECKING:
     from autolog.store import Store
     from autolog.store.answers import RunList
     from autolog.store.points import History
+    from autolog.store.tables import Table
 
 __all__ = [
     "get_artifact",
     "get_run",
     "list_artifacts",
     "load_model",
+    "load_table",
     "metric_history",
     "open_store",
     "search_experiments",
@@ -168,7 +173,13 @@ def metric_history(
         return store.history(_reference(run), key, context=context, attempt=attempt, steps=steps)
 
 
-def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: bool = False) -> Any:
+def load_model(
+    run: str | LiveRun,
+    name: str | None = None,
+    *,
+    allow_pickle: bool = False,
+    trusted: Sequence[str] | None = None,
+) -> Any:
     """Load the model of a run.
 
     From an embedded store whose files belong to this user a pickle is loaded as it is, and is
@@ -179,30 +190,74 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         run: a run, its id or its name.
         name: which of its models, if it has several.
         allow_pickle: trust a pickle of another user.
+        trusted: names of types whose code you trust. Given, even empty, only a safe format is
+            loaded, and nothing is constructed but these types and those known as safe.
 
     Raises:
         NotFoundError: there is no such run or model.
-        ModelError: it cannot be loaded or would have to be trusted.
+        ModelError: it cannot be loaded, or a pickle or a type would have to be trusted; the
+            message names the types.
     """
     from autolog.artifacts import loading
     from autolog.artifacts.repository import Repository
 
     reference = _reference(run)
     with _reading() as store:
-        saved = store.details(reference).models
-        chosen = _choose(saved, name, reference)
+        forms = _choose(store.details(reference).models, name, reference)
         repository = Repository(store.location.artifacts)
-        files = [repository.path(file.uri) for file in chosen.files]
         database = store.location.database
-        own = loading.owned_by_this_user(database, *files)
-        instance = loading.load(chosen, repository, trusted=own or allow_pickle)
-        known = {(model.name, model.format) for model in saved}
-        if (chosen.name, chosen.manifest.get("convert_to")) not in known:
-            with contextlib.suppress(AutologError):  # the model itself has been loaded
+
+        def is_own(model: Model) -> bool:
+            files = [repository.path(file.uri) for file in model.files]
+            return allow_pickle or loading.owned_by_this_user(database, *files)
+
+        staged = [one for one in forms if one.format == STAGED]
+        usable = [one for one in staged if trusted is None and is_own(one)]
+        chosen = [*usable, *(one for one in forms if one.format != STAGED), *staged][0]
+        instance = loading.load(chosen, repository, own=is_own(chosen), trusted=trusted)
+        if store.writable and [chosen] == forms and "not_converted" not in chosen.manifest:
+            try:
                 converted = loading.convert(chosen, instance, repository)
-                if converted is not None and store.writable:
+            except AutologError as exc:  # the model itself has been loaded
+                known = {**chosen.manifest, "not_converted": str(exc)}
+                converted = msgspec.structs.replace(chosen, manifest=known)
+            if converted is not None:
+                with contextlib.suppress(AutologError):
                     store.record_model(reference, converted)
+        lifecycle.model_loaded(instance, store.run(reference).run_id)
         return instance
+
+
+def load_table(run: str | LiveRun, name: str) -> Table:
+    """Load a table of a run, the last one of that name.
+
+    Returns:
+        `.columns`, lists by name; `.to_pandas()` and the like make a DataFrame.
+
+    Raises:
+        NotFoundError: there is no such run, or it has no such table.
+        StoreError: its file is gone, or is not what was stored.
+    """
+    import json
+
+    from autolog.artifacts.repository import Repository
+    from autolog.store.tables import Table
+
+    reference = _reference(run)
+    with _reading() as store:
+        details = store.details(reference)
+        told = {one.data["name"]: one.data for one in details.events if one.kind == TABLE}
+        if name not in told:
+            known = ", ".join(told) or "none"
+            raise NotFoundError(f"run {reference} has no table {name!r}; it has: {known}")
+        columns = told[name].get("columns")
+        if columns is None:
+            path = told[name]["artifact"]
+            file = next(one for one in reversed(details.artifacts) if one.path == path)
+            split = json.loads(Repository(store.location.artifacts).read(file.uri))
+            cells = zip(*split["data"], strict=True)
+            columns = dict(zip(split["columns"], map(list, cells), strict=True))
+        return Table(name=name, columns=columns)
 
 
 def list_artifacts(run: str | LiveRun, path: str = "") -> list[Artifact]:
@@ -299,7 +354,8 @@ def _reference(run: str | LiveRun) -> str:
     return run.run_id if isinstance(run, Run) else run
 
 
-def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
+def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]:
+    """Return the one model that is meant, in each format that it is stored in."""
     names = sorted({model.name for model in saved})
     wanted = name if name is not None else names[0] if len(names) == 1 else None
     if name is None and not names:
@@ -311,5 +367,4 @@ def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
             if name is not None
             else f"run {reference} has several models, name one: {', '.join(names)}"
         )
-    staged = [model for model in fitting if model.format == STAGED]
-    return (staged or fitting)[0]
+    return fitting

@@ -10,13 +10,13 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from autolog.artifacts.manifest import STAGED, STAGED_FILE, manifest, snapshot
-from autolog.entities import Kind, Phase, Status
+from autolog.artifacts.manifest import STAGED, manifest, native_format, snapshot
+from autolog.entities import TABLE, Kind, Phase, Status
 from autolog.errors import UsageError
 from autolog.journal.records import (
     ArtifactFile,
@@ -29,6 +29,7 @@ from autolog.journal.records import (
     Tags,
 )
 from autolog.tracking import context, datasets
+from autolog.tracking.tables import CELLS_IN_JOURNAL, as_columns, as_json
 from autolog.tracking.values import as_float, as_floats, as_texts, plain_mapping, well_formed
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class LiveRun:
         self.opened_at: CallSite | None = None
         self.opened_in = threading.get_ident()
         self.in_block = False
+        self.loop_step: int | None = None
+        self._last_step_us: int | None = None
+        self._before_end: list[Callable[[], None]] = []
         self._recorder = recorder
         self._attempt = attempt
         self._error_before = last_exception()
@@ -181,7 +185,8 @@ class LiveRun:
 
         Args:
             metrics: numbers, or arrays and tensors of one element.
-            step: any 64-bit integer; None numbers each key's points from 0.
+            step: any 64-bit integer; None is the step of the loop that trains in this run, else
+                numbers each key's points from 0.
             epoch: the epoch it belongs to, beside the step.
             dataset: the data it was measured on.
 
@@ -202,6 +207,8 @@ class LiveRun:
         if dataset is not None or self.status != _RUNNING:
             phase = Phase.FIT if self.active else Phase.POST
             ctx = writer.context(phase=phase.value, dataset=dataset)
+        if step is None:
+            step = self.loop_step
         if step is not None:
             values = [*metrics.values()]
             writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
@@ -269,12 +276,31 @@ class LiveRun:
         """Store bytes as a file."""
         self._store(_join(None, artifact_file), self._recorder.blobs.put(content))
 
-    def log_table(self, columns: Mapping[str, Sequence[Any]], name: str) -> None:
-        """Record a table by its columns, all of one length."""
-        self.log_event("table", {"name": name, "columns": columns})
+    def log_table(self, data: Any, name: str) -> None:
+        """Record a table, so that `load_table` can give it back.
+
+        Args:
+            data: a dictionary of columns of one length, or a DataFrame of pandas or polars.
+            name: what it is called; a later table of the name stands beside the earlier one.
+
+        Raises:
+            UsageError: it is no table.
+        """
+        columns = as_columns(data)
+        rows = max(map(len, columns.values()), default=0)
+        told: dict[str, Any] = {"name": name, "rows": rows}
+        if rows * len(columns) <= CELLS_IN_JOURNAL:
+            self.log_event(TABLE, {**told, "columns": columns})
+            return
+        path = _join("tables", f"{name}.json")
+        self.log_text(as_json(columns), path)
+        self.log_event(TABLE, {**told, "artifact": path})
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
-        """Record which data the run used: shape, dtypes and columns, not the data."""
+        """Record which data the run used: shape, dtypes, columns and a fingerprint, not the data.
+
+        It is read as it is now, before a training can change it: whole up to 8 MB, else a sample.
+        """
         profile = plain_mapping(datasets.describe(data))
         number = self._number()
         label = well_formed(name or role)
@@ -294,20 +320,23 @@ class LiveRun:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
-        staged = stage(snapshot.model, self._recorder.blobs, limit=limit)
+        native = native_format(snapshot)
+        staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
             return staged
-        path = f"{name}/{STAGED_FILE}"
-        self._store(path, staged.blob)
+        files = {f"{name}/{path}": blob for path, blob in staged.files.items()}
+        for path, blob in files.items():
+            self._store(path, blob)
+        described = manifest(snapshot, by_value=staged.by_value, fallback=staged.fallback)
         self._append(
             ModelSaved(
                 run=self._number(),
                 name=name,
-                format=STAGED,
-                safe=False,
-                size=staged.blob.size,
-                paths=[path],
-                manifest=plain_mapping(manifest(snapshot, by_value=staged.by_value)),
+                format=STAGED if staged.form is None else staged.form.name,
+                safe=staged.form is not None and staged.form.safe,
+                size=staged.size,
+                paths=list(files),
+                manifest=plain_mapping(described),
                 wall_us=self._writer.now_us(),
             )
         )
@@ -335,6 +364,11 @@ class LiveRun:
         self.name = well_formed(name)
         self._append(RunUpdate(run=self._number(), name=self.name))
 
+    def become(self, kind: str) -> None:
+        """Say what the run has turned out to be: a fit that tried candidates is a search."""
+        self.kind = kind
+        self._append(RunUpdate(run=self._number(), kind=kind))
+
     def end(
         self,
         status: str = Status.FINISHED.value,
@@ -351,6 +385,10 @@ class LiveRun:
             raise UsageError(f"unknown status {status!r}: {', '.join(Status.__members__)}")
         if not self.active:
             return
+        while self._before_end:
+            self._before_end.pop(0)()
+        if not self.active:  # one of them has ended it
+            return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
         if not self.attached:  # whoever opened the run ends it
@@ -359,7 +397,7 @@ class LiveRun:
                 RunEnd(
                     run=writer.run(self.run_id),
                     status=status,
-                    end_us=writer.now_us(),
+                    end_us=self._last_step_us or writer.now_us(),
                     exit_code=exit_code,
                     error=error,
                 )
@@ -370,6 +408,25 @@ class LiveRun:
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
+
+    def reopen(self) -> None:
+        """Go on with a run that has ended: its training does."""
+        if self.active:
+            return
+        before, self.status = self.status, Status.RUNNING.value
+        self._append(RunUpdate(run=self._number(), reopened=True))
+        self._recorder.open_runs[self.run_id] = self
+        from autolog.tracking import lifecycle
+
+        lifecycle.run_reopened(before)
+
+    def before_end(self, callback: Callable[[], None]) -> None:
+        """Call back once, right before the run ends; what it raises must stay inside."""
+        self._before_end.append(callback)
+
+    def note_step(self) -> None:
+        """Note that a training without an end of its own has made a step: the run ends with it."""
+        self._last_step_us = self._writer.now_us()
 
     def end_by(self, exception: BaseException | None) -> None:
         """End the run with the status that an exception means; None is success."""

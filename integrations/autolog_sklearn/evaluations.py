@@ -7,46 +7,65 @@ made of them and pickles stay what they are.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import numbers
 import types
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Produced
-from autolog_sklearn import naming
+from autolog_sklearn import curves, naming
+from autolog_sklearn.scores import SUPPORT, scores, support
 
-__all__ = ["attach"]
+__all__ = ["attach", "attach_calibration", "attach_inspection"]
 
-_PREDICTED: Final = ("y_pred", "y_score", "y_proba", "y_prob", "pred_decision", "labels_pred")
-_TRUE: Final = ("y_true", "labels_true")
-_SUPPORT: Final = "precision_recall_fscore_support"
-_AVERAGES: Final = ("micro", "macro", "weighted", "samples")
-_OPTIONS: Final = (
-    *("adjusted", "alpha", "beta", "k", "labels", "max_fpr", "normalize", "pos_label", "power"),
-    *("sample_weight", "squared", "weights"),
+_PREDICTED: Final = (
+    *("y_pred", "y_score", "y_proba", "y_prob", "probas_pred", "pred_decision", "labels_pred"),
+    *("y1", "y2"),
 )
-"""Options that make another quantity of a metric: without its name it would hide the usual one."""
+_TRUE: Final = ("y_true", "labels_true", "y1", "y2")
+_CLUSTERED: Final = frozenset({"X", "labels"})
+"""Parameters of the metrics that judge a clustering by the data alone."""
+
+_DISPLAYS: Final = (
+    *("ConfusionMatrixDisplay", "DetCurveDisplay", "PrecisionRecallDisplay", "RocCurveDisplay"),
+    *("CalibrationDisplay",),
+)
+_MAKERS: Final = ("from_estimator", "from_predictions")
+_AREAS: Final = {"roc_curve": "roc", "precision_recall_curve": "pr"}
+"""Curves, and what the area below one of them is called: `auc(fpr, tpr)` is `roc_auc`."""
 
 
 def attach(capture: Capture) -> Detach:
-    """Watch the metrics that compare predictions with the truth, and scorers made of them."""
+    """Watch the metrics that compare predictions with the truth, scorers and displays."""
     evaluations = _Evaluations(capture)
-    hook = Hook(exit=evaluations.computed)
+    hook = Hook(enter=evaluations.begins, exit=evaluations.computed)
     detaches = [
         capture.patch(module, name, hook, role="evaluation") for module, name in _metric_functions()
     ]
+    ranking: Any = import_module("sklearn.metrics._ranking")
+    area = Hook(exit=evaluations.area)
+    detaches.append(capture.patch(ranking, "auc", area, role="evaluation"))
     scorer: Any = import_module("sklearn.metrics._scorer")._BaseScorer  # noqa: SLF001
     scored = Hook(exit=evaluations.scored)
     detaches.append(capture.patch(scorer, "__call__", scored, role="evaluation"))
+    detaches += evaluations.watch_displays(import_module("sklearn.metrics"))
+    return _all(detaches)
 
-    def detach() -> None:
-        for one in reversed(detaches):
-            one()
 
-    return detach
+def attach_calibration(capture: Capture) -> Detach:
+    """Watch calibration curves, which live in a module of their own."""
+    module: Any = import_module("sklearn.calibration")
+    evaluations = _Evaluations(capture)
+    hook = Hook(enter=evaluations.begins, exit=evaluations.computed)
+    curve = capture.patch(module, "calibration_curve", hook, role="evaluation")
+    return _all([curve, *evaluations.watch_displays(module)])
+
+
+def attach_inspection(capture: Capture) -> Detach:
+    """Watch permutation importances."""
+    module: Any = import_module("sklearn.inspection._permutation_importance")
+    hook = Hook(exit=_Evaluations(capture).permuted)
+    return capture.patch(module, "permutation_importance", hook, role="evaluation")
 
 
 class _Evaluations:
@@ -55,7 +74,23 @@ class _Evaluations:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
 
+    def watch_displays(self, module: Any) -> list[Detach]:
+        """Watch the pictures of a module: what they compute is what they show."""
+        hook = Hook(enter=self.begins, exit=self.displayed)
+        return [
+            self._capture.patch(getattr(module, name), maker, hook, role="evaluation")
+            for name in _DISPLAYS
+            for maker in _MAKERS
+            if hasattr(getattr(module, name, None), maker)
+        ]
+
+    def begins(self, call: Call) -> None:
+        """Let what is computed inside be gathered: it belongs to the outermost call."""
+        if call.span is not None:
+            call.span.state["inner"] = []
+
     def computed(self, call: Call, result: Any) -> None:
+        """Record what a metric function of the user's gave."""
         if call.span is None:
             self._inside(call, result)
             return
@@ -68,8 +103,35 @@ class _Evaluations:
         truth_name = call.source_name(truth) if truth else None
         data = bound.get(truth) if truth else None
         name = naming.first_name(naming.data_name(produced.span, data, truth_name), produced.data)
-        for metric, value in _values(call.name, bound, result, call.span.state):
-            produced.span.evaluation(f"{name}/{metric}", value)
+        self._record(produced, name, call.name, bound, result, call.span.state["inner"])
+
+    def displayed(self, call: Call, _: Any) -> None:
+        """Record the curve or the matrix that a display has computed."""
+        bound = call.bound or {}
+        produced = self._capture.producer(bound.get("estimator"))
+        truth = "y"
+        if produced is None:
+            produced, found = self._who(bound)
+            truth = found or truth
+        if call.span is None or produced is None:
+            return
+        name = naming.first_name(
+            naming.data_name(produced.span, bound.get(truth), call.source_name(truth)),
+            naming.data_name(produced.span, bound.get("X"), call.source_name("X")),
+            produced.data,
+        )
+        for function, arguments, result in call.span.state["inner"]:
+            if function in curves.CURVES or function == "confusion_matrix":
+                self._record(produced, name, function, arguments, result, [])
+
+    def area(self, call: Call, result: Any) -> None:
+        """Record the area below a curve that was computed before."""
+        bound = call.bound or {}
+        produced = self._capture.producer(bound.get("x"))
+        if call.span is None or produced is None or naming.written_in_sklearn(call):
+            return
+        if produced.data is not None and produced.data.rpartition("/")[2] in _AREAS.values():
+            produced.span.evaluation(f"{produced.data}_auc", float(result))
 
     def scored(self, call: Call, result: Any) -> None:
         """Record what a scorer gave for a model: the metric's own value, not its negative."""
@@ -85,90 +147,105 @@ class _Evaluations:
         )
         value = result * getattr(scorer, "_sign", 1)
         arguments = getattr(scorer, "_kwargs", {})
-        for metric, number in _values(scorer._score_func.__name__, arguments, value, {}):  # noqa: SLF001
+        function: str = scorer._score_func.__name__  # noqa: SLF001
+        for metric, number in scores(function, arguments, value):
             produced.span.evaluation(f"{name}/{metric}", number)
 
-    def _inside(self, call: Call, result: Any) -> None:
-        """Give the parts that a report computes anyway to the report."""
-        outer = self._capture.current()
-        if outer is None or call.name != _SUPPORT:
+    def permuted(self, call: Call, result: Any) -> None:
+        """Record a permutation importance as a table."""
+        bound = call.bound or {}
+        produced = self._capture.producer(bound.get("estimator"))
+        if call.span is None or produced is None or "importances_mean" not in result:
             return
-        average = (call.bound or {}).get("average")
-        if isinstance(average, str):
-            outer.state.setdefault("averages", {})[average] = result
+        name = naming.first_name(
+            naming.data_name(produced.span, bound.get("X"), call.source_name("X"))
+        )
+        columns = getattr(bound.get("X"), "columns", None)
+        table = curves.importances(result, columns)
+        if table is not None:
+            produced.span.table(f"{name}/permutation_importance", table)
+
+    def _inside(self, call: Call, result: Any) -> None:
+        """Give what a report or a display computes anyway to it."""
+        outer = self._capture.current()
+        if outer is not None and "inner" in outer.state:
+            outer.state["inner"].append((call.name, call.bound or {}, result))
+
+    def _record(
+        self,
+        produced: Produced,
+        data: str,
+        function: str,
+        bound: Mapping[str, Any],
+        result: Any,
+        inner: list[tuple[str, Mapping[str, Any], Any]],
+    ) -> None:
+        span, classes = produced.span, produced.span.state.get("classes")
+        if function == "classification_report":
+            for metric, value in _averages(bound, inner):
+                span.evaluation(f"{data}/{metric}", value)
+            for _, arguments, parts in _supports(inner, average=None):
+                rows = curves.report(parts, arguments.get("labels"), bound.get("target_names"))
+                if rows is not None:
+                    span.table(f"{data}/classification_report", rows)
+            return
+        for metric, value in scores(function, bound, result, classes=classes):
+            span.evaluation(f"{data}/{metric}", value)
+        table = curves.table(function, bound, result, classes)
+        if table is not None:
+            span.table(f"{data}/{function}", table)
+            longest = max(map(len, result))
+            if function in curves.CURVES and longest > len(next(iter(table.values()))):
+                self._capture.notice(
+                    "thinned_curve",
+                    f"a {function} of more than {curves.ROWS:,} points was thinned out evenly",
+                )
+        if function in _AREAS:
+            for array in result[:2]:
+                self._capture.produced(array, span, data=f"{data}/{_AREAS[function]}")
 
     def _who(self, bound: Mapping[str, Any]) -> tuple[Produced | None, str | None]:
-        truth = next((name for name in _TRUE if name in bound), None)
-        for name in _PREDICTED:
+        """Find whose predictions are among the arguments, and the parameter of the truth."""
+        candidates = [name for name in _PREDICTED if name in bound]
+        if not candidates and _CLUSTERED.issubset(bound):
+            return self._capture.producer(bound["labels"]), "X"
+        truths = [name for name in _TRUE if name in bound]
+        for name in (*candidates, *truths):  # the two are mixed up often enough
             produced = self._capture.producer(bound.get(name))
             if produced is not None:
-                return produced, truth
-        if any(name in bound for name in _PREDICTED):
+                others = (other for other in (*truths, *candidates) if other != name)
+                return produced, next(others, None)
+        if candidates:
             self._capture.notice(
                 "unattributed_evaluation",
                 "a metric was computed on predictions that no recorded model returned as they are"
                 " (a threshold or an argmax makes a new array): record it with"
                 ' log_metric("test/f1", value)',
             )
-        return None, truth
+        return None, None
 
 
-def _values(
-    function: str, bound: Mapping[str, Any], result: Any, state: Mapping[str, Any]
+def _averages(
+    bound: Mapping[str, Any], inner: list[tuple[str, Mapping[str, Any], Any]]
 ) -> Iterator[tuple[str, float]]:
-    """Name the numbers in a result; shapes that are no scalars are left to the user."""
-    if function == "classification_report":
-        averages: dict[str, Any] = state.get("averages", {})
-        single_label = "samples" not in averages
-        for average, parts in averages.items():
-            if average == "micro" and single_label and bound.get("labels") is None:
-                yield "accuracy", float(parts[2])  # all three parts are the accuracy then
-            else:
-                yield from _support(f"_{average}", parts)
-        return
-    average = bound.get("average")
-    suffix = f"_{average}" if average in _AVERAGES else ""
-    options = _options(function, bound)
-    if function == _SUPPORT:
-        if suffix or average == "binary":
-            yield from _support(suffix + options, result)
-        return
-    several = bound.get("multi_class")
-    if several in ("ovr", "ovo"):  # as scikit-learn calls its scorers, roc_auc_ovr_weighted
-        suffix = f"_{several}{suffix}"
-    if type(result) is not bool and isinstance(result, numbers.Real):
-        yield f"{function.removesuffix('_score')}{suffix}{options}", float(result)
+    """Yield the averages of a classification report."""
+    averages = {arguments["average"]: parts for _, arguments, parts in _supports(inner)}
+    for average, parts in averages.items():
+        if average == "micro" and "samples" not in averages and bound.get("labels") is None:
+            yield "accuracy", float(parts[2])  # of single labels all three parts are the accuracy
+        else:
+            yield from support(f"_{average}", parts)
 
 
-def _options(function: str, bound: Mapping[str, Any]) -> str:
-    """Name the options that differ from the function's own defaults."""
-    defaults = _defaults(function)
-    named = ""
-    for option in _OPTIONS:
-        value = bound.get(option)
-        if option not in defaults or value is None:
-            continue
-        if not isinstance(value, (bool, int, float, str)):
-            named += f"_{option}"
-        elif value != defaults[option]:
-            named += f"_{option}_{str(value).lower()}"
-    return named
-
-
-@functools.cache
-def _defaults(function: str) -> Mapping[str, Any]:
-    """Return the default values of a function of scikit-learn, nothing of another function."""
-    found = getattr(import_module("sklearn.metrics"), function, None)
-    if not isinstance(found, types.FunctionType):
-        return {}
-    parameters = inspect.signature(found).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
-
-
-def _support(suffix: str, parts: Any) -> Iterator[tuple[str, float]]:
-    for name, value in zip(("precision", "recall", "f1"), parts, strict=False):
-        if isinstance(value, numbers.Real):
-            yield f"{name}{suffix}", float(value)
+def _supports(
+    inner: list[tuple[str, Mapping[str, Any], Any]], average: type[str] | None = str
+) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+    """Yield the calls of `precision_recall_fscore_support` that average, or that do not."""
+    for function, arguments, parts in inner:
+        if function == SUPPORT:
+            given = arguments.get("average")
+            if isinstance(given, str) if average is str else given is None:
+                yield function, arguments, parts
 
 
 def _metric_functions() -> Iterator[tuple[Any, str]]:
@@ -182,9 +259,18 @@ def _metric_functions() -> Iterator[tuple[Any, str]]:
         while hasattr(inner, "__wrapped__"):
             inner = inner.__wrapped__
         parameters = inner.__code__.co_varnames[: inner.__code__.co_argcount]
-        if any(name in parameters for name in _TRUE) and any(
-            name in parameters for name in _PREDICTED
-        ):
+        if (
+            any(name in parameters for name in _TRUE)
+            and any(name in parameters for name in _PREDICTED)
+        ) or parameters[:2] == ("X", "labels"):
             home = import_module(function.__module__)
             owner = home if getattr(home, exported, None) is function else public
             yield owner, exported
+
+
+def _all(detaches: list[Detach]) -> Detach:
+    def detach() -> None:
+        for one in reversed(detaches):
+            one()
+
+    return detach

@@ -15,7 +15,13 @@ from autolog.integration import Call, Span
 
 __all__ = ["References", "data_name", "first_name", "written_in_sklearn"]
 
-_NAMELESS: Final = frozenset({"", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred"})
+_NAMELESS: Final = frozenset(
+    {
+        *("", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred", "truth"),
+        *("target", "targets", "labels", "actual", "expected"),
+    }
+)
+"""Names that say nothing of which data it is: the prediction's then stands."""
 
 
 class References:

@@ -15,6 +15,12 @@ MODEL, OTHER = object(), object()
 class Around:
     role: str
     owner: object = OTHER
+    bridge: bool = False
+    claims: int = 0
+
+    def claim_first_training(self) -> bool:
+        self.claims += 1
+        return self.claims == 1
 
     def is_of(self, owner: object) -> bool:
         return self.owner is owner
@@ -78,6 +84,38 @@ def test_rule_6_a_study_has_children_and_every_other_owner_folds():
         assert decide("training", MODEL, [Around(role)], None) is Decision.FOLD
     nested = [Around("study"), Around("search")]
     assert decide("training", MODEL, nested, None) is Decision.FOLD
+
+
+def test_rule_6_a_piece_of_a_container_is_silent_and_alone_it_is_nothing():
+    for role in ("search", "container", "training", "evaluation"):
+        assert decide("part", MODEL, [Around(role)], None) is Decision.SILENT
+    assert decide("part", MODEL, [], None) is Decision.PASS
+    assert decide("part", MODEL, [], UserRun()) is Decision.PASS
+
+
+@pytest.mark.parametrize(
+    "role", ["training", "container", "search", "study", "part", "evaluation", "preparation"]
+)
+def test_rule_6_nothing_inside_a_piece_is_looked_at(role: str):
+    around = [Around("search"), Around("part")]
+    assert decide(role, MODEL, around, UserRun()) is Decision.PASS
+
+
+@pytest.mark.parametrize("user_run", [None, UserRun(), UserRun(fits="children")])
+def test_rule_6_a_container_whose_integration_is_off_waits_for_something_to_record(user_run):
+    assert decide("search", MODEL, [], user_run, bridge=True) is Decision.DEFER
+    assert decide("search", MODEL, [Around("study")], user_run, bridge=True) is Decision.DEFER
+    assert decide("container", MODEL, [Around("search")], user_run, bridge=True) is Decision.FOLD
+    assert user_run is None or user_run.claims == 0
+
+
+def test_rule_6_the_first_training_inside_such_a_container_speaks_for_it():
+    around = Around("container", bridge=True)
+    assert decide("container", object(), [around], None, bridge=True) is Decision.FOLD
+    assert decide("training", MODEL, [around], None) is Decision.JOIN
+    assert decide("training", object(), [around], None) is Decision.FOLD
+    study = Around("study", bridge=True)
+    assert decide("training", MODEL, [study], None) is Decision.CHILD
 
 
 @pytest.mark.parametrize("role", ["search", "training", "preparation", "study"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import gc
 import inspect
@@ -44,15 +43,6 @@ class Model:
 
     def down(self, n):
         return 0 if n == 0 else 1 + self.down(n - 1)
-
-    def batches(self, n):
-        got = yield 0
-        for i in range(n):
-            got = yield (i, got)
-
-    async def later(self, n):
-        await asyncio.sleep(0)
-        return n + 1
 
     @classmethod
     def make(cls, size):
@@ -167,23 +157,6 @@ def test_a_method_that_calls_itself_is_seen_at_each_level(engine):
     engine.apply(Model, "down", "a", watching(calls))
     assert Model().down(3) == 3
     assert [args for _, _, args in calls] == [(3,), (2,), (1,), (0,)]
-
-
-def test_a_generator_method_passes_through(engine):
-    calls = []
-    engine.apply(Model, "batches", "a", watching(calls))
-    batches = Model().batches(2)
-    assert inspect.isgenerator(batches)
-    assert [next(batches), batches.send("x"), next(batches)] == [0, (0, "x"), (1, None)]
-    batches.close()
-    assert len(calls) == 1
-
-
-def test_an_async_method_passes_through(engine):
-    calls = []
-    engine.apply(Model, "later", "a", watching(calls))
-    assert asyncio.run(Model().later(1)) == 2
-    assert len(calls) == 1
 
 
 def test_a_class_method_stays_one_and_its_bound_form_pickles(engine):

@@ -248,3 +248,166 @@ def test_a_name_that_is_nothing_but_its_prefix_is_none(recording, model):
     X_, y_ = X_test, y_test
     accuracy_score(y_, model.predict(X_))
     assert list(evaluations(recording)) == ["eval/accuracy"]
+
+
+def test_several_labels_and_outputs_say_which(recording):
+    flowers, kinds = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[kinds]
+    classifier = LogisticRegression(max_iter=5000).fit(flowers, names)
+    each = f1_score(names, classifier.predict(flowers), average=None)
+    regression = LinearRegression().fit(flowers[:, :2], flowers[:, 2:])
+    X_val, y_val = flowers[::2, :2], flowers[::2, 2:]
+    raw = metrics.r2_score(y_val, regression.predict(X_val), multioutput="raw_values")
+    weighted = metrics.r2_score(y_val, regression.predict(X_val), multioutput="variance_weighted")
+    first, second = recording.runs()
+    wanted = {"setosa": each[0], "versicolor": each[1], "virginica": each[2]}
+    found = {key: value for key, value in first.metrics.items() if "/" in key}
+    assert found == {f"train/f1_class_{name}": value for name, value in wanted.items()}
+    found = {key: value for key, value in second.metrics.items() if "/" in key}
+    assert found == {
+        "val/r2_output_0": raw[0],
+        "val/r2_output_1": raw[1],
+        "val/r2_variance_weighted": weighted,
+    }
+
+
+def test_swapped_arguments_are_still_an_evaluation(recording, model):
+    value = accuracy_score(model.predict(X_test), y_test)
+    assert evaluations(recording) == {"test/accuracy": value}
+
+
+def test_agreement_of_two_raters_is_one(recording, model):
+    kappa = metrics.cohen_kappa_score(y_test, model.predict(X_test))
+    assert evaluations(recording) == {"test/cohen_kappa": kappa}
+
+
+@pytest.mark.edge_case("EC-S7")
+def test_a_clustering_is_judged_by_its_data(recording):
+    from sklearn.cluster import KMeans
+
+    flowers, kinds = load_iris(return_X_y=True)
+    clustering = KMeans(3, n_init=1, random_state=0)
+    labels = clustering.fit_predict(flowers)
+    parts = metrics.homogeneity_completeness_v_measure(kinds, labels)
+    values = {
+        "train/silhouette": metrics.silhouette_score(flowers, labels),
+        "train/davies_bouldin": metrics.davies_bouldin_score(flowers, labels),
+        "train/adjusted_rand": metrics.adjusted_rand_score(kinds, labels),
+        **dict(
+            zip(("train/homogeneity", "train/completeness", "train/v_measure"), parts, strict=True)
+        ),
+    }
+    assert evaluations(recording) == values
+
+
+def test_labels_that_the_model_keeps_are_its_own(recording):
+    from sklearn.cluster import KMeans
+
+    flowers, _ = load_iris(return_X_y=True)
+    clustering = KMeans(3, n_init=1, random_state=0).fit(flowers)
+    value = metrics.silhouette_score(flowers, clustering.labels_)
+    assert evaluations(recording) == {"train/silhouette": value}
+
+
+def table(recording, name):
+    return autolog.load_table(recording.run().run_id, name).columns
+
+
+@pytest.mark.edge_case("EC-S6")
+def test_a_confusion_matrix_that_was_computed_is_kept_with_its_classes(recording):
+    names = np.array(["bad", "good"])[y_train]
+    classifier = LogisticRegression(max_iter=5000).fit(X_train, names)
+    truth = np.array(["bad", "good"])[y_test]
+    matrix = metrics.confusion_matrix(truth, classifier.predict(X_test))
+    assert table(recording, "test/confusion_matrix") == {
+        "true": ["bad", "good"],
+        "predicted bad": matrix[:, 0].tolist(),
+        "predicted good": matrix[:, 1].tolist(),
+    }
+
+
+def test_a_confusion_matrix_of_many_classes_lists_its_cells(recording):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    labels = np.arange(60).repeat(2)
+    data = labels[:, None].astype(float)
+    neighbors = KNeighborsClassifier(1).fit(data, labels)
+    metrics.confusion_matrix(labels, neighbors.predict(data))
+    kept = table(recording, "train/confusion_matrix")
+    assert kept == {"true": list(range(60)), "predicted": list(range(60)), "count": [2] * 60}
+
+
+def test_the_curves_that_were_computed_are_kept_and_the_areas_below_them(recording, model):
+    scores = model.predict_proba(X_test)[:, 1]
+    fpr, tpr, thresholds = metrics.roc_curve(y_test, scores)
+    precision, recall, _ = metrics.precision_recall_curve(y_test, scores)
+    areas = {"test/roc_auc": metrics.auc(fpr, tpr), "test/pr_auc": metrics.auc(recall, precision)}
+    assert evaluations(recording) == areas
+    assert table(recording, "test/roc_curve") == {
+        "fpr": fpr.tolist(),
+        "tpr": tpr.tolist(),
+        "threshold": thresholds.tolist(),
+    }
+    kept = table(recording, "test/precision_recall_curve")
+    assert kept["precision"] == precision.tolist()
+    assert kept["threshold"][-1] is None
+
+
+def test_a_very_long_curve_is_thinned_and_says_so(recording, model, monkeypatch):
+    from autolog_sklearn import curves
+
+    monkeypatch.setattr(curves, "ROWS", 20)
+    scores = model.predict_proba(X_test)[:, 1]
+    fpr, tpr, _ = metrics.roc_curve(y_test, scores, drop_intermediate=False)
+    assert len(fpr) > 100
+    kept = table(recording, "test/roc_curve")
+    assert len(kept["fpr"]) <= 21
+    assert (kept["fpr"][0], kept["fpr"][-1]) == (0.0, 1.0)
+    assert set(kept["tpr"]) <= set(tpr.tolist())
+    assert [notice["key"] for notice in recording.events("notice")] == ["thinned_curve"]
+
+
+def test_a_report_keeps_its_rows(recording, model):
+    report = metrics.classification_report(
+        y_test, model.predict(X_test), target_names=["malignant", "benign"], output_dict=True
+    )
+    kept = table(recording, "test/classification_report")
+    assert kept["class"] == ["malignant", "benign"]
+    assert kept["f1"] == [report["malignant"]["f1-score"], report["benign"]["f1-score"]]
+    assert kept["support"] == [report["malignant"]["support"], report["benign"]["support"]]
+
+
+def test_a_calibration_curve_is_kept(recording, model):
+    from sklearn.calibration import calibration_curve
+
+    true, predicted = calibration_curve(y_test, model.predict_proba(X_test)[:, 1])
+    kept = table(recording, "test/calibration_curve")
+    assert kept == {"prob_true": true.tolist(), "prob_pred": predicted.tolist()}
+
+
+def test_a_permutation_importance_is_kept_with_the_features(recording):
+    import pandas as pd
+    from sklearn.inspection import permutation_importance
+
+    frame = pd.DataFrame(X_train[:, :3], columns=["radius", "texture", "perimeter"])
+    classifier = LogisticRegression(max_iter=5000).fit(frame, y_train)
+    found = permutation_importance(classifier, frame, y_train, n_repeats=2, random_state=0)
+    kept = table(recording, "train/permutation_importance")
+    assert kept["feature"] == ["radius", "texture", "perimeter"]
+    assert kept["importance_mean"] == found["importances_mean"].tolist()
+
+
+@pytest.mark.edge_case("EC-S6", "EC-D13")
+def test_a_picture_keeps_what_it_shows(recording, model):
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
+    shown = metrics.ConfusionMatrixDisplay.from_estimator(model, X_test, y_test)
+    curve = metrics.RocCurveDisplay.from_predictions(y_test, model.predict_proba(X_test)[:, 1])
+    assert len(plt.get_fignums()) == 2
+    plt.close("all")
+    kept = table(recording, "test/confusion_matrix")
+    assert kept["predicted 0"] == shown.confusion_matrix[:, 0].tolist()
+    assert table(recording, "test/roc_curve")["fpr"] == curve.fpr.tolist()

@@ -257,6 +257,8 @@ def _reopen(changes: Changes, run: Row) -> None:
 def _update(changes: Changes, run: Row, record: records.RunUpdate) -> None:
     if record.name is not None:
         run["name"] = record.name
+    if record.kind is not None:
+        run["kind"] = record.kind
     if record.description is not None:
         run["description"] = record.description
     if record.restored_step is not None:
