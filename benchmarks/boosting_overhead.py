@@ -4,8 +4,8 @@
 
 Trains plain, with autolog and with autolog but without models, in turn in one process, and prints
 the medians and their ratios to plain. Between trainings autolog is switched off altogether, so
-plain is plain. CPU time is the figure to trust on a machine that does other work as well; `us/round`
-is the CPU time over plain by round, all that is done at the end included.
+plain is plain. CPU time is the figure to trust on a machine that does other work as well;
+`us/round` is the CPU time over plain by round, all that is done at the end included.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 import numpy as np
 from rich.console import Console

@@ -117,6 +117,7 @@ def watched(integration: Integration) -> Found:
     }
     with _recorded_as("failing"):
         found["failure"] = observation.failure(example, model)
+    found["sites_once"] = _states(integration)
     autolog.autolog(integration.name)
     with _recorded_as("twice"):
         _, twice = observation.training(example)
