@@ -28,7 +28,8 @@ def rows() -> list[nox.param]:
     found = []
     for name, framework in MATRIX["frameworks"].items():
         for row in framework["tested"]:
-            pins = (f"{framework['distributions'][0]}=={row['version']}", *row.get("with", ()))
+            distribution = row.get("distribution", framework["distributions"][0])
+            pins = (f"{distribution}=={row['version']}", *row.get("with", ()))
             found.append(
                 nox.param(
                     row["python"],
@@ -45,5 +46,5 @@ def rows() -> list[nox.param]:
 @nox.parametrize(["python", "extra", "pins"], rows())
 def matrix(session: nox.Session, extra: str, pins: tuple[str, ...]) -> None:
     """Run the tests of the matrix against one version of one framework."""
-    session.install("-e", f".[{extra}]", "pytest>=8.2", *pins)
+    session.install("-e", f".[{extra}]", "hypothesis>=6.100", "pytest>=8.2", *pins)
     session.run("python", "-m", "pytest", "tests/matrix", *session.posargs)

@@ -171,7 +171,7 @@ class Autolog:
             log_models: `"auto"` stores fitted models within `max_model_mb`, and those that hold
                 training rows only below 16 MB; `"always"`, `"never"`.
             max_model_mb: a larger model is not stored, and a notice says so.
-            log_datasets: describe training data (shape, dtypes, columns; never its values).
+            log_datasets: describe training data (shape, dtypes, columns, fingerprint; no values).
             store: a path or a store URI; default: `AUTOLOG_STORE`, else the nearest `.autolog`.
             experiment: default: `AUTOLOG_EXPERIMENT`, the project file, the script's name.
             tags: set on every run.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "6d3545a10cac4534e59f0bbb560d2570d6261bc33b565a5934a1df2e511b7993"
+SHA256 = "a734589fa8e004d1b5345100aa6991a0228e935b93058fccf17a3f8c081e7c88"
 
 DATA: MatrixData = {
     "sklearn": {
@@ -104,6 +104,96 @@ DATA: MatrixData = {
                 "guard": "engine",
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
+            },
+        ),
+    },
+    "xgboost": {
+        "distributions": (
+            "xgboost",
+            "xgboost-cpu",
+        ),
+        "modules": ("xgboost",),
+        "supported": ">=1.7,<4",
+        "on_unsupported": "warn",
+        "latest_known": "3.4.1",
+        "tested": (
+            {
+                "version": "1.7.6",
+                "python": "3.10",
+                "tier": "commit",
+            },
+            {
+                "version": "2.0.3",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.1.4",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "3.0.5",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "3.1.3",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
+                "version": "3.2.0",
+                "python": "3.11",
+                "tier": "commit",
+            },
+            {
+                "version": "3.4.1",
+                "python": "3.13",
+                "tier": "commit",
+            },
+        ),
+        "strategies": {},
+        "quirks": (
+            {
+                "id": "xgboost-callbacks-are-a-set",
+                "when": "<3.1.2",
+                "symptom": "callbacks are kept in a set, and one that stops the training ends the round for those behind it, so a callback may not be told of the last round wherever it was put",
+                "guard": "late_history",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_the_round_that_a_callback_stopped_is_recorded",
+            },
+            {
+                "id": "xgboost-stop-hides-the-last-round",
+                "when": ">=1.7",
+                "symptom": "a callback that stops the training ends the round for those behind it, so one that is appended to the user's list is not told of the last round",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_a_callback_in_front_is_told_of_the_last_round",
+            },
+            {
+                "id": "xgboost-train-reexports",
+                "when": ">=1.7",
+                "symptom": "xgboost.train, xgboost.sklearn.train and a name that was imported before the patch stay the original function when the attribute of xgboost.training is replaced",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_every_name_of_train_is_the_watched_one",
+            },
+            {
+                "id": "xgboost-get-params-draws-a-seed",
+                "when": ">=1.7",
+                "symptom": "get_params() of an estimator draws from the RandomState that the user gave as random_state, so reading the parameters changes the next training",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_reading_the_parameters_draws_no_random_number",
+            },
+            {
+                "id": "xgboost-cpu-distribution-name",
+                "when": ">=2.1",
+                "symptom": "the module xgboost may come from the distribution xgboost-cpu, so asking for the version of the distribution xgboost fails",
+                "guard": "engine",
+                "fails_with": "importlib.metadata.PackageNotFoundError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_the_version_is_known_whatever_the_distribution_is_called",
             },
         ),
     },

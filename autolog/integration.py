@@ -129,6 +129,10 @@ class Format:
     `save` and `load` are named as `"package.module:name"`. A format is `safe` if loading it runs
     no code that the file brings along. It is `native` if the framework itself writes it, fast and
     without a copy in memory: then the trainer stores it at once, in place of a pickle.
+
+    A format whose files name the types that they are made of says so with `unknown`, the name of a
+    function `unknown(directory) -> list[str]`: the types that it does not know as safe. It is then
+    loaded by `load(directory, trusted)`, which constructs only what is safe or among these names.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Format:
     load: str
     safe: bool
     native: bool = False
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +349,10 @@ class Span(Protocol):
         ...
 
     def input(self, role: str, data: Any, *, name: str | None = None) -> None:
-        """Describe data that was used (shape, dtypes, columns), without reading or copying it."""
+        """Describe data that was used: shape, dtypes, columns, a fingerprint; it is not copied.
+
+        Say it before the training, which may change the data.
+        """
         ...
 
     def model(self, snapshot: Snapshot) -> None:

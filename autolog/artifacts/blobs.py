@@ -40,6 +40,7 @@ class BlobWriter:
         self._descriptor = descriptor
         self._digest = hashlib.sha256()
         self.size = 0
+        self.unwanted = False
         self.blob: Blob | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -53,6 +54,10 @@ class BlobWriter:
         while view:
             view = view[os.write(self._descriptor, view) :]
         return total
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+        self.unwanted = True
 
     def hexdigest(self) -> str:
         """Return the sha256 of everything written so far."""
@@ -80,11 +85,8 @@ class BlobFolder:
         writer = BlobWriter(descriptor)
         try:
             yield writer
-            digest = writer.hexdigest()
-            uri = f"blobs/{digest[:2]}/{digest}"
-            if not self._keep(temporary, self.root / uri, writer.size):
-                temporary.unlink()
-            writer.blob = Blob(digest, writer.size, uri)
+            if not writer.unwanted:
+                writer.blob = self._named(temporary, writer.hexdigest(), writer.size)
         except OSError as exc:
             raise self._unwritable(exc) from exc
         finally:
@@ -92,6 +94,46 @@ class BlobFolder:
             if writer.blob is None:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
+
+    @contextlib.contextmanager
+    def scratch(self) -> Generator[Path]:
+        """Lend a new folder on the same disk; what is left in it is removed at the end.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        place = self.root / "tmp" / secrets.token_hex(16)
+        try:
+            place.mkdir(mode=0o700, parents=True)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        try:
+            yield place
+        finally:
+            for path in sorted(place.rglob("*"), reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+    def adopt(self, path: Path) -> Blob:
+        """Store a file of a `scratch` folder by moving it; it is read once, to hash it.
+
+        Raises:
+            StoreError: it cannot be read or moved.
+        """
+        import hashlib
+
+        digest, size = hashlib.sha256(), 0
+        try:
+            with open(path, "rb") as source:
+                while piece := source.read(_PIECE):
+                    digest.update(piece)
+                    size += len(piece)
+            path.chmod(0o600)
+            return self._named(path, digest.hexdigest(), size)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
 
     def put(self, data: bytes) -> Blob:
         """Store bytes."""
@@ -118,6 +160,13 @@ class BlobFolder:
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise StoreError(f"artifact {uri!r} lies outside of {self.root}")
         return path
+
+    def _named(self, temporary: Path, digest: str, size: int) -> Blob:
+        """Give a whole file its name in the folder."""
+        uri = f"blobs/{digest[:2]}/{digest}"
+        if not self._keep(temporary, self.root / uri, size):
+            temporary.unlink()
+        return Blob(digest, size, uri)
 
     def _keep(self, temporary: Path, target: Path, size: int) -> bool:
         """Move a whole file to its place; false if an equal one is there already.

@@ -144,7 +144,7 @@ def collect(
     for path, octets, written in repository.temporary():
         with _noted(errors, str(path)):
             if written < before:
-                path.unlink()
+                repository.drop(path)
                 temporary += 1
                 temporary_bytes += octets
     return Collected(

@@ -12,7 +12,7 @@ import contextlib
 import os
 import pickle
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +26,31 @@ from autolog.integration import Format
 __all__ = ["convert", "load", "owned_by_this_user"]
 
 
-def load(model: Model, repository: Repository, *, trusted: bool) -> Any:
+def load(
+    model: Model, repository: Repository, *, own: bool, trusted: Sequence[str] | None = None
+) -> Any:
     """Load a stored model.
 
     Args:
         model: what the store knows of it.
         repository: where its blobs lie.
-        trusted: its pickle may be loaded.
+        own: its bytes are as trusted as this program, so a pickle may be loaded.
+        trusted: construct only what the format knows as safe and types of these names.
 
     Raises:
         ModelError: a file is missing or differs from what was stored, a format is unknown, or a
-            pickle would have to be trusted.
+            pickle or a type would have to be trusted.
     """
     if model.format == STAGED:
-        if not trusted:
-            raise ModelError(
-                f"model {model.name!r} is stored as a pickle, which can run any code when it is"
-                " loaded, and this store or file belongs to another user."
-                " If you trust its author: load_model(..., allow_pickle=True)"
-            )
-        data = _read(model.files[0], repository)
-        try:
-            return pickle.loads(data)  # noqa: S301  own bytes, checked against their digest
-        except Exception as exc:
-            raise ModelError(_load_failure(model, exc)) from exc
+        return _unpickled(model, repository, own and trusted is None)
     form = _format(model.format)
-    if not (form.safe or trusted):
+    if not (form.safe or own):
         raise ModelError(f"format {form.name} is not safe to load from somebody else's store")
     with tempfile.TemporaryDirectory(prefix="autolog-") as place:
         _lay_out(model, repository, Path(place))
-        return resolve(form.load)(Path(place))
+        vouched = None if own and trusted is None else trusted or ()
+        with _explained(model):
+            return _read_format(form, Path(place), vouched)
 
 
 def convert(model: Model, instance: Any, repository: Repository) -> Model | None:
@@ -67,20 +62,27 @@ def convert(model: Model, instance: Any, repository: Repository) -> Model | None
     target = str(model.manifest.get("convert_to", STAGED))
     if model.format != STAGED or target == STAGED:
         return None
+    if model.manifest.get("by_value"):
+        raise ModelError(f"{target} cannot hold code of the training script, which this model has")
     form = _format(target)
-    with tempfile.TemporaryDirectory(prefix="autolog-") as place:
+    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+        place = Path(folder)
         try:
-            resolve(form.save)(instance, Path(place))
+            resolve(form.save)(instance, place)
+            unknown = _unknown(form, place)
+            _read_format(form, place, unknown)  # a file that cannot be loaded is worth nothing
         except Exception as exc:
-            raise ModelError(f"{model.name} cannot be saved as {form.name}: {exc}") from exc
+            raise ModelError(f"{form.name}: {type(exc).__name__}: {exc}") from exc
         files: list[Artifact] = []
-        for path in sorted(Path(place).rglob("*")):
+        for path in sorted(place.rglob("*")):
             if path.is_file():
                 blob = repository.put(path)
                 name = f"{model.name}/{path.relative_to(place).as_posix()}"
                 files.append(Artifact(path=name, size=blob.size, sha256=blob.sha256, uri=blob.uri))
     size = sum(file.size for file in files)
     details: dict[str, Any] = {**model.manifest, "converted_from": STAGED}
+    if unknown:
+        details["unknown_types"] = unknown
     return Model(
         name=model.name,
         format=form.name,
@@ -101,9 +103,38 @@ def owned_by_this_user(*paths: Path | None) -> bool:
         return False
 
 
-def _read(file: Artifact, repository: Repository) -> bytes:
+def _unpickled(model: Model, repository: Repository, allowed: bool) -> Any:
+    if not allowed:
+        raise ModelError(
+            f"model {model.name!r} is stored as a pickle alone, which can run any code when it is"
+            " loaded. In a store of your own load_model(...) without trusted= loads it, and stores"
+            " it in a safe format if one can hold it. In the store of somebody else whom you"
+            " trust: load_model(..., allow_pickle=True)"
+        )
+    file = model.files[0]
     with _named(file):
-        return repository.read(file.uri)
+        data = repository.read(file.uri)
+    with _explained(model):
+        return pickle.loads(data)  # noqa: S301  own bytes, checked against their digest
+
+
+def _read_format(form: Format, place: Path, vouched: Sequence[str] | None) -> Any:
+    """Load a format; None for `vouched` takes every type that its files name."""
+    if form.unknown is None:
+        return resolve(form.load)(place)
+    unknown = _unknown(form, place)
+    strange = [name for name in unknown if vouched is not None and name not in vouched]
+    if strange:
+        known = [name for name in unknown if name not in strange]
+        raise ModelError(
+            f"it holds types that {form.name} does not know as safe: {', '.join(strange)}."
+            f" If you trust their code: load_model(..., trusted={[*known, *strange]!r})"
+        )
+    return resolve(form.load)(place, unknown)
+
+
+def _unknown(form: Format, place: Path) -> list[str]:
+    return [] if form.unknown is None else list(resolve(form.unknown)(place))
 
 
 def _lay_out(model: Model, repository: Repository, place: Path) -> None:
@@ -121,6 +152,17 @@ def _named(file: Artifact) -> Generator[None]:
         yield
     except StoreError as exc:
         raise ModelError(f"{file.path} cannot be read: {exc}") from exc
+
+
+@contextlib.contextmanager
+def _explained(model: Model) -> Generator[None]:
+    """Say of what a model failed to load, and what it was stored with."""
+    try:
+        yield
+    except ModelError as exc:
+        raise ModelError(f"model {model.name!r}: {exc}") from exc
+    except Exception as exc:
+        raise ModelError(_load_failure(model, exc)) from exc
 
 
 def _load_failure(model: Model, exc: Exception) -> str:

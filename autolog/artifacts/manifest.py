@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from autolog.integration import Integration, Snapshot
+from autolog.integration import Format, Integration, Snapshot
 
-__all__ = ["STAGED", "STAGED_FILE", "manifest", "snapshot"]
+__all__ = ["STAGED", "manifest", "native_format", "snapshot"]
 
 STAGED: Final = "pickle"
-"""The format in which the trainer stores a model."""
-
-STAGED_FILE: Final = "model.pkl"
+"""The format in which the trainer stores a model unless its framework has a fast one."""
 
 
 def snapshot(model: object) -> Snapshot:
@@ -24,18 +22,37 @@ def snapshot(model: object) -> Snapshot:
     return Snapshot(model=model, format=form)
 
 
-def manifest(snapshot: Snapshot, *, by_value: bool) -> dict[str, Any]:
-    """Describe a staged model: what it is, what it takes to load it, and how far to trust it."""
+def native_format(snapshot: Snapshot) -> Format | None:
+    """Return the format that the trainer stores this model in at once; None for a pickle."""
+    from autolog.discovery import discover
+
+    for integration in discover().integrations.values():
+        for form in integration.formats:
+            if form.native and form.name == snapshot.format:
+                return form
+    return None
+
+
+def manifest(snapshot: Snapshot, *, by_value: bool, fallback: str | None) -> dict[str, Any]:
+    """Describe a staged model: what it is, what it takes to load it, and how far to trust it.
+
+    Args:
+        snapshot: the model with what its integration says of it.
+        by_value: code of `__main__` travels inside of its pickle.
+        fallback: why the format of its framework could not hold it.
+    """
     model: object = snapshot.model
     kind = type(model)
+    why = {} if fallback is None else {"fallback": fallback}
     return {
         "class": f"{kind.__module__}.{kind.__qualname__}",
-        "convert_to": snapshot.format,
+        "convert_to": STAGED if why else snapshot.format,
         "python": sys.version.split()[0],
         "versions": dict(snapshot.versions or {}),
         "by_value": by_value,
         "contains_data": snapshot.contains_data,
         "signature": dict(snapshot.signature or {}),
+        **why,
     }
 
 

@@ -15,6 +15,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -187,11 +188,20 @@ class Repository:
 
     def temporary(self) -> Iterator[tuple[Path, int, float]]:
         """List files that were not finished: path, bytes, time of the last write."""
-        for path in sorted(self._folder.root.glob("tmp/*")) if self._local else ():
+        for path in sorted(self._folder.root.glob("tmp/**/*")) if self._local else ():
             with contextlib.suppress(FileNotFoundError):
                 found = path.stat()
-                if path.suffix != _GOING:
+                if path.suffix != _GOING and stat.S_ISREG(found.st_mode):
                     yield path, found.st_size, found.st_mtime
+
+    def drop(self, temporary: Path) -> None:
+        """Remove a file that was not finished, and the folders that it leaves empty."""
+        temporary.unlink()
+        for folder in temporary.parents:
+            if folder.parent == self._folder.root:  # tmp itself stays
+                return
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def sizes(self) -> Sizes:
         """Count the blobs and their bytes, by listing all of them."""

@@ -1,120 +1,126 @@
 """Serialises a model while the trainer waits, within a limit known before a byte is written.
 
-Measuring walks the object with pickle protocol 5, whose buffers (arrays) are counted and not
-copied: 162 MB are measured in 19 ms. Only a model within the limit is then streamed into its
-blob, so a model above it costs no memory. The bytes stay a pickle until somebody asks for the
-model; converting to the safe format is not the trainer's work.
+A framework's own format is written where the integration says that it is fast (`Format.native`);
+everything else is pickled in one walk that copies no array, and converted to the safe format when
+somebody asks for the model: that is not the trainer's work.
 """
 
 from __future__ import annotations
 
-import pickle
-import types
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+import contextlib
+from typing import Any, Final
 
 import msgspec
 
-from autolog.artifacts.blobs import Blob, BlobFolder
-from autolog.errors import ModelError
+from autolog.artifacts.blobs import Blob, BlobFolder, BlobWriter
+from autolog.artifacts.walk import Sink, walk
+from autolog.discovery import resolve
+from autolog.errors import ModelError, StoreError
+from autolog.integration import Format
+from autolog.patching.interruption import comes_from_outside
 
 __all__ = ["Staged", "TooLarge", "stage"]
 
-PROTOCOL: Final = 5
+_PICKLE_FILE: Final = "model.pkl"
 
 
 class Staged(msgspec.Struct, frozen=True):
-    """A model's bytes in the store. `by_value`: code of `__main__` travels inside (cloudpickle)."""
+    """A model's files in the store, by name.
 
-    blob: Blob
-    by_value: bool
+    `form` is the format that they are in, None a pickle. `by_value`: code of `__main__` travels
+    inside (cloudpickle). `fallback` says why the framework's own format could not hold it.
+    """
+
+    files: dict[str, Blob]
+    form: Format | None = None
+    by_value: bool = False
+    fallback: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(blob.size for blob in self.files.values())
 
 
 class TooLarge(msgspec.Struct, frozen=True):
-    """The model was not written: it takes `size` bytes."""
+    """The model was not kept: it takes `size` bytes."""
 
     size: int
 
 
-class _Sink(Protocol):
-    def write(self, data: Any, /) -> int: ...
+def stage(
+    model: Any, folder: BlobFolder, *, limit: int, native: Format | None = None
+) -> Staged | TooLarge:
+    """Write `model` into `folder` if that takes at most `limit` bytes.
 
-
-class _Measure:
-    """Counts what pickling would write."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
-        self.size += size
-        return size
-
-    def buffer(self, buffer: pickle.PickleBuffer) -> None:
-        self.size += buffer.raw().nbytes
-
-
-class _ByReference(pickle.Pickler):
-    """A pickler that notices what another process could not import."""
-
-    needs_value = False
-
-    def reducer_override(self, obj: Any) -> Any:
-        if (
-            isinstance(obj, (type, types.FunctionType))
-            and getattr(obj, "__module__", None) == "__main__"
-        ):
-            self.needs_value = True
-        return NotImplemented
-
-
-def stage(model: Any, folder: BlobFolder, *, limit: int) -> Staged | TooLarge:
-    """Pickle `model` into `folder` if that takes at most `limit` bytes.
-
-    Classes and functions of `__main__`, and lambdas, travel by value through cloudpickle, so
-    that another process can load them.
+    Args:
+        model: any object.
+        folder: the blobs of the store.
+        limit: in bytes; of a native format the files are dropped again if they are larger.
+        native: the framework's own format, tried first.
 
     Raises:
         ModelError: the model cannot be pickled; the message says which part of it.
         StoreError: the folder cannot be written.
     """
-    measure = _Measure()
-    by_value = _walk(model, measure)
-    if measure.size > limit:
-        return TooLarge(measure.size)
-    with folder.writing() as writer:
-        _pickler(by_value, writer).dump(model)
+    if native is None:
+        return _pickled(model, folder, limit, None)
+    try:
+        return _saved(model, folder, limit, native)
+    except StoreError:
+        raise
+    except BaseException as exc:
+        if comes_from_outside(exc):
+            raise
+        return _pickled(model, folder, limit, f"{native.name}: {type(exc).__name__}: {exc}")
+
+
+def _saved(model: Any, folder: BlobFolder, limit: int, form: Format) -> Staged | TooLarge:
+    with folder.scratch() as place:
+        resolve(form.save)(model, place)
+        paths = [path for path in sorted(place.rglob("*")) if path.is_file()]
+        if not paths:
+            raise ModelError(f"{form.save} wrote no file")
+        size = sum(path.stat().st_size for path in paths)
+        if size > limit:
+            return TooLarge(size)
+        files = {path.relative_to(place).as_posix(): folder.adopt(path) for path in paths}
+    return Staged(files, form)
+
+
+def _pickled(model: Any, folder: BlobFolder, limit: int, fallback: str | None) -> Staged | TooLarge:
+    with contextlib.ExitStack() as open_files:
+        writing: list[tuple[Sink, BlobWriter]] = []
+
+        def sink() -> Sink:
+            """Make a sink, whose pieces go to a file from the moment that it spills."""
+
+            def spill(piece: Any) -> None:
+                if not writing or writing[-1][0] is not target:
+                    writing.append((target, open_files.enter_context(folder.writing())))
+                writing[-1][1].write(piece)
+
+            target = Sink(limit, spill)
+            return target
+
+        try:
+            target, by_value = walk(model, sink)
+        except StoreError:
+            raise
+        except BaseException as exc:
+            if comes_from_outside(exc):
+                raise
+            raise ModelError(
+                f"{type(model).__name__} cannot be pickled ({type(exc).__name__}: {exc})."
+                " Leave the part that is named out of the object's state (__getstate__),"
+                ' or turn saving off with log_models="never".'
+            ) from exc
+        for owner, writer in writing:
+            if owner is not target or target.too_large:
+                writer.discard()
+        if target.too_large:
+            return TooLarge(target.size)
+        target.flush()
+        writer = writing[-1][1]
     assert writer.blob is not None
-    return Staged(writer.blob, by_value)
-
-
-def _walk(model: Any, measure: _Measure) -> bool:
-    """Measure the model; return whether it must travel by value."""
-    try:
-        walk = _ByReference(measure, PROTOCOL, buffer_callback=measure.buffer)
-        walk.dump(model)
-        if not walk.needs_value:
-            return False
-    except Exception:  # noqa: S110  cloudpickle takes lambdas and local classes, or explains why not
-        pass
-    measure.size = 0
-    try:
-        _pickler(True, measure, measure.buffer).dump(model)
-    except Exception as exc:
-        raise ModelError(
-            f"{type(model).__name__} cannot be pickled ({type(exc).__name__}: {exc})."
-            " Leave the part that is named out of the object's state (__getstate__),"
-            ' or turn saving off with log_models="never".'
-        ) from exc
-    return True
-
-
-def _pickler(
-    by_value: bool, sink: _Sink, callback: Callable[[pickle.PickleBuffer], Any] | None = None
-) -> pickle.Pickler:
-    if not by_value:
-        return pickle.Pickler(sink, PROTOCOL, buffer_callback=callback)
-    import cloudpickle
-
-    return cloudpickle.Pickler(sink, PROTOCOL, buffer_callback=callback)
+    return Staged({_PICKLE_FILE: writer.blob}, None, by_value, fallback)

@@ -14,7 +14,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,9 @@ _COLUMNS: Final = 6
 
 _RECIPE: Final = 12
 """Digits of a recipe that are shown."""
+
+_DIGEST: Final = 8
+"""Digits of a fingerprint of data that are shown."""
 
 
 def page(
@@ -223,7 +226,7 @@ def _tables(details: RunDetails) -> Iterator[RenderableType]:
 def _inputs(details: RunDetails) -> Iterator[RenderableType]:
     if not details.inputs:
         return
-    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE")
+    rows = table("ROLE", "NAME", "CLASS", "SHAPE", "DTYPE", "FINGERPRINT")
     for one in details.inputs:
         profile = one.profile
         columns = profile.get("columns")
@@ -232,9 +235,17 @@ def _inputs(details: RunDetails) -> Iterator[RenderableType]:
             kinds = cast("dict[str, Any]", columns).values()
             dtype = ", ".join(sorted({str(kind) for kind in kinds}))
         name = str(profile.get("class", ""))
-        cells = (one.role, one.name, name, written.shape(profile.get("shape")), dtype)
+        shape = written.shape(profile.get("shape"))
+        cells = (one.role, one.name, name, shape, dtype, _fingerprint(profile))
         rows.add_row(*map(written.plain, cells))
     yield heading("Inputs", rows)
+
+
+def _fingerprint(profile: Mapping[str, Any]) -> str:
+    """Write the beginning of a digest, and the share of the data that it covers."""
+    digest = str(profile.get("digest") or "").rpartition(":")[2][:_DIGEST]
+    covered = profile.get("covered", 1.0)
+    return f"{digest} of {covered:.2%}" if digest and covered < 1 else digest
 
 
 def _models(details: RunDetails) -> Iterator[RenderableType]:
@@ -252,8 +263,20 @@ def _models(details: RunDetails) -> Iterator[RenderableType]:
             written.size(model.size),
             ", ".join(remarks),
         )
+    told = [_remark(written.plain(text)) for text in _reservations(details.models)]
     line = f'autolog.load_model("{written.plain(details.run.name)}")'
-    yield heading("Models", rows, _remark(f"in Python: {line}"))
+    yield heading("Models", rows, *told, _remark(f"in Python: {line}"))
+
+
+def _reservations(models: Sequence[Model]) -> Iterator[str]:
+    """Say of each model why a safe format does not hold it, or whose code it needs."""
+    for model in models:
+        manifest = model.manifest
+        why = manifest.get("fallback") or manifest.get("not_converted")
+        if why:
+            yield f"{model.name} is kept as a pickle alone: {why}"
+        if manifest.get("unknown_types"):
+            yield f"{model.name} as {model.format} needs {', '.join(manifest['unknown_types'])}"
 
 
 def _artifacts(details: RunDetails) -> Iterator[RenderableType]:

@@ -60,6 +60,8 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         rows = Counter((row.version, row.python, row.with_) for row in one.tested)
         yield from (f"{name}: tested row {row} is there twice" for row, n in rows.items() if n > 1)
         for row in one.tested:
+            if row.distribution is not None and row.distribution not in one.distributions:
+                yield f"{name}: {row.distribution} of {row.version} is not in distributions"
             if Version(row.version) not in supported:
                 yield f"{name}: tested {row.version} is outside supported {one.supported}"
         newest = max(Version(row.version) for row in one.tested)

@@ -40,6 +40,8 @@ class Tested(_Strict, frozen=True, kw_only=True):
     version: Text
     python: Python
     tier: Literal["commit", "full"]
+    distribution: Text | None = None
+    """What is installed: one of the framework's distributions, by default the first."""
     with_: tuple[Text, ...] = msgspec.field(name="with", default=())
 
 

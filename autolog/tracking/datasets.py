@@ -1,21 +1,31 @@
-"""Describes data by what its container already knows: shape, dtypes, column names.
+"""Describes data by what its container already knows, and by a fingerprint of its values.
 
-Nothing is read, copied, iterated or converted. A container of an unknown class is named by its
-class alone: its attributes may be computed by the user's code.
+Nothing is copied, iterated or converted, and no data is constructed. A container of an unknown
+class is named by its class alone: its attributes may be computed by the user's code.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from autolog.tracking.fingerprints import fingerprint
+
 __all__ = ["describe"]
 
 _COLUMNS: Final = 1000
 """More column names than this are counted, not listed."""
 
+_FRAMES: Final = {"DataFrame", "Series", "Table", "RecordBatch", "ChunkedArray", "Index"}
+"""What has columns at hand; a lazy frame would have to compute them."""
+
 
 def describe(data: object) -> dict[str, Any]:
-    """Return a profile: `class`, and where known `shape`, `dtype`, `columns`, `nnz`."""
+    """Return a profile of data as it is at this moment.
+
+    It has `class`, and where known `shape`, `dtype`, `columns`, `nnz`, and of the fingerprint
+    `digest` and `covered`, the share of the values that went into it, or `undigested`, why there
+    is none.
+    """
     kind = type(data)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
     profile: dict[str, Any] = {"class": name.removeprefix("builtins.")}
@@ -24,8 +34,13 @@ def describe(data: object) -> dict[str, Any]:
         profile["shape"] = [len(cast("list[Any]", data))]
     elif root in {"numpy", "scipy", "torch", "jax", "jaxlib", "cupy", "tensorflow"}:
         _array(data, profile)
-    elif root in {"pandas", "polars", "pyarrow"}:
+    elif root in {"pandas", "polars", "pyarrow"} and kind.__name__ in _FRAMES:
         _frame(data, profile)
+    elif root == "xgboost" and hasattr(data, "num_row"):
+        _matrix(data, profile)
+    elif root == "lightgbm" and kind.__name__ == "Dataset":
+        return _dataset(data, profile)
+    profile.update(fingerprint(data))
     return profile
 
 
@@ -41,17 +56,41 @@ def _array(data: Any, profile: dict[str, Any]) -> None:
 
 def _frame(data: Any, profile: dict[str, Any]) -> None:
     shape = getattr(data, "shape", None)
-    if shape is not None:
-        profile["shape"] = [int(size) for size in shape]
+    profile["shape"] = [int(size) for size in shape] if shape is not None else [len(data)]
     if getattr(data, "name", None) is not None:
         profile["name"] = str(data.name)
-    dtypes = getattr(data, "dtypes", None)
-    columns = getattr(data, "columns", None)
-    if columns is None:  # a Series
-        profile["dtype"] = str(getattr(data, "dtype", None))
-        return
-    if dtypes is None or len(columns) > _COLUMNS:
-        return
-    profile["columns"] = {
-        str(column): str(dtype) for column, dtype in zip(columns, dtypes, strict=False)
-    }
+    schema = getattr(data, "schema", None) if profile["class"].startswith("pyarrow.") else None
+    names = getattr(data, "columns", None) if schema is None else schema.names
+    if names is None:  # one column
+        profile["dtype"] = str(getattr(data, "dtype", getattr(data, "type", None)))
+    elif len(names) <= _COLUMNS:
+        dtypes = data.dtypes if schema is None else schema.types
+        pairs = zip(names, dtypes, strict=False)
+        profile["columns"] = {str(column): str(dtype) for column, dtype in pairs}
+
+
+def _matrix(data: Any, profile: dict[str, Any]) -> None:
+    """Describe a DMatrix by what XGBoost knows of it; its values are in a form of its own."""
+    profile["shape"] = [int(data.num_row()), int(data.num_col())]
+    names, types = data.feature_names, data.feature_types
+    if names is not None and len(names) <= _COLUMNS:
+        profile["columns"] = dict(zip(names, types or ["float"] * len(names), strict=False))
+    profile["undigested"] = "XGBoost does not give its values back without a copy"
+
+
+def _dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
+    """Describe a Dataset by the data it was made of, which it may have let go once constructed."""
+    known = cast("dict[str, Any]", data.__dict__)
+    source = known.get("data")
+    if source is not None and type(source).__module__.partition(".")[0] != "lightgbm":
+        return {**describe(source), "class": profile["class"], "of": describe_class(source)}
+    if known.get("_handle") is not None:
+        profile["shape"] = [int(data.num_data()), int(data.num_feature())]
+    profile["undigested"] = "LightGBM has let go of the values"
+    return profile
+
+
+def describe_class(data: object) -> str:
+    """Return the name of the class of data, with its package."""
+    kind = type(data)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}".removeprefix("builtins.")

@@ -14,6 +14,8 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
+
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
@@ -171,7 +173,13 @@ def metric_history(
         return store.history(_reference(run), key, context=context, attempt=attempt, steps=steps)
 
 
-def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: bool = False) -> Any:
+def load_model(
+    run: str | LiveRun,
+    name: str | None = None,
+    *,
+    allow_pickle: bool = False,
+    trusted: Sequence[str] | None = None,
+) -> Any:
     """Load the model of a run.
 
     From an embedded store whose files belong to this user a pickle is loaded as it is, and is
@@ -182,28 +190,39 @@ def load_model(run: str | LiveRun, name: str | None = None, *, allow_pickle: boo
         run: a run, its id or its name.
         name: which of its models, if it has several.
         allow_pickle: trust a pickle of another user.
+        trusted: names of types whose code you trust. Given, even empty, only a safe format is
+            loaded, and nothing is constructed but these types and those known as safe.
 
     Raises:
         NotFoundError: there is no such run or model.
-        ModelError: it cannot be loaded or would have to be trusted.
+        ModelError: it cannot be loaded, or a pickle or a type would have to be trusted; the
+            message names the types.
     """
     from autolog.artifacts import loading
     from autolog.artifacts.repository import Repository
 
     reference = _reference(run)
     with _reading() as store:
-        saved = store.details(reference).models
-        chosen = _choose(saved, name, reference)
+        forms = _choose(store.details(reference).models, name, reference)
         repository = Repository(store.location.artifacts)
-        files = [repository.path(file.uri) for file in chosen.files]
         database = store.location.database
-        own = loading.owned_by_this_user(database, *files)
-        instance = loading.load(chosen, repository, trusted=own or allow_pickle)
-        known = {(model.name, model.format) for model in saved}
-        if (chosen.name, chosen.manifest.get("convert_to")) not in known:
-            with contextlib.suppress(AutologError):  # the model itself has been loaded
+
+        def is_own(model: Model) -> bool:
+            files = [repository.path(file.uri) for file in model.files]
+            return allow_pickle or loading.owned_by_this_user(database, *files)
+
+        staged = [one for one in forms if one.format == STAGED]
+        usable = [one for one in staged if trusted is None and is_own(one)]
+        chosen = [*usable, *(one for one in forms if one.format != STAGED), *staged][0]
+        instance = loading.load(chosen, repository, own=is_own(chosen), trusted=trusted)
+        if store.writable and [chosen] == forms and "not_converted" not in chosen.manifest:
+            try:
                 converted = loading.convert(chosen, instance, repository)
-                if converted is not None and store.writable:
+            except AutologError as exc:  # the model itself has been loaded
+                known = {**chosen.manifest, "not_converted": str(exc)}
+                converted = msgspec.structs.replace(chosen, manifest=known)
+            if converted is not None:
+                with contextlib.suppress(AutologError):
                     store.record_model(reference, converted)
         lifecycle.model_loaded(instance, store.run(reference).run_id)
         return instance
@@ -335,7 +354,8 @@ def _reference(run: str | LiveRun) -> str:
     return run.run_id if isinstance(run, Run) else run
 
 
-def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
+def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]:
+    """Return the one model that is meant, in each format that it is stored in."""
     names = sorted({model.name for model in saved})
     wanted = name if name is not None else names[0] if len(names) == 1 else None
     if name is None and not names:
@@ -347,5 +367,4 @@ def _choose(saved: list[Model], name: str | None, reference: str) -> Model:
             if name is not None
             else f"run {reference} has several models, name one: {', '.join(names)}"
         )
-    staged = [model for model in fitting if model.format == STAGED]
-    return (staged or fitting)[0]
+    return fitting

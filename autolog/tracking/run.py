@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from autolog.artifacts.manifest import STAGED, STAGED_FILE, manifest, snapshot
+from autolog.artifacts.manifest import STAGED, manifest, native_format, snapshot
 from autolog.entities import TABLE, Kind, Phase, Status
 from autolog.errors import UsageError
 from autolog.journal.records import (
@@ -297,7 +297,10 @@ class LiveRun:
         self.log_event(TABLE, {**told, "artifact": path})
 
     def log_input(self, data: Any, name: str | None = None, *, role: str = "train") -> None:
-        """Record which data the run used: shape, dtypes and columns, not the data."""
+        """Record which data the run used: shape, dtypes, columns and a fingerprint, not the data.
+
+        It is read as it is now, before a training can change it: whole up to 8 MB, else a sample.
+        """
         profile = plain_mapping(datasets.describe(data))
         number = self._number()
         label = well_formed(name or role)
@@ -317,20 +320,23 @@ class LiveRun:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
-        staged = stage(snapshot.model, self._recorder.blobs, limit=limit)
+        native = native_format(snapshot)
+        staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
             return staged
-        path = f"{name}/{STAGED_FILE}"
-        self._store(path, staged.blob)
+        files = {f"{name}/{path}": blob for path, blob in staged.files.items()}
+        for path, blob in files.items():
+            self._store(path, blob)
+        described = manifest(snapshot, by_value=staged.by_value, fallback=staged.fallback)
         self._append(
             ModelSaved(
                 run=self._number(),
                 name=name,
-                format=STAGED,
-                safe=False,
-                size=staged.blob.size,
-                paths=[path],
-                manifest=plain_mapping(manifest(snapshot, by_value=staged.by_value)),
+                format=STAGED if staged.form is None else staged.form.name,
+                safe=staged.form is not None and staged.form.safe,
+                size=staged.size,
+                paths=list(files),
+                manifest=plain_mapping(described),
                 wall_us=self._writer.now_us(),
             )
         )

@@ -54,6 +54,7 @@ INTEGRATION = Integration(
             save="autolog_sklearn.formats:save_skops",
             load="autolog_sklearn.formats:load_skops",
             safe=True,
+            unknown="autolog_sklearn.formats:unknown_to_skops",
         ),
     ),
     options="autolog_sklearn.options:Options",

@@ -6,7 +6,7 @@ Facts are read from the instance's own dictionary, never through properties, whi
 
 from __future__ import annotations
 
-import sys
+import copy
 from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
@@ -15,33 +15,13 @@ from typing import Any, Final, cast
 __all__ = [
     "class_name",
     "class_of",
-    "contains_data",
     "goes_on",
     "is_fitted",
     "is_lone_transformer",
     "known_of",
     "last_step",
     "params",
-    "shape",
-    "signature",
-    "versions",
 ]
-
-_KEEPS_ROWS: Final = frozenset(
-    {
-        "BaseLabelPropagation",
-        "BaseLibSVM",
-        "GaussianProcessClassifier",
-        "GaussianProcessRegressor",
-        "KernelDensity",
-        "KernelRidge",
-        "LocalOutlierFactor",
-        "NeighborsBase",
-    }
-)
-"""Base classes whose fitted objects hold training rows."""
-
-_CONTAINERS: Final = frozenset({"cupy", "jax", "numpy", "pandas", "polars", "scipy", "torch"})
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 
@@ -102,52 +82,17 @@ def params(estimator: Any) -> dict[str, Any]:
 
     Where `get_params` raises, they are the attributes that the constructor's arguments name.
     """
+    generator = known_of(estimator).get("random_state")
+    if class_of(generator).__module__.startswith("numpy.random") and _describes_itself(estimator):
+        # quirk xgboost-get-params-draws-a-seed: it must draw from another than the user's.
+        estimator = copy.copy(estimator)
+        estimator.random_state = copy.deepcopy(generator)
     try:
         found: dict[str, Any] = estimator.get_params(deep=True)
         values = dict(found.items())
     except Exception:
         values = _constructor_arguments(estimator)
     return {key: _described(value) for key, value in values.items()}
-
-
-def contains_data(model: Any) -> bool:
-    """Whether the fitted model holds rows of its training data."""
-    model = last_step(model)
-    return any(base.__name__ in _KEEPS_ROWS for base in class_of(model).__mro__)
-
-
-def signature(model: Any, data: Any, target: Any) -> dict[str, Any]:
-    """Describe what the model takes and gives: columns, dtypes and shapes of the training data."""
-    inputs: dict[str, Any] = {"shape": shape(data)}
-    names = known_of(model).get("feature_names_in_")
-    if names is not None and len(names) <= _MAX_COLUMNS:
-        inputs["columns"] = [str(name) for name in names]
-    inputs.update(_dtypes(data))
-    outputs: dict[str, Any] = {"shape": shape(target), **_dtypes(target)}
-    classes: Any = known_of(last_step(model)).get("classes_", [])
-    if hasattr(classes, "tolist") and len(classes) <= _MAX_COLUMNS:
-        outputs["classes"] = classes.tolist()
-    return {"inputs": inputs, "outputs": outputs}
-
-
-def shape(data: Any) -> list[int] | None:
-    """Return the shape that a known container states, or the length of a plain list."""
-    if type(data) in (list, tuple):
-        return [len(data)]
-    if _package(data) not in _CONTAINERS:  # attributes of other classes are the user's code
-        return None
-    found = getattr(data, "shape", None)
-    sizes = cast("tuple[Any, ...]", found) if isinstance(found, tuple) else None
-    return [int(size) for size in sizes] if sizes is not None else None
-
-
-def versions() -> dict[str, str]:
-    """Return what must be installed to load a model."""
-    found: dict[str, str] = {}
-    for module, name in (("sklearn", "scikit-learn"), ("numpy", "numpy"), ("scipy", "scipy")):
-        if module in sys.modules:
-            found[name] = str(getattr(sys.modules[module], "__version__", ""))
-    return found
 
 
 def last_step(model: Any) -> Any:
@@ -177,6 +122,12 @@ def _has(estimator: Any, name: str) -> bool:
         return hasattr(estimator, name)
     except Exception:  # an unfitted delegate may refuse in its own way
         return True
+
+
+def _describes_itself(estimator: Any) -> bool:
+    """Whether `get_params` is not scikit-learn's own, which only reads attributes."""
+    method: Any = class_of(estimator)
+    return method.get_params.__module__.partition(".")[0] != "sklearn"
 
 
 def _constructor_arguments(estimator: Any) -> dict[str, Any]:
@@ -216,18 +167,3 @@ def _described_list(items: list[Any]) -> list[Any]:
     if any(hasattr(class_of(item), "get_params") for item in items[:_LONG]):
         return [_described(item) for item in items]
     return items
-
-
-def _package(data: Any) -> str:
-    return class_of(data).__module__.partition(".")[0]
-
-
-def _dtypes(data: Any) -> dict[str, Any]:
-    if _package(data) not in _CONTAINERS:
-        return {}
-    if _package(data) in {"pandas", "polars"}:
-        columns, dtypes = getattr(data, "columns", None), getattr(data, "dtypes", None)
-        if columns is not None and dtypes is not None and len(columns) <= _MAX_COLUMNS:
-            return {"dtypes": [str(dtype) for dtype in dtypes]}
-    dtype = getattr(data, "dtype", None)
-    return {"dtype": str(dtype)} if dtype is not None else {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
-from autolog_sklearn import extract, importances, learned, naming, searches, train_metrics
+from autolog_sklearn import extract, importances, learned, models, naming, searches, train_metrics
 
 __all__ = ["Fits", "begin", "describe_data", "link", "remember", "snapshot"]
 
@@ -75,9 +75,11 @@ class Fits:
             span.params(best)
         self._searches.ended(span, estimator, seconds)
         remember(self._capture, span, call, self._watch_results, result)
-        model = snapshot(estimator, call.bound or {})
-        if model is not None:
-            span.model(model)
+        # An integration that knows this class better may have stored it in a format of its own.
+        if "model_stored" not in span.state:
+            model = snapshot(estimator, call.bound or {})
+            if model is not None:
+                span.model(model)
         record_tables(self._capture, span, estimator)
         if self._capture.options.train_metrics:
             train_metrics.record(span, estimator, call.bound or {})
@@ -145,7 +147,7 @@ def step_report(call: Call, seconds: float) -> dict[str, Any]:
         "params": extract.params(call.instance),
         "seconds": seconds,
         "data": call.source_name("X"),
-        "shape": extract.shape(bound.get("X")),
+        "shape": models.shape(bound.get("X")),
     }
 
 
@@ -189,7 +191,7 @@ def snapshot(estimator: Any, bound: Mapping[str, Any]) -> Snapshot | None:
     return Snapshot(
         model=model,
         format="skops",
-        contains_data=extract.contains_data(model),
-        signature=extract.signature(model, bound.get("X"), bound.get("y")),
-        versions=extract.versions(),
+        contains_data=models.contains_data(model),
+        signature=models.signature(model, bound.get("X"), bound.get("y")),
+        versions=models.versions(),
     )

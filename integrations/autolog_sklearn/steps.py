@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
-from autolog_sklearn import extract, fits, learned
+from autolog_sklearn import extract, fits, learned, models
 
 __all__ = ["Steps"]
 
@@ -64,7 +64,7 @@ class Steps:
                 self._watch_results(extract.class_of(estimator))
             return
         progress: _Progress = span.state["progress"]
-        rows = extract.shape(call.args[0] if call.args else call.kwargs.get("X"))
+        rows = models.shape(call.args[0] if call.args else call.kwargs.get("X"))
         step, progress.steps = progress.steps, progress.steps + 1
         progress.seconds += seconds
         values = {"fit_seconds": progress.seconds, **learned.step_facts(estimator)}

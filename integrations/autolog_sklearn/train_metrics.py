@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Span
-from autolog_sklearn import extract
+from autolog_sklearn import extract, models
 
 __all__ = ["record"]
 
@@ -118,7 +118,7 @@ def _clustered(
 
 
 def _length(data: Any) -> int:
-    shape = extract.shape(data)
+    shape = models.shape(data)
     return shape[0] if shape else 0
 
 

@@ -342,7 +342,8 @@ def test_what_the_fitted_object_knows_is_recorded(recording):
 
 def test_a_list_of_rows_is_data_like_any_other(recording):
     Ridge().fit(X.tolist(), Y.tolist())
-    assert recording.details().inputs[0].profile == {"class": "list", "shape": [150]}
+    profile = recording.details().inputs[0].profile
+    assert (profile["class"], profile["shape"], profile["covered"]) == ("list", [150], 1.0)
 
 
 # --- models ----------------------------------------------------------------------------------

@@ -79,14 +79,20 @@ def _processes(
     return said
 
 
+def _fingerprint(profile: dict[str, Any]) -> str | None:
+    """Return what says that data is the same whatever it is called; None if there is none."""
+    digest = profile.get("digest")
+    return None if digest is None else f"{digest} {profile.get('shape')}"
+
+
 def _inputs(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for piece in batched(run_ids):
         query = (
-            select(_input.c.run_id, _input.c.role, _dataset.c.digest)
+            select(_input.c.run_id, _input.c.role, _dataset.c.digest, _dataset.c.profile)
             .join_from(_input, _dataset, _dataset.c.id == _input.c.dataset_id)
             .where(_input.c.run_id.in_(piece))
         )
-        for run_id, role, name in connection.execute(query):
-            found[run_id].append((role, name))
+        for run_id, role, described, profile in connection.execute(query):
+            found[run_id].append((role, _fingerprint(from_json(profile)) or described))
     return found
