@@ -64,3 +64,84 @@ def test_a_callback_that_raises_never_reaches_the_framework(recording, capture, 
         guarded(number)
     assert calls == [0, 1, 2]
     assert any("broken callback" in notice.text for notice in autolog.status().notices)
+
+
+# --- trainings that are kept open ------------------------------------------------------------
+
+
+class Loop:
+    """Something that is trained without a call."""
+
+
+def test_a_step_opens_a_span_that_the_next_step_goes_on_in(recording, capture):
+    loop, ended = Loop(), []
+    span = capture.open("step", "loop", loop, "Loop")
+    span.at_end(lambda: ended.append(span.run_id))
+    assert capture.current() is span
+    span.keep(loop)
+    assert (capture.current(), autolog.active_run()) == (None, None)
+    span.metrics({"loss": 0.5}, step=0)
+    again = capture.open("step", "loop", loop, "Loop")
+    again.metrics({"loss": 0.25}, step=1)
+    again.keep(loop)
+    assert again is span
+    assert (recording.run().status, ended) == ("RUNNING", [])
+    del loop
+    run = recording.run()
+    assert (run.status, run.kind, ended) == ("FINISHED", "loop", [run.run_id])
+
+
+def test_a_step_reopens_a_run_that_has_ended_and_its_end_is_told_again(recording, capture):
+    loop, ended = Loop(), []
+    span = capture.open("step", "loop", loop, "Loop")
+    span.at_end(lambda: ended.append(1))
+    span.keep(loop)
+    autolog.end_run()
+    assert recording.run().status == "FINISHED"
+    capture.open("step", "loop", loop, "Loop").keep(loop)
+    assert recording.run().status == "RUNNING"
+    autolog.end_run("KILLED")
+    assert (recording.run().status, ended) == ("KILLED", [1, 1])
+
+
+def test_inside_a_training_a_step_folds_and_nothing_is_kept(recording, capture):
+    loop = Loop()
+    outer = capture.open("training", "fit", object(), "Fit")
+    inner = capture.open("step", "loop", loop, "Loop")
+    assert (inner.run_id, inner.owns_run) == (outer.run_id, False)
+    inner.end()
+    outer.end()
+    alone = capture.open("step", "loop", loop, "Loop")
+    alone.keep(loop)
+    assert alone.run_id not in (None, outer.run_id)
+
+
+def test_an_error_at_the_end_of_a_training_is_kept_with_its_run(recording, capture):
+    def broken():
+        raise RuntimeError("nothing to store")
+
+    loop = Loop()
+    span = capture.open("step", "loop", loop, "Loop")
+    span.at_end(broken)
+    span.keep(loop)
+    del loop
+    run = recording.run()
+    assert run.status == "FINISHED"
+    assert "nothing to store" in run.logging_errors[0]
+
+
+def test_what_cannot_be_referred_to_weakly_ends_with_its_call(recording, capture):
+    span = capture.open("step", "loop", (1, 2), "Loop")
+    span.keep((1, 2))
+    span.end()
+    assert recording.run().status == "FINISHED"
+
+
+def test_a_kept_training_in_a_study_is_one_child_per_object(recording, capture):
+    study = capture.open("study", "study", object(), "Study")
+    loop = Loop()
+    for _ in range(3):
+        capture.open("step", "loop", loop, "Loop").keep(loop)
+    study.end()
+    parent, child = recording.runs()
+    assert (child.parent_id, child.status) == (parent.run_id, "FINISHED")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.covariance import EllipticEnvelope
 from sklearn.datasets import load_iris
 from sklearn.ensemble import IsolationForest, StackingClassifier, VotingClassifier
+from sklearn.exceptions import SkipTestWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -87,7 +90,7 @@ def names(recording):
         lambda: TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(X, Y),
         lambda: KNeighborsClassifier().fit(X, np.c_[Y, Y]),
         lambda: GaussianProcessRegressor(RBF() + WhiteKernel(), optimizer=None).fit(X, Y),
-        lambda: make_pipeline(CountVectorizer(), MultinomialNB()).fit(["a b", "b c"], [0, 1]),
+        lambda: make_pipeline(CountVectorizer(), MultinomialNB()).fit(["red", "blue"], [0, 1]),
         lambda: LogisticRegression(max_iter=300).fit(y=pd.Series(Y), X=pd.DataFrame(X)),
     ],
 )
@@ -130,10 +133,8 @@ def test_parameters_of_nested_estimators_are_flat_and_objects_are_named(recordin
     )
     with autolog.suspend():
         inner = stack.get_params()
-    try:
+    with contextlib.suppress(Exception):  # the metric is none: the parameters are there anyway
         stack.fit(X, Y)
-    except Exception:  # the metric is no metric: the parameters are there all the same
-        pass
     params = recording.run().params
     assert set(params) == set(inner)
     assert params["nb__logisticregression__C"] == 3.0
@@ -256,7 +257,9 @@ class Nearest(ClassifierMixin, BaseEstimator):
 
 @pytest.mark.edge_case("EC-S4")
 def test_an_estimator_that_passes_check_estimator_passes_it_watched_and_is_recorded(recording):
-    check_estimator(Nearest())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkipTestWarning)  # of what is not installed here
+        check_estimator(Nearest())
     assert {run.name.partition("-")[0] for run in recording.runs()} >= {"Nearest"}
     assert all(not run.logging_errors for run in recording.runs())
 
@@ -325,8 +328,9 @@ def test_an_estimator_with_slots_is_recorded(recording):
         def predict(self, X):
             return np.ones(len(X))
 
-    assert Slotted().fit(X).fitted
-    assert recording.run().status == "FINISHED"
+    assert Slotted().fit_predict(X).sum() == 150
+    run = recording.run()
+    assert (run.status, run.params, run.logging_errors) == ("FINISHED", {}, [])
 
 
 @pytest.mark.parametrize("trap", ["__getattribute__", "__eq__", "__len__", "__bool__", "__hash__"])
@@ -364,7 +368,10 @@ def test_columns_are_those_given_although_the_training_changes_them(recording):
 
 
 class Later(Base):
-    async def fit(self, X, y):
+    def fit(self, X, y):
+        return self.train()
+
+    async def train(self):
         self.fitted_ = 0.0
         await asyncio.sleep(0)
         self.fitted_ = 1.0
@@ -373,6 +380,9 @@ class Later(Base):
 
 class Yields(Base):
     def fit(self, X, y):
+        return self.train()
+
+    def train(self):
         for step in range(3):
             self.step_ = step
             yield step
@@ -508,8 +518,8 @@ def test_a_class_that_cannot_be_patched_does_not_stop_the_others(lenient):
     Frozen().fit(X)
     RidgeCV().fit(X, Y)
     assert names(lenient) == ["RidgeCV"]
-    place = [site for site in autolog.status().sites if "Frozen" in site.owner]
-    assert [site.state for site in place] == ["skipped"]
+    place = [site for site in autolog.status().sites if site.owner.endswith("Frozen")]
+    assert {site.attribute: site.state for site in place}["fit"] == "skipped"
 
 
 @pytest.mark.edge_case("EC-R8")
