@@ -29,6 +29,7 @@ __all__ = [
     "current",
     "enclosed",
     "enter",
+    "in_part",
     "open_anywhere",
     "settle",
     "stack",
@@ -340,6 +341,12 @@ def activate(span: CaptureSpan) -> None:
 def close(span: CaptureSpan, exception: BaseException | None = None) -> None:
     """End a span with the exception that left its call, if one did."""
     span.finish(exception)
+
+
+def in_part() -> bool:
+    """Whether this is inside a piece of a container, where nothing is looked at."""
+    spans = _stack.get()
+    return bool(spans) and spans[-1].role == "part" and not spans[-1].closed
 
 
 def settle() -> None:

@@ -25,6 +25,8 @@ __all__ = ["WatchedCall", "begin", "decide", "open_span"]
 
 _TRAININGS = frozenset({"training", "continuation", "container", "search", "study"})
 
+_AFTERWARDS = frozenset({"preparation", "evaluation", "part"})
+
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
 
@@ -54,6 +56,10 @@ class WatchedCall:
     def enter(self, call: EngineCall) -> None:
         """Decide what the call is, open its span and tell the integration."""
         if suspension.suspended():
+            return
+        if self._role != "watch" and spans.in_part():  # the table says so too, but a fold is hot
+            if not self._bridge and self._role not in _AFTERWARDS:
+                spans.settle()
             return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
@@ -157,6 +163,8 @@ def open_span(
 ) -> CaptureSpan:
     """Make the span that a decision asks for, with the run it writes to."""
     around = spans.current()
+    alone = decision in (Decision.SILENT, Decision.FOLD, Decision.EVALUATE)
+    user_run = None if alone else context.current()
     span = CaptureSpan(
         role=role,
         owner=owner,
@@ -167,9 +175,10 @@ def open_span(
         owns_run=decision is Decision.SILENT and role != "part",
         above=around if decision is Decision.FOLD else None,
         bridge=bridge,
-        deferred=_later(around, context.current()) if decision is Decision.DEFER else None,
+        deferred=_later(around, user_run) if decision is Decision.DEFER else None,
     )
-    _give_run(span, decision, around, context.current())
+    if not alone:
+        _give_run(span, decision, around, user_run)
     return span
 
 
