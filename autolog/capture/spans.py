@@ -377,6 +377,8 @@ def enclosed(span: CaptureSpan | None) -> Generator[None]:
 
 
 def after_fork() -> None:
-    """In a forked child: the parent's spans are not ours."""
+    """In a forked child: the parent's spans are not ours, nor is a lock of its threads."""
+    global _deciding
+    _deciding = threading.RLock()
     _stack.set(())
     _open.clear()

@@ -63,7 +63,7 @@ class WatchedCall:
             return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
-            if callers.is_denied(call.caller_file):
+            if callers.is_denied(call.caller_file, alone=_alone):
                 self._keep_out(call, role)
                 return
             decision = decide(role, _owner(call), bridge=self._bridge)
@@ -247,6 +247,10 @@ def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
         span.announce()
         for report in preparation.take(sources):
             span.run.log_event("preparation", report)
+
+
+def _alone() -> bool:
+    return spans.current() is None
 
 
 def _owner(call: EngineCall) -> object:
