@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from autolog.tracking import notices
 
 __all__ = ["is_denied", "tell"]
 
-DENIED: Final = ("aeon", "alibi", "dask_ml", "dice_ml", "eli5", "flaml", "lime", "shap")
-"""Packages that train for themselves, by their top-level names."""
+DENIED: Final = ("aeon", "alibi", "dice_ml", "eli5", "flaml", "lime", "shap")
+"""Packages that train for themselves."""
+
+IN_THREADS: Final = ("dask_ml", "optuna_integration.sklearn")
+"""Packages whose searches fit folds in threads of their own, which have nothing around them."""
 
 _LIMIT: Final = 10_000
 _packages: dict[str, str | None] = {}
 
 
-def is_denied(file: str | None) -> bool:
-    """Whether a call that was written in this file is made by such a package."""
-    return file is not None and _package_of(file) is not None
+def is_denied(file: str | None, *, alone: Callable[[], bool]) -> bool:
+    """Whether a call that was written in this file is made by such a package.
+
+    Args:
+        file: where the call was written.
+        alone: whether nothing is around the call.
+    """
+    package = _package_of(file) if file is not None else None
+    return package is not None and (package in DENIED or alone())
 
 
 def tell(file: str | None) -> None:
@@ -48,7 +58,7 @@ def _package_of(file: str) -> str | None:
     except KeyError:
         pass
     found = None
-    for name in DENIED:
+    for name in (*DENIED, *IN_THREADS):
         home = getattr(sys.modules.get(name), "__file__", None)
         if home is not None and file.startswith(os.path.dirname(home) + os.sep):  # noqa: PTH120
             found = name

@@ -31,6 +31,7 @@ __all__ = [
     "current",
     "enclosed",
     "enter",
+    "in_part",
     "open_anywhere",
     "settle",
     "stack",
@@ -403,6 +404,12 @@ def close(span: CaptureSpan, exception: BaseException | None = None) -> None:
     span.finish(exception)
 
 
+def in_part() -> bool:
+    """Whether this is inside a piece of a container, where nothing is looked at."""
+    spans = _stack.get()
+    return bool(spans) and spans[-1].role == "part" and not spans[-1].closed
+
+
 def settle() -> None:
     """Give the training around this call its run, if that was put off; a piece has none."""
     for span in reversed(stack()):
@@ -431,7 +438,9 @@ def enclosed(span: CaptureSpan | None) -> Generator[None]:
 
 
 def after_fork() -> None:
-    """In a forked child: the parent's spans are not ours."""
+    """In a forked child: the parent's spans are not ours, nor is a lock of its threads."""
+    global _deciding
+    _deciding = threading.RLock()
     _stack.set(())
     _open.clear()
     kept.after_fork()

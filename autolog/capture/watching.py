@@ -26,6 +26,8 @@ __all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
 
 _TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study"})
 
+_AFTERWARDS = frozenset({"preparation", "evaluation", "part"})
+
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
 
@@ -56,9 +58,13 @@ class WatchedCall:
         """Decide what the call is, open its span and tell the integration."""
         if suspension.suspended():
             return
+        if self._role != "watch" and spans.in_part():  # the table says so too, but a fold is hot
+            if not self._bridge and self._role not in _AFTERWARDS:
+                spans.settle()
+            return
         role = cast("Role", self._role) if isinstance(self._role, str) else self._role(call)
         if role != "watch":
-            if callers.is_denied(call.caller_file):
+            if callers.is_denied(call.caller_file, alone=_alone):
                 self._keep_out(call, role)
                 return
             if role == "step":
@@ -164,7 +170,8 @@ def open_span(
 ) -> CaptureSpan:
     """Make the span that a decision asks for, with the run it writes to."""
     around = spans.current()
-    user_run = context.current()
+    alone = decision in (Decision.SILENT, Decision.FOLD, Decision.EVALUATE)
+    user_run = None if alone else context.current()
     span = CaptureSpan(
         role=role,
         owner=owner,
@@ -177,7 +184,8 @@ def open_span(
         bridge=bridge,
         deferred=_later(around, user_run) if decision is Decision.DEFER else None,
     )
-    _give_run(span, decision, around, user_run)
+    if not alone:
+        _give_run(span, decision, around, user_run)
     if role == "step" and span.owns_run and span.run is not None:
         kept.keep(span, owner, around, user_run if around is None else None)
     return span
@@ -283,6 +291,10 @@ def _take_steps(span: CaptureSpan, sources: Iterable[object]) -> None:
     for report in preparation.take(sources):
         if span.kept is None or span.kept.is_news(report):
             span.run.log_event("preparation", report)
+
+
+def _alone() -> bool:
+    return spans.current() is None
 
 
 def _owner(call: EngineCall) -> object:

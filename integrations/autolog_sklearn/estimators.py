@@ -38,10 +38,10 @@ def attach(capture: Capture) -> Detach:
 def role_of(call: Call) -> Role:
     """Return what fitting this estimator is: a preparation step, a search or a training."""
     instance = call.instance
+    if results.is_search(instance):  # one without a refit has no `predict` either
+        return "search"
     if extract.is_lone_transformer(instance):
         return "preparation"
-    if results.is_search(instance):
-        return "search"
     return "continuation" if extract.goes_on(instance) else "training"
 
 
