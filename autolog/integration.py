@@ -45,6 +45,7 @@ Role = Literal[
     "watch",
     "training",
     "continuation",
+    "step",
     "container",
     "search",
     "study",
@@ -55,10 +56,12 @@ Role = Literal[
 """What a call is to the ownership rules.
 
 `watch` observes and opens no span. `training` owns, joins or folds into a run; `continuation` is
-one that goes on from the weights that its object has. `container`, `search` and `study` are
-trainings that call other trainings. `part` is a piece of such a training that is recorded by its
-owner as a whole (the fit of one fold): nothing inside it is recorded. `preparation` is a lone
-transformer: a step of the next training. `evaluation` scores what was trained before.
+one that goes on from the weights that its object has. `step` is one call of a training that is
+made of calls (`partial_fit`): the first opens a span, which stays open, and the later ones of the
+same object go on in it. `container`, `search` and `study` are trainings that call other
+trainings. `part` is a piece of such a training that is recorded by its owner as a whole (the fit
+of one fold): nothing inside it is recorded. `preparation` is a lone transformer: a step of the
+next training. `evaluation` scores what was trained before.
 """
 
 RoleOf = Callable[["Call"], Role]
@@ -370,6 +373,22 @@ class Span(Protocol):
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Record something that happened."""
+        ...
+
+    def keep(self, owner: Any) -> None:
+        """Leave the call and keep the run open: the training goes on without one.
+
+        It ends when `owner` (referred to weakly) is collected, at `end_run()`, when the thread
+        begins another training, or with the process; its end is then that of its last step. Spans
+        of the role `step` are kept for the object of the call without this.
+        """
+        ...
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call back each time before a training that is kept open ends: to store its model.
+
+        `callback` must not hold the trained object, which would then live for ever.
+        """
         ...
 
     def end(self, status: str = "FINISHED") -> None:

@@ -77,6 +77,8 @@ class Attachment:
                 self._undo.pop()()
             except Exception as exc:
                 notices.fault(f"detaching {self.integration.name}", exc)
+        if self._port is not None:
+            self._port.close()
         self._states.clear()
 
     def statuses(self) -> tuple[SiteStatus, ...]:

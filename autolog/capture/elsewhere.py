@@ -45,6 +45,7 @@ class EvaluationSpan(CaptureSpan):
         )
         self.closed = True  # no call is in progress
         self._trained_by = trained_by
+        self.state["trained_by"] = trained_by
         self._own: LiveRun | None = None
 
     def metrics(

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import spans, suspension
+from autolog.capture import kept, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
-from autolog.capture.watching import WatchedCall, begin, decide, open_span
+from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
@@ -86,7 +86,11 @@ class Port:
         """Open a span by the ownership rules; None if the call must pass through."""
         if suspension.suspended():
             return None
-        decision = decide(role, owner, bridge=self.bridging)
+        if role == "step":
+            known = going_on(owner)
+            if known is not None:
+                return known
+        decision = decide(role, owner, _attribution, bridge=self.bridging)
         if not self.bridging:
             spans.settle()
         if decision in (Decision.PASS, Decision.WATCH):
@@ -151,6 +155,10 @@ class Port:
                     raise
 
         return guarded
+
+    def close(self) -> None:
+        """End the trainings that are kept open: no step of them will be seen."""
+        kept.end_all(self._integration.name)
 
     def notice(self, key: str, text: str) -> None:
         """Tell the user something once."""

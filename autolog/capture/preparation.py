@@ -8,6 +8,7 @@ cell in a context of its own.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,12 +20,13 @@ _LIMIT: Final = 1000
 """A service that only transforms must not collect steps for ever."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct):
     """A preparation: its report, the span of its results, and the spans whose results it took."""
 
     report: dict[str, Any]
     span: Any
     sources: tuple[Any, ...]
+    owner: weakref.ref[Any] | None = None
 
 
 class _Thread(threading.local):
@@ -35,8 +37,22 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def add(step: Step) -> None:
-    """Keep a step for the next training."""
+def add(step: Step, owner: Any = None) -> None:
+    """Keep a step for the next training; one that counts its calls adds to the last of its object.
+
+    Args:
+        step: what was done.
+        owner: the object that was fitted.
+    """
+    if "calls" in step.report:
+        step.owner = weakref.ref(owner)
+        for known in reversed(_thread.steps):
+            if known.owner is not None and known.owner() is owner:
+                for key in ("calls", "seconds"):
+                    step.report[key] += known.report[key]
+                known.report, known.span = step.report, step.span
+                known.sources += step.sources
+                return
     _thread.steps.append(step)
     del _thread.steps[:-_LIMIT]
 

@@ -10,10 +10,12 @@ import contextlib
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
+from autolog.capture import kept
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Kind, Status
 from autolog.errors import AutologError
@@ -38,7 +40,8 @@ _DATA_LIMIT: Final = 16 * MEGABYTE
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
 _numbers = itertools.count(1)
-_open: set[int] = set()
+_open: Counter[int] = Counter()
+"""How often each span stands on a stack: one that is kept open may do so in several threads."""
 _deciding = threading.RLock()
 """Threads that work for one container may be the first to be recorded at the same time."""
 
@@ -87,7 +90,10 @@ class CaptureSpan:
         self._trainings = itertools.count()
         self.started_us = time.time_ns() // 1000
         self.thread = threading.get_ident()
+        self._announced = False
         self.closed = False
+        self.kept: kept.Kept | None = None
+        """What keeps it open between the calls that its training is made of."""
 
     @property
     def run(self) -> LiveRun | None:
@@ -139,6 +145,11 @@ class CaptureSpan:
         """Whether its run was opened for it, and ends with it."""
         return self.owns_run and self._ends_run
 
+    @property
+    def subject(self) -> object | None:
+        """The object whose method was called, while it is."""
+        return self._owner
+
     def is_of(self, owner: object) -> bool:
         """Whether this is a call on that very object; the object is forgotten at the end."""
         return owner is not None and self._owner is owner
@@ -187,8 +198,11 @@ class CaptureSpan:
     ) -> None:
         """Record one point for each key."""
         self.settle()
-        if self.run is not None:
-            self.run.log_metrics(values, step, epoch=epoch)
+        if self.run is None:
+            return
+        if self.kept is not None and step is not None:
+            self.run.loop_step = step
+        self.run.log_metrics(values, step, epoch=epoch)
 
     def evaluation(self, name: str, value: float) -> None:
         """Record the value of an evaluation, named `<data>/<metric>`."""
@@ -254,6 +268,17 @@ class CaptureSpan:
         if self.run is not None:
             self.run.log_event(kind, data)
 
+    def keep(self, owner: Any) -> None:
+        """Leave the call, and keep the run open until `owner` is collected or somebody ends it."""
+        if self.kept is None and self.run is not None and self.owns_run and not self.closed:
+            kept.keep(self, owner)
+        self._pause(None)
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call back before a training that is kept open ends, each time that it does."""
+        if self.kept is not None:
+            self.kept.callbacks.append(callback)
+
     def end(self, status: str = Status.FINISHED.value) -> None:
         """Close a span that `Capture.open` or `child` opened."""
         self._leave()
@@ -268,6 +293,7 @@ class CaptureSpan:
         """Write the beginning of a training: processes born before its end are its workers."""
         if self.run is None:
             return
+        self._announced = True
         writer = self.run.recorder.writer
         writer.append(
             SpanOpen(
@@ -282,7 +308,12 @@ class CaptureSpan:
 
     def finish(self, exception: BaseException | None) -> None:
         """Leave the stack, and end the run if it is this span's to end."""
-        self._leave()
+        if self.kept is not None:
+            self._pause(exception)
+            if self._ends_run:
+                return
+        else:
+            self._leave()
         if self.run is None or not self.owns_run:
             return
         if self._ends_run:
@@ -291,6 +322,30 @@ class CaptureSpan:
             status, _, error = outcome(exception)
             self.run.log_event("training_failed", {"status": status, "error": error})
 
+    def resume(self, owner: object) -> None:
+        """Go on with a training that is kept open."""
+        self._owner = owner
+        self.thread = threading.get_ident()
+        if self.kept is not None:
+            self.kept.enter()
+
+    def _pause(self, exception: BaseException | None) -> None:
+        """Take a span that is kept open off this context's stack, once."""
+        entries = list(_stack.get())
+        at = next((at for at in reversed(range(len(entries))) if entries[at] is self), None)
+        if self.kept is None or at is None:
+            return
+        del entries[at]
+        _stack.set(tuple(entries))
+        _open[self._number] -= 1
+        if self.run is not None and self._ends_run:
+            context.pop(self.run)
+        self._announce_end()
+        self.kept.leave(exception)
+        if not self.kept.in_call:
+            self._owner = None
+            _open.pop(self._number, None)
+
     def _leave(self) -> None:
         """Take the span off the stack, whatever context this is, and write that it has ended."""
         if self.closed:
@@ -298,13 +353,19 @@ class CaptureSpan:
         self.closed = True
         self._owner = None
         self._deferred = None
-        _open.discard(self._number)
+        _open.pop(self._number, None)
         _stack.set(tuple(span for span in _stack.get() if not span.closed))
         if self.run is None or not self.owns_run or self.role == "evaluation":
             return
         context.remember_trained(self.run)
         if self._ends_run:
             context.pop(self.run)
+        self._announce_end()
+
+    def _announce_end(self) -> None:
+        if self.run is None or not self._announced:
+            return
+        self._announced = False
         with contextlib.suppress(AutologError):  # the run's end is worth the try without it
             writer = self.run.recorder.writer
             writer.append(SpanClose(span=self._number, wall_us=writer.now_us()))
@@ -327,7 +388,7 @@ def current() -> CaptureSpan | None:
 def enter(span: CaptureSpan) -> None:
     """Make `span` the innermost one, and its run the active one."""
     _stack.set((*stack(), span))
-    _open.add(span.number)
+    _open[span.number] += 1
     activate(span)
 
 
@@ -373,3 +434,4 @@ def after_fork() -> None:
     """In a forked child: the parent's spans are not ours."""
     _stack.set(())
     _open.clear()
+    kept.after_fork()

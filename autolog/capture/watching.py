@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.capture import callers, ownership, preparation, spans, suspension, workers
+from autolog.capture import callers, kept, ownership, preparation, spans, suspension, workers
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from autolog.capture.options import Options
     from autolog.patching.call import EngineCall
 
-__all__ = ["WatchedCall", "begin", "decide", "open_span"]
+__all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
 
-_TRAININGS = frozenset({"training", "continuation", "container", "search", "study"})
+_TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study"})
 
 _WATCHED = "autolog.watched"
 """Key in the call's state: the call is looked at."""
@@ -61,7 +61,10 @@ class WatchedCall:
             if callers.is_denied(call.caller_file):
                 self._keep_out(call, role)
                 return
-            decision = decide(role, _owner(call), bridge=self._bridge)
+            if role == "step":
+                call.span = going_on(call.instance)
+        if role != "watch" and call.span is None:
+            decision = decide(role, _owner(call), self._attribution, bridge=self._bridge)
             if not self._bridge and role in _TRAININGS:
                 spans.settle()
             if decision is Decision.PASS:
@@ -122,7 +125,8 @@ class WatchedCall:
     def _keep_step(self, call: EngineCall, span: CaptureSpan, result: Any) -> None:
         if span.step is None:
             return
-        preparation.add(preparation.Step(span.step, span, tuple(self._sources(call))))
+        sources = tuple(self._sources(call))
+        preparation.add(preparation.Step(span.step, span, sources), call.instance)
         if result is not call.instance:
             self._attribution.remember(result, Produced(span, None))
 
@@ -160,6 +164,7 @@ def open_span(
 ) -> CaptureSpan:
     """Make the span that a decision asks for, with the run it writes to."""
     around = spans.current()
+    user_run = context.current()
     span = CaptureSpan(
         role=role,
         owner=owner,
@@ -170,9 +175,11 @@ def open_span(
         owns_run=decision is Decision.SILENT and role != "part",
         above=around if decision is Decision.FOLD else None,
         bridge=bridge,
-        deferred=_later(around, context.current()) if decision is Decision.DEFER else None,
+        deferred=_later(around, user_run) if decision is Decision.DEFER else None,
     )
-    _give_run(span, decision, around, context.current())
+    _give_run(span, decision, around, user_run)
+    if role == "step" and span.owns_run and span.run is not None:
+        kept.keep(span, owner, around, user_run if around is None else None)
     return span
 
 
@@ -202,6 +209,22 @@ def _give_run(
         span.take(user_run, ends_run=False, prefix=prefix)
 
 
+def going_on(owner: object) -> CaptureSpan | None:
+    """Enter the span that a step of `owner` goes on in, if one was kept open here."""
+    stack = spans.stack()
+    if workers.is_framework_worker() or any(span.is_of(owner) for span in stack):
+        return None
+    around = stack[-1] if stack else None
+    if around is not None and around.role != "study":
+        return None
+    span = kept.find(owner, around, context.current() if around is None else None)
+    if span is not None:
+        span.resume(owner)
+        spans.enter(span)
+        _take_steps(span, ())
+    return span
+
+
 def _later(around: CaptureSpan | None, user_run: LiveRun | None) -> Callable[[CaptureSpan], None]:
     """Return what gives a bridge its run, by the rules that held where it began.
 
@@ -221,8 +244,15 @@ def _later(around: CaptureSpan | None, user_run: LiveRun | None) -> Callable[[Ca
     return settle
 
 
-def decide(role: Role, owner: object, *, bridge: bool = False) -> Decision:
-    """Ask the ownership table what a call is, here and now."""
+def decide(
+    role: Role, owner: object, attribution: Attribution, *, bridge: bool = False
+) -> Decision:
+    """Ask the ownership table what a call is, here and now.
+
+    The first of several steps goes on from present weights if its object was trained before.
+    """
+    if role == "step":
+        role = "continuation" if attribution.find(owner) is not None else "training"
     stack = spans.stack()
     user_run = context.current() if not stack else None
     worker = workers.is_framework_worker()
@@ -237,9 +267,21 @@ def begin(span: CaptureSpan, sources: Iterable[object] = ()) -> None:
         sources: the spans whose results it was given.
     """
     spans.enter(span)
-    if span.owns_run and span.run is not None:
+    if not span.owns_run or span.run is None:
+        return
+    kept.settle(span)
+    if span.kept is None:
+        kept.drop(span.subject)
         span.announce()
-        for report in preparation.take(sources):
+    _take_steps(span, sources)
+
+
+def _take_steps(span: CaptureSpan, sources: Iterable[object]) -> None:
+    """Record the preparation since the last training; what each step repeats, once."""
+    if span.run is None:
+        return
+    for report in preparation.take(sources):
+        if span.kept is None or span.kept.is_news(report):
             span.run.log_event("preparation", report)
 
 

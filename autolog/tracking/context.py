@@ -21,9 +21,11 @@ __all__ = [
     "inherit",
     "last",
     "last_trained",
+    "open_loops",
     "pop",
     "push",
     "remember_last",
+    "remember_loop",
     "remember_trained",
     "user_opened",
 ]
@@ -37,6 +39,7 @@ class _Thread(threading.local):
     """A thread stands for a context here: a notebook runs each cell in a context of its own."""
 
     trained: LiveRun | None = None
+    loops: tuple[LiveRun, ...] = ()
 
 
 _thread = _Thread()
@@ -104,6 +107,17 @@ def last_trained() -> LiveRun | None:
     return _thread.trained
 
 
+def remember_loop(run: LiveRun) -> None:
+    """Note that a training without an end of its own goes on in this thread, recorded in `run`."""
+    if run not in _thread.loops:
+        _thread.loops = (*open_loops(), run)
+
+
+def open_loops() -> tuple[LiveRun, ...]:
+    """Return the runs of the trainings that go on in this thread until somebody ends them."""
+    return tuple(run for run in _thread.loops if run.active)
+
+
 def remember_last(run: LiveRun) -> None:
     """Note the newest run of this process."""
     global _last
@@ -124,3 +138,4 @@ def inherit() -> None:
     _stack.set(tuple(run for run in _stack.get() if run.user_opened))
     _last = None
     _thread.trained = None
+    _thread.loops = ()

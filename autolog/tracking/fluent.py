@@ -134,10 +134,10 @@ def last_run() -> LiveRun | None:
 
 
 def end_run(status: str = "FINISHED") -> None:
-    """End the active run; without one nothing happens."""
+    """End the active run, else those of trainings that only their last step would end."""
     run = context.current()
-    if run is not None:
-        run.end(status)
+    for one in (run,) if run is not None else context.open_loops():
+        one.end(status)
 
 
 def set_experiment(name: str) -> None:

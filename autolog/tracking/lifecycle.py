@@ -33,6 +33,7 @@ __all__ = [
     "run_counted",
     "run_ended",
     "run_opened",
+    "run_reopened",
 ]
 
 _EXIT_PRIORITY: Final = 10
@@ -62,6 +63,11 @@ def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
+
+
+def run_reopened(before: str) -> None:
+    """Note that a run of this process goes on, which had ended with this status."""
+    printing.reopened(before)
 
 
 def on_model_loaded(callback: Callable[[Any, str], None]) -> None:

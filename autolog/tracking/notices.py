@@ -29,7 +29,7 @@ _MAX: Final = 1000
 
 _notices: dict[str, Notice] = {}
 _told: set[tuple[str, str]] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()  # whatever a garbage collection ends may have something to tell
 
 
 def tell(key: str, text: str, run: LiveRun | None = None, *, about: str | None = None) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "evaluated",
     "left_behind",
     "opened",
+    "reopened",
     "waiting",
 ]
 
@@ -65,6 +66,11 @@ def ended(run: LiveRun) -> None:
     _tally.by_status[run.status] = _tally.by_status.get(run.status, 0) + 1
 
 
+def reopened(before: str) -> None:
+    """Take back that a run has ended with this status: it goes on."""
+    _tally.by_status[before] = max(_tally.by_status.get(before, 0) - 1, 0)
+
+
 def evaluated(run: LiveRun, key: str, value: float) -> None:
     """Keep the best value of an evaluation for the closing line."""
     if value != value:  # NaN is never the best
@@ -79,7 +85,8 @@ def closing() -> None:
     """Say at the end what was recorded, and what to type to see it."""
     if not _tally.runs:
         return
-    states = ", ".join(f"{count} {state}" for state, count in sorted(_tally.by_status.items()))
+    counts = sorted(_tally.by_status.items())
+    states = ", ".join(f"{count} {state}" for state, count in counts if count)
     parts = [f"{_tally.runs} run{'s' if _tally.runs > 1 else ''} ({states})"]
     parts += [
         f"best {key} {value:.4g}" + (f" ({name})" if _tally.runs > 1 else "")

@@ -10,7 +10,7 @@ import itertools
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -95,6 +95,9 @@ class LiveRun:
         self.opened_at: CallSite | None = None
         self.opened_in = threading.get_ident()
         self.in_block = False
+        self.loop_step: int | None = None
+        self._last_step_us: int | None = None
+        self._before_end: list[Callable[[], None]] = []
         self._recorder = recorder
         self._attempt = attempt
         self._error_before = last_exception()
@@ -182,7 +185,8 @@ class LiveRun:
 
         Args:
             metrics: numbers, or arrays and tensors of one element.
-            step: any 64-bit integer; None numbers each key's points from 0.
+            step: any 64-bit integer; None is the step of the loop that trains in this run, else
+                numbers each key's points from 0.
             epoch: the epoch it belongs to, beside the step.
             dataset: the data it was measured on.
 
@@ -203,6 +207,8 @@ class LiveRun:
         if dataset is not None or self.status != _RUNNING:
             phase = Phase.FIT if self.active else Phase.POST
             ctx = writer.context(phase=phase.value, dataset=dataset)
+        if step is None:
+            step = self.loop_step
         if step is not None:
             values = [*metrics.values()]
             writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
@@ -379,6 +385,10 @@ class LiveRun:
             raise UsageError(f"unknown status {status!r}: {', '.join(Status.__members__)}")
         if not self.active:
             return
+        while self._before_end:
+            self._before_end.pop(0)()
+        if not self.active:  # one of them has ended it
+            return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
         if not self.attached:  # whoever opened the run ends it
@@ -387,7 +397,7 @@ class LiveRun:
                 RunEnd(
                     run=writer.run(self.run_id),
                     status=status,
-                    end_us=writer.now_us(),
+                    end_us=self._last_step_us or writer.now_us(),
                     exit_code=exit_code,
                     error=error,
                 )
@@ -398,6 +408,25 @@ class LiveRun:
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
+
+    def reopen(self) -> None:
+        """Go on with a run that has ended: its training does."""
+        if self.active:
+            return
+        before, self.status = self.status, Status.RUNNING.value
+        self._append(RunUpdate(run=self._number(), reopened=True))
+        self._recorder.open_runs[self.run_id] = self
+        from autolog.tracking import lifecycle
+
+        lifecycle.run_reopened(before)
+
+    def before_end(self, callback: Callable[[], None]) -> None:
+        """Call back once, right before the run ends; what it raises must stay inside."""
+        self._before_end.append(callback)
+
+    def note_step(self) -> None:
+        """Note that a training without an end of its own has made a step: the run ends with it."""
+        self._last_step_us = self._writer.now_us()
 
     def end_by(self, exception: BaseException | None) -> None:
         """End the run with the status that an exception means; None is success."""

@@ -8,13 +8,14 @@ model of a class was fitted: before that there is nothing that an evaluation cou
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Call, Capture, Detach, Hook, Role, Snapshot, Span
-from autolog_sklearn import extract, naming, results, searches
+from autolog.integration import Call, Capture, Detach, Hook, Role
+from autolog_sklearn import extract, naming, results
+from autolog_sklearn.fits import Fits
+from autolog_sklearn.steps import Steps
 
 __all__ = ["attach", "role_of"]
 
@@ -26,13 +27,6 @@ _PREDICTIONS: Final = (
     "decision_function",
     "score_samples",
 )
-_KEPT: Final = {
-    "labels_": "train",
-    "oob_decision_function_": "oob",
-    "oob_prediction_": "oob",
-}
-"""Predictions that a fitted estimator keeps, and the data that they are of."""
-
 _MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
 
 
@@ -51,6 +45,11 @@ def role_of(call: Call) -> Role:
     return "continuation" if extract.goes_on(instance) else "training"
 
 
+def role_of_step(call: Call) -> Role:
+    """Return what a `partial_fit` is: a preparation step, or one step of a training."""
+    return "preparation" if extract.is_lone_transformer(call.instance) else "step"
+
+
 class _Estimators:
     """The sites of one activation."""
 
@@ -60,8 +59,8 @@ class _Estimators:
         self._ready: set[type] = set()
         self._sites: set[tuple[type, str]] = set()
         self._detaches: list[Detach] = []
-        self._searches = searches.Searches(capture)
-        self._fit_hook = Hook(enter=self._fit_enter, exit=self._fit_exit, error=self._fit_error)
+        self._fit_hook = Fits(capture, self.watch_results).hook()
+        self._step_hook = Steps(capture, self.watch_results).hook()
         self._predict_hook = Hook(exit=self._predicted)
         self._score_hook = Hook(exit=self._scored)
 
@@ -103,8 +102,11 @@ class _Estimators:
             if vars(cls).get(name) is not None:  # conditional methods are descriptors
                 detach = self._capture.patch(cls, name, self._fit_hook, role=role_of)
                 self._detaches.append(detach)
+        if vars(cls).get("partial_fit") is not None:
+            detach = self._capture.patch(cls, "partial_fit", self._step_hook, role=role_of_step)
+            self._detaches.append(detach)
 
-    def _watch_results(self, cls: type) -> None:
+    def watch_results(self, cls: type) -> None:
         """Patch what a fitted class gives, where it is defined."""
         if cls in self._ready:
             return
@@ -120,91 +122,6 @@ class _Estimators:
                 detach = self._capture.patch(owner, name, self._predict_hook)
             self._detaches.append(detach)
 
-    # -- training ----------------------------------------------------------------------------
-
-    def _fit_enter(self, call: Call) -> None:
-        span = call.span
-        if span is None or not span.owns_run:
-            return
-        call.state["started"] = time.perf_counter()
-        estimator = call.instance
-        if span.role == "preparation":
-            return
-        span.tag("estimator", extract.class_name(extract.class_of(estimator)))
-        span.params(extract.params(estimator))
-        bound = call.bound or {}
-        for parameter, role in (("X", "train"), ("y", "train_target")):
-            data = bound.get(parameter)
-            if data is not None:
-                span.input(role, data, name=call.source_name(parameter))
-
-    def _fit_exit(self, call: Call, result: Any) -> None:
-        span = call.span
-        if span is None or not span.owns_run or "started" not in call.state:
-            return
-        seconds = time.perf_counter() - call.state["started"]
-        estimator = call.instance
-        bound = call.bound or {}
-        if span.role == "preparation":
-            span.event("preparation", self._step(call, seconds))
-            self._capture.produced(estimator, span)
-            self._watch_results(extract.class_of(estimator))
-            return
-        span.metrics({"fit_seconds": seconds})
-        for numbers, step in extract.learned(estimator):
-            span.metrics(numbers, step=step)
-        best = searches.best_params(estimator)
-        if best:
-            span.params(best)
-        self._searches.ended(span, estimator, seconds)
-        self._remember(span, estimator, bound, result)
-        model = searches.model_to_store(estimator)
-        # An integration that knows this class better may have stored it in a format of its own.
-        if model is not None and "model_stored" not in span.state:
-            span.model(
-                Snapshot(
-                    model=model,
-                    format="skops",
-                    contains_data=extract.contains_data(model),
-                    signature=extract.signature(model, bound.get("X"), bound.get("y")),
-                    versions=extract.versions(),
-                )
-            )
-
-    def _fit_error(self, call: Call, _: BaseException) -> None:
-        if call.span is not None and call.span.owns_run and "started" in call.state:
-            seconds = time.perf_counter() - call.state["started"]
-            self._searches.stopped(call.span, call.instance, seconds)
-
-    def _step(self, call: Call, seconds: float) -> dict[str, Any]:
-        """Describe a preparation step of the training that follows."""
-        bound = call.bound or {}
-        return {
-            "class": extract.class_name(extract.class_of(call.instance)),
-            "method": call.name,
-            "params": extract.params(call.instance),
-            "seconds": seconds,
-            "data": call.source_name("X"),
-            "shape": extract.shape(bound.get("X")),
-        }
-
-    def _remember(self, span: Span, estimator: Any, bound: Any, result: Any) -> None:
-        """Let evaluations of this model find its run."""
-        best = searches.model_to_store(estimator)
-        known = extract.known_of(best)
-        span.state["classes"] = known.get("classes_")
-        for name, data in _KEPT.items():
-            if known.get(name) is not None:
-                self._capture.produced(known[name], span, data=data)
-        span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
-        self._capture.produced(estimator, span)
-        if best is not None and best is not estimator:
-            self._capture.produced(best, span)
-            self._watch_results(extract.class_of(best))
-        if result is not None and result is not estimator:  # fit_predict gives labels
-            self._capture.produced(result, span, data="train")
-        self._watch_results(extract.class_of(estimator))
-
     # -- after the training ------------------------------------------------------------------
 
     def _unpickled(self, call: Call, _: Any) -> None:
@@ -212,7 +129,7 @@ class _Estimators:
         model = call.instance
         if self._capture.current() is None and extract.is_fitted(model):
             self._capture.loaded(model)
-            self._watch_results(extract.class_of(model))
+            self.watch_results(extract.class_of(model))
 
     def _predicted(self, call: Call, result: Any) -> None:
         if self._capture.current() is not None:

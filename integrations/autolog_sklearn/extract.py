@@ -1,4 +1,4 @@
-"""What an estimator says of itself: its kind, its parameters, what it learned.
+"""What an estimator says of itself: its kind, its parameters, the model to store.
 
 Facts are read from the instance's own dictionary, never through properties, which may compute
 (`feature_importances_` of a forest walks every tree).
@@ -7,45 +7,26 @@ Facts are read from the instance's own dictionary, never through properties, whi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import partial
 from types import FunctionType
 from typing import Any, Final, cast
-
-from autolog_sklearn.models import contains_data, shape, signature, versions
 
 __all__ = [
     "class_name",
     "class_of",
-    "contains_data",
     "goes_on",
     "is_fitted",
     "is_lone_transformer",
-    "learned",
+    "known_of",
+    "last_step",
     "params",
-    "shape",
-    "signature",
-    "versions",
 ]
 
-_SCALARS: Final = (
-    "best_loss_",
-    "best_score_",
-    "inertia_",
-    "loss_",
-    "lower_bound_",
-    "n_features_in_",
-    "n_iter_",
-    "n_leaves_",
-    "n_support_total_",
-    "oob_score_",
-    "reconstruction_err_",
-    "refit_time_",
-    "score_",
-)
-"""Attributes of fitted estimators that are one number."""
+_PLAIN: Final = frozenset({type(None), bool, int, float, str})
 
-_SERIES: Final = ("loss_curve_", "train_score_", "validation_score_", "validation_scores_")
-"""Attributes of fitted estimators with one number per iteration."""
+_DEPTH: Final = 8
+_LONG: Final = 1000
 
 
 def class_of(thing: object) -> type[object]:
@@ -53,9 +34,13 @@ def class_of(thing: object) -> type[object]:
     return type(thing)
 
 
-def known_of(thing: object) -> dict[str, Any]:
-    """Return what an object holds itself, without asking its properties."""
-    return vars(thing)
+def known_of(thing: object) -> Mapping[str, Any]:
+    """Return what an object holds itself, without asking its properties; nothing with slots."""
+    try:
+        known: object = object.__getattribute__(thing, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return cast("dict[str, Any]", known) if isinstance(known, dict) else {}
 
 
 def class_name(cls: type) -> str:
@@ -77,53 +62,61 @@ def is_lone_transformer(estimator: Any) -> bool:
 
 def goes_on(estimator: Any) -> bool:
     """Whether `fit` goes on from what the estimator has learned already (`warm_start`)."""
-    return known_of(estimator).get("warm_start") is True and is_fitted(estimator)
+    return known_of(last_step(estimator)).get("warm_start") is True and is_fitted(estimator)
 
 
 def is_fitted(estimator: Any) -> bool:
     """Whether it, or a pipeline's last step, has learned: fitted attributes end in underscores."""
-    known = known_of(_last_step(estimator)) | known_of(estimator)
-    return any(name.endswith("_") and not name.startswith("_") for name in known)
+    last = last_step(estimator)
+    learned = any(_is_learned(name) for name in known_of(last))
+    return learned or (last is not estimator and any(map(_is_learned, known_of(estimator))))
+
+
+def _is_learned(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
 
 
 def params(estimator: Any) -> dict[str, Any]:
-    """Return all parameters, nested ones under `outer__inner`; estimators by class name."""
+    """Return all parameters, nested ones under `outer__inner`; estimators by class name.
+
+    Where `get_params` raises, they are the attributes that the constructor's arguments name.
+    """
     generator = known_of(estimator).get("random_state")
     if class_of(generator).__module__.startswith("numpy.random") and _describes_itself(estimator):
         # quirk xgboost-get-params-draws-a-seed: it must draw from another than the user's.
         estimator = copy.copy(estimator)
         estimator.random_state = copy.deepcopy(generator)
-    return {key: _described(value) for key, value in estimator.get_params(deep=True).items()}
+    try:
+        found: dict[str, Any] = estimator.get_params(deep=True)
+        values = dict(found.items())
+    except Exception:
+        values = _constructor_arguments(estimator)
+    return {key: _described(value) for key, value in values.items()}
 
 
-def learned(estimator: Any) -> Iterator[tuple[dict[str, float], int | None]]:
-    """Yield the numbers that a fitted estimator knows, each group with the step it belongs to.
-
-    A pipeline speaks for its last step.
-    """
-    last = _last_step(estimator)
-    known = (
-        {**known_of(last), **known_of(estimator)} if last is not estimator else known_of(estimator)
-    )
-    scalars: dict[str, float] = {}
-    for name in _SCALARS:
-        number = _number(known.get(name))
-        if number is not None:
-            scalars[name.rstrip("_")] = number
-    if scalars:
-        yield scalars, None
-    for name in _SERIES:
-        for step, value in enumerate(_numbers(known.get(name))):
-            yield {name.rstrip("_"): value}, step
+def last_step(model: Any) -> Any:
+    """Return the last step of a pipeline (of one inside, too), or the model itself."""
+    for _ in range(_DEPTH):
+        steps = known_of(model).get("steps")
+        last: Any = cast("list[Any]", steps)[-1] if type(steps) is list and steps else None
+        step: Any = cast("tuple[Any, ...]", last)[-1] if type(last) is tuple and last else None
+        if step is None or isinstance(step, str):
+            return model
+        model = step
+    return model
 
 
 def _has(estimator: Any, name: str) -> bool:
-    """Whether a method is there; conditional ones (`available_if`) are asked on the instance."""
-    attribute = next(
-        (vars(base)[name] for base in class_of(estimator).__mro__ if name in vars(base)), None
-    )
-    if attribute is None or isinstance(attribute, FunctionType):
-        return attribute is not None
+    """Whether a method is there; conditional ones (`available_if`) are asked on the instance.
+
+    So is an object that hands unknown attributes on to another one.
+    """
+    mro = class_of(estimator).__mro__
+    attribute = next((vars(base)[name] for base in mro if name in vars(base)), None)
+    if isinstance(attribute, FunctionType):
+        return True
+    if attribute is None and not any("__getattr__" in vars(base) for base in mro):
+        return False
     try:
         return hasattr(estimator, name)
     except Exception:  # an unfitted delegate may refuse in its own way
@@ -136,42 +129,40 @@ def _describes_itself(estimator: Any) -> bool:
     return method.get_params.__module__.partition(".")[0] != "sklearn"
 
 
+def _constructor_arguments(estimator: Any) -> dict[str, Any]:
+    """Return what the object holds under the names of its constructor's arguments."""
+    function: Any = class_of(estimator).__init__
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    if not isinstance(function, FunctionType):
+        return {}
+    code = function.__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    known = known_of(estimator)
+    return {name: known[name] for name in names if name in known}
+
+
 def _described(value: Any) -> Any:
     """Replace estimators by their class names; everything else is described by the core."""
-    if hasattr(class_of(value), "get_params"):
-        return class_name(class_of(value))
-    if type(value) is not list:
+    kind = class_of(value)
+    if kind in _PLAIN:
         return value
-    items = cast("list[Any]", value)
-    if all(type(item) is tuple for item in items):  # steps of a pipeline
+    if hasattr(kind, "get_params"):
+        return class_name(kind)
+    if kind is partial:
+        return _described(cast("partial[Any]", value).func)
+    if kind is list:
+        return _described_list(cast("list[Any]", value))
+    scored = known_of(value).get("_score_func")
+    if isinstance(scored, FunctionType):
+        return f"make_scorer({scored.__module__}.{scored.__qualname__})"
+    return value
+
+
+def _described_list(items: list[Any]) -> list[Any]:
+    """Describe lists of estimators, and the named steps of a pipeline; other lists stay."""
+    if all(type(item) is tuple for item in items[:_LONG]):
         return [[_described(part) for part in item] for item in items]
+    if any(hasattr(class_of(item), "get_params") for item in items[:_LONG]):
+        return [_described(item) for item in items]
     return items
-
-
-def _last_step(model: Any) -> Any:
-    steps = known_of(model).get("steps") if hasattr(model, "__dict__") else None
-    last: Any = cast("list[Any]", steps)[-1] if type(steps) is list and steps else None
-    step: Any = cast("tuple[Any, ...]", last)[1] if type(last) is tuple else model
-    return step if hasattr(step, "__dict__") else model
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        return float(value)
-    if hasattr(value, "dtype") and hasattr(value, "item"):
-        array: Any = value
-        if array.dtype.kind not in "iuf" or array.size == 0:
-            return None
-        return float(array.item()) if array.size == 1 else float(array.max())
-    return None
-
-
-def _numbers(values: Any) -> Iterator[float]:
-    if type(values) is list or (hasattr(values, "dtype") and getattr(values, "ndim", 0) == 1):
-        for value in cast("list[Any]", values):
-            number = _number(value)
-            if number is None:
-                return
-            yield number

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from autolog_sklearn.extract import known_of, last_step
+
 __all__ = ["contains_data", "example", "shape", "signature", "versions"]
 
 _KEEPS_ROWS: Final = frozenset(
@@ -49,12 +51,12 @@ def contains_data(model: object) -> bool:
 def signature(model: Any, data: Any, target: Any) -> dict[str, Any]:
     """Describe what the model takes and gives: columns, dtypes and shapes of the training data."""
     inputs: dict[str, Any] = {"shape": shape(data)}
-    names = _known(model).get("feature_names_in_")
+    names = known_of(model).get("feature_names_in_")
     if names is not None and len(names) <= _MAX_COLUMNS:
         inputs["columns"] = [str(name) for name in names]
     inputs.update(_dtypes(data))
     outputs: dict[str, Any] = {"shape": shape(target), **_dtypes(target)}
-    classes: Any = _known(_last_step(model)).get("classes_", [])
+    classes: Any = known_of(last_step(model)).get("classes_", [])
     if hasattr(classes, "tolist") and len(classes) <= _MAX_COLUMNS:
         outputs["classes"] = classes.tolist()
     return {"inputs": inputs, "outputs": outputs}
@@ -121,7 +123,9 @@ def _parts(model: object) -> Iterator[object]:
             waiting += _first(array.reshape(-1)[:1].tolist()) if array.dtype.hasobject else []
         elif hasattr(type(thing), "get_params"):
             yield thing
-            waiting += [value for value in _known(thing).values() if not isinstance(value, _PLAIN)]
+            waiting += [
+                value for value in known_of(thing).values() if not isinstance(value, _PLAIN)
+            ]
 
 
 def _first(things: list[object]) -> list[object]:
@@ -129,18 +133,6 @@ def _first(things: list[object]) -> list[object]:
     if len(things) > _ALIKE and type(things[0]) is type(things[-1]):
         return things[:1]
     return things
-
-
-def _known(thing: object) -> dict[str, Any]:
-    """Return what an object holds itself, without asking its properties."""
-    return getattr(thing, "__dict__", {})
-
-
-def _last_step(model: Any) -> Any:
-    steps = _known(model).get("steps")
-    last: Any = cast("list[Any]", steps)[-1] if type(steps) is list and steps else None
-    step: Any = cast("tuple[Any, ...]", last)[1] if type(last) is tuple else model
-    return step if hasattr(step, "__dict__") else model
 
 
 def _package(data: object) -> str:

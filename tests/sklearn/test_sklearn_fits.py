@@ -99,8 +99,8 @@ def test_a_search_is_one_run_whatever_runs_its_folds(recording, backend):
 
     with joblib.parallel_backend(backend, n_jobs=2):
         GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2).fit(X, Y)
-    run = recording.run()
-    assert run.kind == "search"
+    run, *candidates = recording.runs()
+    assert (run.kind, [one.kind for one in candidates]) == ("search", ["candidate"] * 2)
     assert run.metrics["best_score"] > 0.9
     assert run.params["best.C"] in (0.1, 1.0)
 

@@ -9,7 +9,6 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from autolog_sklearn import models
 from click.testing import CliRunner
 from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -34,6 +33,7 @@ from autolog.artifacts.repository import Repository
 from autolog.artifacts.staging import stage
 from autolog.cli.commands import cli
 from autolog.entities import Artifact, Model
+from autolog_sklearn import models
 from tests.sklearn.every_estimator import answers, fitted
 
 X, Y = load_iris(return_X_y=True)
