@@ -7,9 +7,65 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "b1ad098ce0b2869e960921ed7907ae6c302f2742f0c435958405d4df5936a94b"
+SHA256 = "50832b11b1d4eb7c59d705775fd085f603d00c11af195434ceb9dc4b61aacc2b"
 
 DATA: MatrixData = {
+    "lightgbm": {
+        "distributions": ("lightgbm",),
+        "modules": ("lightgbm",),
+        "supported": ">=3.3.5,<5",
+        "on_unsupported": "warn",
+        "latest_known": "4.7.0",
+        "tested": (
+            {
+                "version": "3.3.5",
+                "python": "3.10",
+                "tier": "commit",
+            },
+            {
+                "version": "4.3.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "4.7.0",
+                "python": "3.11",
+                "tier": "commit",
+            },
+            {
+                "version": "4.7.0",
+                "python": "3.13",
+                "tier": "full",
+            },
+        ),
+        "strategies": {},
+        "quirks": (
+            {
+                "id": "lightgbm-callback-order-counts-from-the-end",
+                "when": ">=3.3.5",
+                "symptom": "a callback without an order gets its distance from the end of the list, written on the callback itself, so one callback more changes the user's objects and may change the sequence in which they are called",
+                "guard": "uncounted_callback",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightgbm_quirks.py::test_the_users_callbacks_keep_the_order_that_they_have_alone",
+            },
+            {
+                "id": "lightgbm-any-callback-silences-the-default-log",
+                "when": ">=3.3.5,<4",
+                "symptom": "train without callbacks prints each evaluation and what early stopping did; as soon as the call has any callback it prints nothing",
+                "guard": "default_log",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightgbm_quirks.py::test_a_training_without_callbacks_prints_its_evaluations",
+            },
+            {
+                "id": "lightgbm-dask-trains-in-worker-threads",
+                "when": ">=3.3.5",
+                "symptom": "a cluster in the client's process trains in threads that do not see the context of the fit that started them, so each worker's part opens a run of its own",
+                "guard": "worker_threads",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightgbm_quirks.py::test_a_distributed_fit_is_one_run_wherever_its_workers_are",
+            },
+        ),
+    },
     "sklearn": {
         "distributions": ("scikit-learn",),
         "modules": ("sklearn",),
@@ -165,7 +221,7 @@ DATA: MatrixData = {
             },
             {
                 "id": "xgboost-stop-hides-the-last-round",
-                "when": ">=3.1.2",
+                "when": ">=1.7",
                 "symptom": "a callback that stops the training ends the round for those behind it, so one that is appended to the user's list is not told of the last round",
                 "guard": "engine",
                 "fails_with": "AssertionError",

@@ -136,10 +136,8 @@ def test_reading_the_parameters_draws_no_random_number(guarded: bool) -> None:
 
 @pytest.mark.quirk("xgboost-cpu-distribution-name")
 def test_the_version_is_known_whatever_the_distribution_is_called(guarded: bool) -> None:
-    if guarded:
-        version = resolve("xgboost", None).version
-    else:
-        version = importlib.metadata.version("xgboost")
+    look_up = importlib.metadata.version
+    version = resolve("xgboost", None).version if guarded else look_up("xgboost")
     assert version == xgboost.__version__
 
 

@@ -257,3 +257,25 @@ def test_the_pickle_of_a_stored_model_is_the_one_of_an_unwatched_model(recording
     Ridge().fit(X, Y)
     file = recording.details().models[0].files[0]
     assert (recording.folder / "artifacts" / file.uri).read_bytes() == plain
+
+
+@pytest.mark.edge_case("EC-D7")
+def test_an_example_is_stored_only_on_request_and_shows_what_was_given_to_fit(recording):
+    class Spoils(Mean):
+        def fit(self, X, y):
+            X[:] = 0.0
+            return super().fit(X, y)
+
+    autolog.autolog()
+    Mean().fit(X, Y)
+    autolog.autolog(sklearn={"input_example": 2})
+    Spoils().fit(X.copy(), Y)
+    plain, asked = (recording.details(run).models[0].manifest for run in recording.runs())
+    assert "example" not in plain["signature"]["inputs"]
+    assert asked["signature"]["inputs"]["example"] == X[:2].tolist()
+
+
+@pytest.mark.parametrize("rows", [-1, 1000, True, "2"])
+def test_an_example_of_no_sensible_size_is_refused(recording, rows):
+    with pytest.raises(autolog.UsageError, match="input_example"):
+        autolog.autolog(sklearn={"input_example": rows})
