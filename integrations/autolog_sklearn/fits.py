@@ -80,7 +80,7 @@ class Fits:
         remember(self._capture, span, call, self._watch_results, result)
         # An integration that knows this class better may have stored it in a format of its own.
         if "model_stored" not in span.state:
-            model = snapshot(estimator, call.bound or {})
+            model = snapshot(estimator, call.bound or {}, call.state.get("example"))
             if model is not None:
                 span.model(model)
         record_tables(self._capture, span, estimator)
