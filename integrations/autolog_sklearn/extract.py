@@ -25,7 +25,6 @@ __all__ = [
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 
-_MAX_COLUMNS: Final = 1000
 _DEPTH: Final = 8
 _LONG: Final = 1000
 

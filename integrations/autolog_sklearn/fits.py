@@ -47,6 +47,9 @@ class Fits:
             call.state["written"] = self._continues(span, call.instance)
         begin(span, call.instance)
         describe_data(call)
+        rows = self._capture.options.input_example
+        if rows:  # as it is given: the training may change it
+            call.state["example"] = models.example((call.bound or {}).get("X"), rows)
 
     def _continues(self, span: Span, estimator: Any) -> dict[str, int]:
         """Return how much of its series the training recorded that this one goes on from."""
@@ -77,7 +80,7 @@ class Fits:
         remember(self._capture, span, call, self._watch_results, result)
         # An integration that knows this class better may have stored it in a format of its own.
         if "model_stored" not in span.state:
-            model = snapshot(estimator, call.bound or {})
+            model = snapshot(estimator, call.bound or {}, call.state.get("example"))
             if model is not None:
                 span.model(model)
         record_tables(self._capture, span, estimator)
@@ -183,15 +186,18 @@ def record_tables(capture: Capture, span: Span, estimator: Any) -> None:
             span.event("table_shortened", {"name": name, "left_out": left_out})
 
 
-def snapshot(estimator: Any, bound: Mapping[str, Any]) -> Snapshot | None:
+def snapshot(estimator: Any, bound: Mapping[str, Any], example: Any = None) -> Snapshot | None:
     """Describe the model to store; None if there is none."""
     model = searches.model_to_store(estimator) if estimator is not None else None
     if model is None:
         return None
+    described = models.signature(model, bound.get("X"), bound.get("y"))
+    if example is not None:
+        described["inputs"]["example"] = example
     return Snapshot(
         model=model,
         format="skops",
         contains_data=models.contains_data(model),
-        signature=models.signature(model, bound.get("X"), bound.get("y")),
+        signature=described,
         versions=models.versions(),
     )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["Options"]
+
+_ROWS: Final = 100
+"""Rows of an example at most: it is an example, not a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Options:
             None is all of them.
         importances: record the coefficients of linear models and the feature importances of trees
             and forests as tables. It takes 0.05 % of the time of a forest's fit, or less.
+        input_example: how many rows of the training data are stored with the signature of the
+            model, as an example of what it takes. They are data, so none are unless asked for.
 
     Raises:
         ValueError: an option has no such value; the message says what is expected.
@@ -27,6 +33,7 @@ class Options:
     train_metrics: bool = False
     max_candidates: int | None = None
     importances: bool = True
+    input_example: int = 0
 
     def __post_init__(self) -> None:
         for name in ("train_metrics", "importances"):
@@ -36,3 +43,6 @@ class Options:
         limit: object = self.max_candidates
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ValueError(f"max_candidates={limit!r}: expected 1 or more, or None")
+        rows: object = self.input_example
+        if type(rows) is not int or not 0 <= rows <= _ROWS:
+            raise ValueError(f"input_example={rows!r}: expected a number of rows, 0 to {_ROWS}")
