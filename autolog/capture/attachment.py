@@ -14,6 +14,7 @@ from autolog.discovery import resolve
 from autolog.errors import CompatError
 from autolog.integration import Attach, Hook, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
+from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import notices
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Attachment:
                 notices.fault(f"detaching {self.integration.name}", exc)
         if self._port is not None:
             self._port.close()
+        self._engine.remove_all(self.integration.name)  # what an `attach` left that broke off
         self._states.clear()
 
     def statuses(self) -> tuple[SiteStatus, ...]:
@@ -137,7 +139,9 @@ class Attachment:
             return
         try:
             undo = self._attach(site, module)
-        except Exception as exc:
+        except BaseException as exc:
+            if comes_from_outside(exc):
+                raise
             self._note(site, "missing", f"{type(exc).__name__}: {exc}")
             notices.fault(f"attaching {self.integration.name} to {site.module}", exc)
             return

@@ -18,7 +18,7 @@ from typing import Any, Final
 from autolog.capture import kept
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Kind, Status
-from autolog.errors import AutologError
+from autolog.errors import AutologError, ModelError
 from autolog.integration import Finished, Snapshot
 from autolog.journal.records import SpanClose, SpanOpen
 from autolog.tracking import context, finished, notices, opening, printing
@@ -226,11 +226,16 @@ class CaptureSpan:
         limit = self._options.max_model_bytes
         capped = snapshot.contains_data and self._options.log_models == "auto"
         capped = capped and limit > _DATA_LIMIT
-        refused = self.run.save_model(snapshot, limit=_DATA_LIMIT if capped else limit)
+        name = type(snapshot.model).__name__
+        try:
+            refused = self.run.save_model(snapshot, limit=_DATA_LIMIT if capped else limit)
+        except ModelError as exc:  # no fault of a hook, which would be switched off after three
+            notices.keep_with(self.run, f"{self.integration}, model", exc)
+            notices.tell("model_not_stored", str(exc), self.run, about=f"{name} pickle")
+            return
         if refused is None:
             return
         megabytes = refused.size // MEGABYTE + 1
-        name = type(snapshot.model).__name__
         why, option = f"takes {megabytes} MB", f"max_model_mb={megabytes}"
         if capped:
             why = f"{why} and holds training rows"

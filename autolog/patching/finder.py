@@ -18,6 +18,8 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
+from autolog.patching.interruption import comes_from_outside
+
 Callback = Callable[[ModuleType], None]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -40,7 +42,7 @@ class ModuleWatch:
             import is never broken by one.
     """
 
-    def __init__(self, on_fault: Callable[[str, Exception], None] | None = None) -> None:
+    def __init__(self, on_fault: Callable[[str, BaseException], None] | None = None) -> None:
         self.faults = 0
         self._on_fault = on_fault
         # Exchanged as a whole, read without a lock.
@@ -164,7 +166,9 @@ class ModuleWatch:
         entry.called = True
         try:
             entry.callback(module)
-        except Exception as error:  # the user's import must not notice
+        except BaseException as error:  # the user's import must not notice
+            if comes_from_outside(error):
+                raise
             self.faults += 1
             if self._on_fault is not None:
                 try:

@@ -167,7 +167,7 @@ def test_the_example_is_reproducible_and_can_fail(subject: Subject) -> None:
 # -- what is recorded ---------------------------------------------------------------------------
 
 
-@pytest.mark.edge_case("EC-I1", "EC-I2")
+@pytest.mark.edge_case("EC-I1", "EC-I2", "EC-I14")
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_training_is_recorded_if_and_only_if_autolog_is_on(subject: Subject, order: str) -> None:
     subject.ask("permutation", order)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from autolog.errors import AutologError
 
@@ -60,14 +61,17 @@ def tell(key: str, text: str, run: LiveRun | None = None, *, about: str | None =
 
 
 def _log(text: str) -> None:
-    """Write to the logger `autolog`, which is silent unless the program gives it a handler."""
-    import logging
+    """Write to the logger `autolog`, if the program has made it and anything handles its records.
 
-    logger = logging.getLogger("autolog")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
-    logger.warning("%s", text)
+    A logger that we made ourselves would be seen: pytest attaches its handler to every logger
+    that there is, and the program's tests would find a record that is not theirs.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    logger: Any = logging.root.manager.loggerDict.get("autolog")
+    if isinstance(logger, logging.Logger) and logger.hasHandlers():
+        logger.warning("%s", text)
 
 
 def fault(where: str, exception: BaseException) -> None:

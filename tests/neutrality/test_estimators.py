@@ -72,9 +72,8 @@ def test_every_estimator_has_the_same(legs, aspect):
         for leg in (plain, watched)
     )
     assert len(before) > 3
-    assert [
-        (path, was, now.get(path)) for path, was in before.items() if now.get(path) != was
-    ] == []
+    changed = [(path, was, now.get(path)) for path, was in before.items() if now.get(path) != was]
+    assert changed == []
     assert now.keys() == before.keys()
 
 

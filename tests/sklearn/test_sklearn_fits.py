@@ -420,7 +420,7 @@ def test_an_estimator_that_cannot_be_saved_leaves_everything_else(recording, mon
     assert model.fit(X, Y) is model
     run = recording.run()
     assert (run.status, run.params["label"]) == ("FINISHED", 3)
-    assert run.logging_errors[0].startswith("sklearn, exit of fit: ModelError: Unsaveable cannot")
+    assert run.logging_errors[0].startswith("sklearn, model: ModelError: Unsaveable cannot")
     assert any("cannot be pickled" in notice.text for notice in autolog.status().notices)
 
 
