@@ -96,6 +96,8 @@ class Patch:
         role: see `Role`.
         kind: the `kind` of a run that this call opens (`fit`, `search`, ...).
         when: a PEP 440 specifier on the framework's version; None is always.
+        name: what a run of this call is called after; by default the class of the instance, or
+            the function.
         requires_guard: apply only where the compatibility matrix activates this guard.
     """
 
@@ -104,6 +106,7 @@ class Patch:
     hook: str | None
     role: Role = "watch"
     kind: str = "fit"
+    name: str | None = None
     when: str | None = None
     requires_guard: str | None = None
 
@@ -429,8 +432,9 @@ class Capture(Protocol):
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
+        name: str | None = None,
     ) -> Detach:
-        """Watch one attribute of a class or module, found at run time."""
+        """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:

@@ -161,7 +161,9 @@ class Attachment:
         hook: Any = resolve(site.hook) if site.hook is not None else None
         if hook is not None and not isinstance(hook, Hook):
             hook = hook(self._capture())
-        return self._capture().patch(owner, attribute, hook, role=site.role, kind=site.kind)
+        return self._capture().patch(
+            owner, attribute, hook, role=site.role, kind=site.kind, name=site.name
+        )
 
     def _capture(self) -> Port:
         """Make what the integration's hooks get, now that its framework is there."""

@@ -68,6 +68,7 @@ class Port:
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
+        name: str | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module."""
         watched = WatchedCall(
@@ -75,6 +76,7 @@ class Port:
             hook,
             role=role,
             kind=kind,
+            name=name,
             options=self._options,
             attribution=_attribution,
             bridge=self.bridging,

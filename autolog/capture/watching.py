@@ -42,6 +42,7 @@ class WatchedCall:
         *,
         role: Role | RoleOf,
         kind: str,
+        name: str | None = None,
         options: Callable[[], Options],
         attribution: Attribution,
         bridge: bool = False,
@@ -50,6 +51,7 @@ class WatchedCall:
         self._hook = hook or Hook()
         self._role: Role | RoleOf = role
         self._kind = kind
+        self._name = name
         self._options = options
         self._attribution = attribution
         self._bridge = bridge
@@ -115,6 +117,7 @@ class WatchedCall:
 
     def _open(self, call: EngineCall, role: Role, decision: Decision) -> None:
         name = type(call.instance).__name__ if call.instance is not None else call.name
+        name = self._name or name
         span = open_span(
             decision,
             role=role,

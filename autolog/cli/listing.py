@@ -165,9 +165,9 @@ def _telling_keys(runs: Sequence[Run], room: int) -> list[str]:
     having: Counter[str] = Counter(key for run in runs for key in run.metrics)
     evaluated = Counter(key for run in runs for key in _evaluations(run))
 
-    def rank(key: str) -> tuple[bool, bool, bool, int]:
+    def rank(key: str) -> tuple[bool, bool, int, int]:
         common = 2 * having[key] >= len(runs)
-        return (not common, key not in evaluated, key.startswith("n_"), -having[key])
+        return (not common, key not in evaluated, _tier(key), -having[key])
 
     chosen: list[str] = []
     for key in sorted((key for key in having if key not in _NOT_TELLING), key=rank):
@@ -184,7 +184,15 @@ def _evaluations(run: Run) -> list[str]:
 
 
 def _plain_keys(run: Run) -> list[str]:
-    return [key for key in run.metrics if key not in _NOT_TELLING and not key.startswith("n_")]
+    telling = [key for key in run.metrics if key not in _NOT_TELLING and not key.startswith("n_")]
+    return sorted(telling, key=_tier)
+
+
+def _tier(key: str) -> int:
+    """Rank keys: what a model is worth, then times and spreads, then counts."""
+    if key.startswith("n_"):
+        return 2
+    return 1 if "seconds" in key or key.endswith("_std") else 0
 
 
 def _metric(run: Run, key: str) -> str:

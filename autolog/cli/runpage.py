@@ -211,9 +211,10 @@ def _tables(details: RunDetails) -> Iterator[RenderableType]:
             yield heading(title, _remark(f"{rows}, in {told.get('artifact')}"))
             continue
         shown = list(columns)[:_COLUMNS]
-        printed = table(*map(written.plain, shown))
+        right = [key for key in shown if all(map(_is_number, columns[key]))]
+        printed = table(*map(written.plain, shown), right=list(map(written.plain, right)))
         for cells in list(zip(*(columns[key] for key in shown), strict=True))[:_ROWS]:
-            printed.add_row(*map(written.value, cells))
+            printed.add_row(*map(_cell, cells))
         parts: list[RenderableType] = [printed]
         rows = len(columns[shown[0]])
         if rows > _ROWS or len(columns) > len(shown):
@@ -221,6 +222,16 @@ def _tables(details: RunDetails) -> Iterator[RenderableType]:
             call = f'autolog.load_table("{written.plain(details.run.name)}", "{name}")'
             parts.append(_remark(f"{size} in all: {call}"))
         yield heading(title, *parts)
+
+
+def _is_number(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
+
+
+def _cell(cell: Any) -> str:
+    if cell is None:
+        return ""
+    return written.number(cell) if isinstance(cell, float) else written.value(cell)
 
 
 def _inputs(details: RunDetails) -> Iterator[RenderableType]:

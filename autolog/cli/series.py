@@ -54,11 +54,16 @@ def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.fl
 def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
     """Whether a finished training has no evaluation: nothing on named data, nothing after it.
 
-    Searches score their candidates themselves; a user's own run may hold evaluations under any
-    name, so neither is judged.
+    Searches score their candidates themselves, a boosting its evaluation sets; a user's own run may
+    hold evaluations under any name, so none of them is judged.
     """
     trained = run.kind in ("fit", "loop") and run.status == "FINISHED"
-    return trained and not any(one.evaluation or "/" in key for key, one in series.items())
+    watched = run.tags.get("eval_sets", "none") != "none"
+    return (
+        trained
+        and not watched
+        and not any(one.evaluation or "/" in key for key, one in series.items())
+    )
 
 
 def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:

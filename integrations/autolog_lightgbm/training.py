@@ -31,7 +31,7 @@ def attach(capture: Capture) -> Detach:
     booster: Any = import_module("lightgbm.basic").Booster
     hook = Hook(enter=training.begins, exit=training.ends, error=training.fails)
     detaches = [
-        capture.patch(engine, "train", hook, role=training.role),
+        capture.patch(engine, "train", hook, role=training.role, name="Booster"),
         capture.patch(booster, "model_to_string", Hook(exit=training.written)),
     ]
     if capture.guard("default_log"):  # quirk lightgbm-any-callback-silences-the-default-log

@@ -47,4 +47,5 @@ def attach(capture: Capture) -> Detach:
         rounds.span.metrics(numbers)
 
     hook = Hook(enter=begins, exit=ends)
-    return capture.patch(import_module("lightgbm.engine"), "cv", hook, role="container", kind="cv")
+    engine = import_module("lightgbm.engine")
+    return capture.patch(engine, "cv", hook, role="container", kind="cv", name="Booster")

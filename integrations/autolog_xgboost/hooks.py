@@ -41,6 +41,7 @@ def attach(capture: Capture) -> Detach:
             "train",
             Hook(enter=training.begins, exit=training.ends, error=training.fails),
             role=training.role_of,
+            name="Booster",
         ),
         capture.patch(
             module,
@@ -48,6 +49,7 @@ def attach(capture: Capture) -> Detach:
             Hook(enter=validation.begins, exit=validation.ends, error=validation.fails),
             role="training",
             kind="cv",
+            name="Booster",
         ),
     )
 

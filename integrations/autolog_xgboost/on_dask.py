@@ -31,7 +31,7 @@ def attach(capture: Capture) -> Detach:
     training = _Training(capture, module.train)
     hook = Hook(enter=training.begins, exit=training.ends)
     fits = Fits(capture)
-    detaches = [capture.patch(module, "train", hook, role=training.role_of)]
+    detaches = [capture.patch(module, "train", hook, role=training.role_of, name="Booster")]
     for name in _CLASSES:
         detaches.extend(fits.watch(getattr(module, name)))
 
