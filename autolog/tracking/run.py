@@ -185,8 +185,8 @@ class LiveRun:
 
         Args:
             metrics: numbers, or arrays and tensors of one element.
-            step: any 64-bit integer; None is the step of the loop that trains in this run, else
-                numbers each key's points from 0.
+            step: any 64-bit integer; None numbers each key's points from 0, but not below the step
+                of the loop that trains in this run.
             epoch: the epoch it belongs to, beside the step.
             dataset: the data it was measured on.
 
@@ -207,8 +207,6 @@ class LiveRun:
         if dataset is not None or self.status != _RUNNING:
             phase = Phase.FIT if self.active else Phase.POST
             ctx = writer.context(phase=phase.value, dataset=dataset)
-        if step is None:
-            step = self.loop_step
         if step is not None:
             values = [*metrics.values()]
             writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
@@ -489,7 +487,11 @@ class LiveRun:
     def _numbered(
         self, writer: Writer, metrics: Mapping[str, float]
     ) -> Iterator[tuple[int, dict[str, float]]]:
-        """Group keys by their next number; a new writer counts from 0."""
+        """Group keys by their next number; a new writer counts from 0.
+
+        Where a loop trains, a key that is logged once in each step has the numbers of the steps,
+        and one that is logged more often goes on counting.
+        """
         if self._counting is not writer:
             self._counting, self._counters = writer, {}
         groups: dict[int, dict[str, float]] = {}
@@ -497,7 +499,11 @@ class LiveRun:
             counter = self._counters.get(key)
             if counter is None:
                 counter = self._counters.setdefault(key, itertools.count())
-            groups.setdefault(next(counter), {})[key] = value
+            number = next(counter)
+            if self.loop_step is not None and self.loop_step > number:
+                number = self.loop_step
+                self._counters[key] = itertools.count(number + 1)
+            groups.setdefault(number, {})[key] = value
         return iter(groups.items())
 
 
