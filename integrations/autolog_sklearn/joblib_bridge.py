@@ -85,9 +85,9 @@ def attach(capture: Capture) -> Detach:
 
 
 def _shares_memory(parallel: Any) -> bool:
-    """Whether the backend works in this process; one that does not say so is taken to."""
+    """Whether the backend works in this process; those that do say so."""
     backend = extract.known_of(parallel).get("_backend")
-    return bool(getattr(backend, "supports_sharedmem", True))
+    return backend is None or bool(getattr(backend, "supports_sharedmem", False))
 
 
 def _trains(function: Any, args: Iterable[Any] = (), keywords: Any = None) -> bool:

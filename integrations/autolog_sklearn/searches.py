@@ -16,7 +16,7 @@ from autolog.integration import Call, Capture, Detach, Finished, Hook, Span
 from autolog_sklearn import extract
 from autolog_sklearn.results import Results, results_of, searched
 
-__all__ = ["Searches", "best_params", "fit_errors", "model_to_store"]
+__all__ = ["Searches", "best_params", "model_to_store"]
 
 _ERRORS: Final = "fit_errors"
 _PARTIAL: Final = "cv_results"
@@ -51,9 +51,16 @@ class Searches:
         """Keep the reasons why folds failed, in the order of candidates and folds."""
         span = self._capture.current()
         folds = (call.bound or {}).get("results")
-        if span is not None and isinstance(folds, list):
-            errors: list[Any] = span.state.setdefault(_ERRORS, [])
-            errors += [one.get("fit_error") for one in cast("list[dict[str, Any]]", folds)]
+        if span is None or not isinstance(folds, list):
+            return
+        errors = [one.get("fit_error") for one in cast("list[dict[str, Any]]", folds)]
+        if span.role == "search":
+            span.state.setdefault(_ERRORS, []).extend(errors)
+            return
+        failed = [fold for fold, error in enumerate(errors) if error is not None]
+        if failed and span.run_id is not None:
+            facts = {"folds": failed, "error": _last_line(errors[failed[0]])}
+            span.event("failed_folds", facts)
 
     def _formatted(self, _: Call, results: Any) -> None:
         span = self._capture.current()
@@ -142,11 +149,6 @@ def model_to_store(estimator: Any) -> Any:
     """Return what `load_model` should give back: of a refitted search the best estimator."""
     known = extract.known_of(estimator)
     return known.get("best_estimator_", estimator) if "best_estimator_" in known else estimator
-
-
-def fit_errors(span: Span) -> list[str | None]:
-    """Return why each fit inside a span failed, None for those that did not."""
-    return [_last_line(error) for error in span.state.get(_ERRORS, ())]
 
 
 def _candidates(

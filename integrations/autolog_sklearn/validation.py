@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 from autolog.integration import Call, Capture, Detach, Hook, Span
-from autolog_sklearn import extract, naming, searches
+from autolog_sklearn import extract, naming
 
 __all__ = ["attach"]
 
@@ -103,7 +103,6 @@ class _Validation:
             self._curve(span, [int(size) for size in sizes.tolist()], scores)
         elif call.name == "validation_curve":
             self._parameter_curve(span, bound, result)
-        self._failures(span)
 
     def _folds(self, span: Span, name: str, values: Any) -> None:
         """Record one point per fold, their mean and their standard deviation."""
@@ -137,10 +136,3 @@ class _Validation:
                 span.metrics({name: float(value)}, step=step)
         means = {key: column for key, column in columns.items() if "_fold" not in key}
         span.table("validation_curve", {name: values, **means})
-
-    def _failures(self, span: Span) -> None:
-        """Say which fits failed; their scores are what `error_score` says."""
-        errors = searches.fit_errors(span)
-        failed = [fold for fold, error in enumerate(errors) if error is not None]
-        if failed:
-            span.event("failed_folds", {"folds": failed, "error": errors[failed[0]]})

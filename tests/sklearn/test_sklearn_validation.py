@@ -12,7 +12,6 @@ from sklearn.feature_selection import RFECV, SequentialFeatureSelector
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import (
-    LearningCurveDisplay,
     cross_val_predict,
     cross_val_score,
     cross_validate,
@@ -183,12 +182,6 @@ def test_an_estimator_that_validates_inside_is_one_run(recording, estimator):
     assert (run.kind, run.status) == ("fit", "FINISHED")
     assert run.params
     assert "score" not in run.metrics
-
-
-def test_a_display_of_a_learning_curve_is_one_run(recording):
-    pytest.importorskip("matplotlib")
-    LearningCurveDisplay.from_estimator(TREE, X, y, cv=2, shuffle=True, random_state=0)
-    assert recording.run().tags["function"] == "learning_curve"
 
 
 class Choosy(ClassifierMixin, BaseEstimator):
