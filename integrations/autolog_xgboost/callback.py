@@ -80,7 +80,9 @@ class RecordingCallback(_Base):
             return
         iteration, score = model.attr("best_iteration"), model.attr("best_score")
         if iteration is not None and score is not None:
-            self._series.best = {"best_iteration": int(iteration), "best_score": float(score)}
+            # 1.7 writes the score of a cross-validation as "(mean, std)".
+            mean = str(score).lstrip("(").partition(",")[0]
+            self._series.best = {"best_iteration": int(iteration), "best_score": float(mean)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_Base, ())

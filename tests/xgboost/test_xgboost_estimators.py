@@ -494,3 +494,17 @@ def test_a_user_who_has_no_scikit_learn_still_trains(recording):
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.edge_case("EC-N5")
+def test_a_search_is_one_tree_without_rounds_of_its_folds_whatever_is_on(on, recording):
+    told = {"eval_set": [(X_test, y_test)], "verbose": False}
+    search = GridSearchCV(classifier(), {"max_depth": [1, 2]}, cv=2).fit(X_train, y_train, **told)
+    runs = recording.runs()
+    (top,) = [run for run in runs if run.depth == 0]
+    assert "fit" not in {run.kind for run in runs}
+    # The fits of four folds would be four times five points more than those of the refit.
+    key = "validation_0-logloss"
+    assert sum(len(series(run, key)) for run in runs if key in run.metrics) <= 5
+    assert top.status == "FINISHED"
+    assert len(search.best_estimator_.evals_result()["validation_0"]["logloss"]) == 5
