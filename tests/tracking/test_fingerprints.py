@@ -297,3 +297,32 @@ def test_runs_on_equal_data_of_another_name_have_one_recipe(recording):
             run.log_input(data, name)
     first, second, third = recording.runs()
     assert first.recipe == second.recipe != third.recipe
+
+
+@pytest.mark.edge_case("EC-X4")
+def test_data_of_boosting_libraries_is_described_and_not_constructed():
+    import lightgbm
+    import xgboost
+
+    matrix = describe(xgboost.DMatrix(VALUES, feature_names=list("abcde")))
+    assert (matrix["shape"], list(matrix["columns"])) == ([300, 5], list("abcde"))
+    assert "digest" not in matrix
+    dataset = lightgbm.Dataset(VALUES, VALUES[:, 0])
+    profile = describe(dataset)
+    assert dataset._handle is None
+    assert (profile["class"], profile["of"]) == ("lightgbm.Dataset", "numpy.ndarray")
+    assert profile["digest"] == fingerprint(VALUES)["digest"]
+    dataset.construct()  # which lets go of the array
+    assert describe(dataset)["shape"] == [300, 5]
+
+
+def test_a_sample_is_the_same_for_the_same_shape_and_reaches_both_ends():
+    from autolog.tracking.sampling import runs
+
+    places = list(runs(1_000_000, 64_000))
+    assert places == list(runs(1_000_000, 64_000))
+    assert (places[0][0], places[-1][1]) == (0, 1_000_000)
+    assert sum(stop - start for start, stop in places) == 64_000
+    assert all(one[1] <= other[0] for one, other in zip(places, places[1:], strict=False))
+    assert list(runs(10, 20)) == [(0, 10)]
+    assert list(runs(0, 20)) == []
