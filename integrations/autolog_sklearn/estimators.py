@@ -8,6 +8,7 @@ model of a class was fitted: before that there is nothing that an evaluation cou
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
@@ -28,6 +29,9 @@ _PREDICTIONS: Final = (
     "score_samples",
 )
 _MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
+
+_trained: weakref.WeakSet[type] = weakref.WeakSet()
+"""Classes of which models were trained: a later activation goes on watching what they give."""
 
 
 def attach(capture: Capture) -> Detach:
@@ -78,6 +82,8 @@ class _Estimators:
             self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
         unpickled = Hook(exit=self._unpickled)
         self._detaches.append(self._capture.patch(base, "__setstate__", unpickled))
+        for cls in tuple(_trained):
+            self.watch_results(cls)
         return self._detach
 
     def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
@@ -111,6 +117,7 @@ class _Estimators:
         if cls in self._ready:
             return
         self._ready.add(cls)
+        _trained.add(cls)
         for name in (*_PREDICTIONS, "transform", "score"):
             owner = next((base for base in cls.__mro__ if name in vars(base)), None)
             if owner is None or (owner, name) in self._sites:

@@ -8,6 +8,7 @@ made of them and pickles stay what they are.
 from __future__ import annotations
 
 import types
+import weakref
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
@@ -22,6 +23,7 @@ _PREDICTED: Final = (
     *("y_pred", "y_score", "y_proba", "y_prob", "probas_pred", "pred_decision", "labels_pred"),
     *("y1", "y2"),
 )
+_SCORES: Final = ("y_score", "y_proba", "y_prob", "probas_pred")
 _TRUE: Final = ("y_true", "labels_true", "y1", "y2")
 _CLUSTERED: Final = frozenset({"X", "labels"})
 """Parameters of the metrics that judge a clustering by the data alone."""
@@ -104,6 +106,8 @@ class _Evaluations:
         data = bound.get(truth) if truth else None
         name = naming.first_name(naming.data_name(produced.span, data, truth_name), produced.data)
         self._record(produced, name, call.name, bound, result, call.span.state["inner"])
+        if self._capture.options.curves:
+            self._draw(produced, name, bound)
 
     def displayed(self, call: Call, _: Any) -> None:
         """Record the curve or the matrix that a display has computed."""
@@ -203,6 +207,27 @@ class _Evaluations:
         if function in _AREAS:
             for array in result[:2]:
                 self._capture.produced(array, span, data=f"{data}/{_AREAS[function]}")
+
+    def _draw(self, produced: Produced, data: str, bound: Mapping[str, Any]) -> None:
+        """Compute the tables that the user wants of each prediction, once for each."""
+        truth = bound.get("y_true")
+        for parameter in ("y_pred", *_SCORES):
+            predicted = bound.get(parameter)
+            if truth is None or getattr(predicted, "ndim", None) != 1:
+                continue
+            drawn: list[weakref.ref[Any]] = produced.span.state.setdefault("drawn", [])
+            if any(known() is predicted for known in drawn):
+                return
+            drawn.append(weakref.ref(predicted))
+            functions = ("roc_curve", "precision_recall_curve")
+            if parameter == "y_pred":
+                if produced.span.state.get("classes") is None:  # a regression has no confusion
+                    return
+                functions = ("confusion_matrix",)
+            for function in functions:
+                compute = getattr(import_module("sklearn.metrics"), function)
+                self._record(produced, data, function, bound, compute(truth, predicted), [])
+            return
 
     def _who(self, bound: Mapping[str, Any]) -> tuple[Produced | None, str | None]:
         """Find whose predictions are among the arguments, and the parameter of the truth."""

@@ -162,7 +162,7 @@ def remember(
     bound = call.bound or {}
     best = searches.model_to_store(estimator)
     known = extract.known_of(best)
-    span.state["classes"] = known.get("classes_")
+    span.state["classes"] = extract.known_of(extract.last_step(best)).get("classes_")
     for name, data in _KEPT.items():
         if known.get(name) is not None:
             capture.produced(known[name], span, data=data)

@@ -21,6 +21,9 @@ class Options:
             prediction, so it is off unless asked for.
         max_candidates: how many candidates of a search become child runs, the best ones by rank;
             None is all of them.
+        curves: with the first metric of a model's predictions also compute the confusion matrix of
+            labels, or the ROC and precision-recall curves of scores of two classes. Those that a
+            script computes itself are recorded in any case.
         importances: record the coefficients of linear models and the feature importances of trees
             and forests as tables. It takes 0.05 % of the time of a forest's fit, or less.
         input_example: how many rows of the training data are stored with the signature of the
@@ -32,11 +35,12 @@ class Options:
 
     train_metrics: bool = False
     max_candidates: int | None = None
+    curves: bool = False
     importances: bool = True
     input_example: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("train_metrics", "importances"):
+        for name in ("train_metrics", "curves", "importances"):
             given = getattr(self, name)
             if not isinstance(given, bool):
                 raise ValueError(f"{name}={given!r}: expected True or False")  # noqa: TRY004

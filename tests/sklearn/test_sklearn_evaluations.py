@@ -411,3 +411,25 @@ def test_a_picture_keeps_what_it_shows(recording, model):
     kept = table(recording, "test/confusion_matrix")
     assert kept["predicted 0"] == shown.confusion_matrix[:, 0].tolist()
     assert table(recording, "test/roc_curve")["fpr"] == curve.fpr.tolist()
+
+
+def test_matrix_and_curves_are_computed_where_they_are_asked_for(recording, model):
+    autolog.autolog(sklearn={"curves": True})
+    labels, scores = model.predict(X_test), model.predict_proba(X_test)[:, 1]
+    accuracy_score(y_test, labels)
+    f1_score(y_test, labels)
+    metrics.roc_auc_score(y_test, scores)
+    with autolog.suspend():
+        matrix = metrics.confusion_matrix(y_test, labels)
+        fpr, _, _ = metrics.roc_curve(y_test, scores)
+    assert table(recording, "test/confusion_matrix")["predicted 1"] == matrix[:, 1].tolist()
+    assert table(recording, "test/roc_curve")["fpr"] == fpr.tolist()
+    assert "precision" in table(recording, "test/precision_recall_curve")
+    names = [told["name"] for told in recording.events("table")]
+    assert names.count("test/confusion_matrix") == 1
+
+
+def test_without_asking_nothing_is_computed(recording, model):
+    accuracy_score(y_test, model.predict(X_test))
+    names = [told["name"] for told in recording.events("table")]
+    assert names == ["coefficients"]
