@@ -21,6 +21,8 @@ from autolog.journal.descriptor import above_streams
 __all__ = ["Blob", "BlobFolder", "BlobWriter"]
 
 _PIECE: Final = 1 << 20
+_SMALL: Final = 1 << 18
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -136,7 +138,19 @@ class BlobFolder:
             raise self._unwritable(exc) from exc
 
     def put(self, data: bytes) -> Blob:
-        """Store bytes."""
+        """Store bytes.
+
+        Few bytes take one write under their own name, at a third of the cost of a file that is
+        renamed: nothing speaks of the file before it is whole. What a killed process left of one
+        differs in its size, and is replaced.
+        """
+        if len(data) <= _SMALL:
+            import hashlib
+
+            digest = hashlib.sha256(data).hexdigest()
+            blob = Blob(digest, len(data), f"blobs/{digest[:2]}/{digest}")
+            if self._written_at_once(f"{self.root}/{blob.uri}", data):
+                return blob
         with self.writing() as writer:
             writer.write(data)
         assert writer.blob is not None
@@ -189,13 +203,29 @@ class BlobFolder:
             os.replace(temporary, target)  # noqa: PTH105
         return True
 
-    def _create(self, path: Path) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    def _written_at_once(self, path: str, data: bytes) -> bool:
+        """Whether a file could be made that was not there, and took all of the bytes."""
         try:
-            return above_streams(os.open(path, flags, 0o600))
+            descriptor = above_streams(os.open(path, _NEW, 0o600))
+        except OSError:  # it is there, or its folder is not: the long way finds out
+            return False
+        try:
+            if os.write(descriptor, data) == len(data):
+                return True
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+        return False
+
+    def _create(self, path: Path) -> int:
+        try:
+            return above_streams(os.open(path, _NEW, 0o600))
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return above_streams(os.open(path, flags, 0o600))
+            return above_streams(os.open(path, _NEW, 0o600))
 
     def _unwritable(self, exc: OSError) -> StoreError:
         return StoreError(

@@ -120,6 +120,9 @@ def _pickled(model: Any, folder: BlobFolder, limit: int, fallback: str | None) -
                 writer.discard()
         if target.too_large:
             return TooLarge(target.size)
+        whole = target.whole()
+        if whole is not None:
+            return Staged({_PICKLE_FILE: folder.put(whole)}, None, by_value, fallback)
         target.flush()
         writer = writing[-1][1]
     assert writer.blob is not None

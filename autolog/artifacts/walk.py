@@ -63,6 +63,12 @@ class Sink:
             self.flush()
         return size
 
+    def whole(self) -> bytes | None:
+        """Return everything, if it is all in memory and was made by the walk itself."""
+        if self._spilled or self.size != self._made:
+            return None
+        return b"".join(self.pieces)
+
     def flush(self) -> None:
         """Hand over all that is kept."""
         pieces, self.pieces = self.pieces, []

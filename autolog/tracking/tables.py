@@ -18,6 +18,9 @@ __all__ = ["CELLS_IN_JOURNAL", "as_columns", "as_json"]
 CELLS_IN_JOURNAL: Final = 2000
 """A table of more cells is stored as a file."""
 
+_PLAIN_KINDS: Final = frozenset("bf")
+"""Kinds of arrays whose `tolist` gives numbers that any reader takes."""
+
 
 def as_columns(data: Any) -> dict[str, list[Any]]:
     """Return the columns of a table as lists of plain values.
@@ -57,6 +60,8 @@ def _cells(name: object, column: Any) -> list[Any]:
         if hasattr(column, method) and not isinstance(column, (str, bytes)):
             cells = getattr(column, method)()
             if type(cells) is list:
+                if getattr(getattr(column, "dtype", None), "kind", None) in _PLAIN_KINDS:
+                    return cast("list[Any]", cells)
                 return [plain(cell) for cell in cast("list[Any]", cells)]
     raise UsageError(
         f"log_table: column {str(name)!r} is a {type(column).__name__}, not a list or an array"
