@@ -282,9 +282,8 @@ class Call(Protocol):
         """The function's own name, `fit_transform`."""
         ...
 
-    @property
-    def caller_file(self) -> str | None:
-        """The file that the call was written in, to tell the user's calls from a framework's."""
+    def written_in(self, package: str) -> bool:
+        """Whether a file of this package made the call: it may be the framework, not the user."""
         ...
 
     def replace(self, name: str, value: Any) -> None:
@@ -293,6 +292,14 @@ class Call(Protocol):
 
     def source_name(self, parameter: str) -> str | None:
         """The variable that the caller wrote for a parameter, `X_test`; None if it was none."""
+        ...
+
+    def data_name(self, parameter: str) -> str | None:
+        """What the data of a parameter is called in the name of an evaluation.
+
+        That is the variable without `X_` or `y_`: `test` for `X_test`. None if there was none, or
+        if it does not say which data it is (`X`, `y_true`, `labels`, `data`).
+        """
         ...
 
 
@@ -319,10 +326,31 @@ class Span(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """A dictionary that calls inside this span may share.
+        """A dictionary that the calls inside this span may share, of all integrations.
 
-        In a container whose integration is off, `joined_by` names the integration whose training
-        was the first inside: its parameters and its model are those of the run.
+        A key begins with the name of the integration that it belongs to.
+        """
+        ...
+
+    @property
+    def trained_by(self) -> str | None:
+        """Id of the run that trained the model: of a model from a file, if that is known."""
+        ...
+
+    @property
+    def joined_by(self) -> str | None:
+        """Of a container whose integration is off: the one whose training was the first inside.
+
+        Its parameters and its model are those of the run.
+        """
+        ...
+
+    @property
+    def has_model(self) -> bool:
+        """Whether `model` was called already.
+
+        An integration that knows a model less well than another one that watches the same call,
+        and is asked after it, stores no second one.
         """
         ...
 

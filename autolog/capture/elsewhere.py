@@ -45,8 +45,12 @@ class EvaluationSpan(CaptureSpan):
         )
         self.closed = True  # no call is in progress
         self._trained_by = trained_by
-        self.state["trained_by"] = trained_by
         self._own: LiveRun | None = None
+
+    @property
+    def trained_by(self) -> str | None:
+        """Id of the run that trained the model; None for one that was unpickled."""
+        return self._trained_by
 
     def metrics(
         self, values: Mapping[str, float], *, step: int | None = None, epoch: int | None = None

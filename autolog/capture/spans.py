@@ -79,6 +79,8 @@ class CaptureSpan:
         self.owns_run = owns_run
         self.bridge = bridge
         self.state: dict[str, Any] = {}
+        self.joined_by: str | None = None
+        self.has_model = False
         self.step: dict[str, Any] | None = None
         self._owner: object | None = owner
         self._options = options
@@ -135,6 +137,11 @@ class CaptureSpan:
     def run_id(self) -> str | None:
         """Id of the run this span writes to; None if it has none."""
         return self.run.run_id if self.run is not None else None
+
+    @property
+    def trained_by(self) -> str | None:
+        """Id of the run that trained the model."""
+        return self.run_id
 
     @property
     def number(self) -> int:
@@ -220,6 +227,7 @@ class CaptureSpan:
 
     def model(self, snapshot: Snapshot) -> None:
         """Store the model within the user's limits; a notice says what was left out and why."""
+        self.has_model = True  # also one that is not stored: the user was told why
         self.settle()
         if self.run is None or self._options.log_models == "never":
             return

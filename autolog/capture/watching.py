@@ -214,7 +214,7 @@ def _give_run(
     elif decision is Decision.JOIN and user_run is not None:
         span.take(user_run, ends_run=False)
         if around is not None:
-            around.owner.state["joined_by"] = span.integration
+            around.owner.joined_by = span.integration
     elif decision is Decision.CONTINUE and user_run is not None:
         prefix = f"fit.{user_run.next_training_number()}."
         span.take(user_run, ends_run=False, prefix=prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -202,6 +204,13 @@ class EngineCall:
         caller = self._invocation.caller
         return caller.co_filename if caller is not None else None
 
+    def written_in(self, package: str) -> bool:
+        """Whether the call was written in a file of this imported package."""
+        home = getattr(sys.modules.get(package), "__file__", None)
+        if home is None:
+            return False
+        return (self.caller_file or "").startswith(os.path.dirname(home) + os.sep)  # noqa: PTH120
+
     def replace(self, name: str, value: Any) -> None:
         """Change one argument where it stands, or add it as a keyword; only `enter` can.
 
@@ -248,3 +257,12 @@ class EngineCall:
             wanted=parameter if position is None else position,
             may_pass_instance=invocation.leading > 0,
         )
+
+    def data_name(self, parameter: str) -> str | None:
+        """What the data of a parameter is called in the name of an evaluation."""
+        variable = self.source_name(parameter)
+        if variable is None:
+            return None
+        from autolog.patching.names import data_name
+
+        return data_name(variable)

@@ -37,6 +37,14 @@ _KEYWORD_CALLS = frozenset({"CALL_KW", "CALL_FUNCTION_KW"})
 _SAME_DATA = frozenset({"values"})
 """Attributes that are the data of what they belong to: `X_test.values` is called `X_test`."""
 
+_NAMELESS = frozenset(
+    {
+        *("", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred", "truth"),
+        *("target", "targets", "labels", "actual", "expected", "data", "dm", "dmatrix"),
+    }
+)
+"""Variables that do not say which data they hold."""
+
 
 class _Step(NamedTuple):
     """One instruction; superinstructions are taken apart into their halves."""
@@ -233,3 +241,14 @@ def _halves(operation: str) -> tuple[str, str] | None:
         if second != operation and second in ("LOAD_FAST_BORROW", "LOAD_FAST", "STORE_FAST"):
             return first, second
     return None
+
+
+def data_name(variable: str) -> str | None:
+    """Return which data a variable holds, `test` for `X_test`; None if its name does not say."""
+    if variable.strip("_") in _NAMELESS:
+        return None
+    for prefix in ("X_", "x_", "y_", "Y_"):
+        variable = variable.removeprefix(prefix) or variable
+    for suffix in ("_X", "_y"):
+        variable = variable.removesuffix(suffix) or variable
+    return variable

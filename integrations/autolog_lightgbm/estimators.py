@@ -101,7 +101,6 @@ class Fits:
                     versions=extract.versions(),
                 )
             )
-        span.state["model_stored"] = True  # scikit-learn's integration stores no second one
 
     def _role(self, call: Call) -> Role:
         around = self._capture.current()

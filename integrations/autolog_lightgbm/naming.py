@@ -1,18 +1,16 @@
-"""What the data of an evaluation is called: `train`, or the variable's name without `X_`, `y_`."""
+"""What the data of an evaluation is called: `train`, or what `Call.data_name` says."""
 
 from __future__ import annotations
 
-import os
-import sys
 import weakref
 from typing import Any, Final
 
-from autolog.integration import Call, Span
+from autolog.integration import Span
 
-__all__ = ["data_name", "is_lightgbm", "remember_data", "written_in_lightgbm"]
+__all__ = ["data_name", "is_lightgbm", "remember_data"]
 
 _KEY: Final = "lightgbm.fitted_on"
-_NAMELESS: Final = frozenset({"", "X", "x", "y", "data"})
+"""In the state of a span: the data that its model was trained on."""
 
 
 def remember_data(span: Span, *data: Any) -> None:
@@ -26,24 +24,13 @@ def remember_data(span: Span, *data: Any) -> None:
     span.state[_KEY] = tuple(references)
 
 
-def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
-    """Return `train`, the cleaned name in the source, or None if neither is known."""
+def data_name(span: Span, data: Any, name: str | None) -> str | None:
+    """Return `train` for the data that the span's model was trained on, else `name`."""
     if data is not None and any(reference() is data for reference in span.state.get(_KEY, ())):
         return "train"
-    if source_name is None or source_name.strip("_") in _NAMELESS:
-        return None
-    for prefix in ("X_", "x_", "y_"):
-        source_name = source_name.removeprefix(prefix) or source_name
-    return source_name.removesuffix("_X").removesuffix("_y")
+    return name
 
 
 def is_lightgbm(kind: type) -> bool:
     """Whether a class is LightGBM's own."""
     return kind.__module__.partition(".")[0] == "lightgbm"
-
-
-def written_in_lightgbm(call: Call) -> bool:
-    """Whether LightGBM made the call, as a wrapper asks its booster."""
-    package = sys.modules.get("lightgbm")
-    home = os.path.dirname(getattr(package, "__file__", None) or "?")  # noqa: PTH120
-    return (call.caller_file or "").startswith(home + os.sep)

@@ -51,14 +51,14 @@ class Predictions:
                 self._detaches.append(self._capture.patch(owner, name, hook, role=role))
 
     def _predicted(self, call: Call, result: Any) -> None:
-        if self._capture.current() is not None or naming.written_in_lightgbm(call):
+        if self._capture.current() is not None or call.written_in("lightgbm"):
             return
         trained = self._capture.producer(call.instance)
         if trained is None:
             return
         parameter = "X" if "X" in (call.bound or {}) else "data"
         data = (call.bound or {}).get(parameter)
-        name = naming.data_name(trained.span, data, call.source_name(parameter))
+        name = naming.data_name(trained.span, data, call.data_name(parameter))
         self._capture.produced(result, trained.span, data=name)
 
     def _scored(self, call: Call, result: Any) -> None:
@@ -67,7 +67,7 @@ class Predictions:
             return
         bound = call.bound or {}
         names = [
-            naming.data_name(trained.span, bound.get(parameter), call.source_name(parameter))
+            naming.data_name(trained.span, bound.get(parameter), call.data_name(parameter))
             for parameter in ("y", "X")
         ]
         name = "train" if "train" in names else next(filter(None, names), "eval")

@@ -87,7 +87,7 @@ class _Containers:
         best = searches.best_params(call.instance)
         if best:
             span.params(best)
-        if "joined_by" not in span.state:
+        if span.joined_by is None:
             search = searched(call.instance)
             silent = call.instance if results_of(search) is None else search.estimator
             span.params(extract.params(silent))

@@ -1,20 +1,19 @@
 """Watches every estimator: scikit-learn's own, third parties' and those of the user's script.
 
-`BaseEstimator.__subclasses__()` finds the classes that are loaded, `__init_subclass__` those to
-come; listing all of scikit-learn would import it. Only methods that a class defines itself are
-patched, so an inherited `fit` is one site. `predict` and `score` are patched when the first
-model of a class was fitted: before that there is nothing that an evaluation could belong to.
+Only methods that a class defines itself are patched, so an inherited `fit` is one site. `predict`
+and `score` are patched when the first model of a class was fitted: before that there is nothing
+that an evaluation could belong to.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Role
 from autolog_sklearn import extract, naming, results
+from autolog_sklearn.classes import watch_classes
 from autolog_sklearn.fits import Fits
 from autolog_sklearn.steps import Steps
 
@@ -73,28 +72,12 @@ class _Estimators:
         base = module.BaseEstimator
         for name in _MIXINS:
             self._watch_fits(getattr(module, name))
-        for cls in [base, *_subclasses(base)]:
-            self._watch_fits(cls)
-        # Where output is wrapped by a mixin's __init_subclass__, it is wrapped after the base's.
-        mixin = getattr(import_module("sklearn.utils._set_output"), "_SetOutputMixin", base)
-        for owner in dict.fromkeys((base, mixin)):
-            hook = Hook(exit=self._on_subclass(owner, {base, mixin}))
-            self._detaches.append(self._capture.patch(owner, "__init_subclass__", hook))
+        self._detaches.append(watch_classes(self._capture, self._watch_fits))
         unpickled = Hook(exit=self._unpickled)
         self._detaches.append(self._capture.patch(base, "__setstate__", unpickled))
         for cls in tuple(_trained):
             self.watch_results(cls)
         return self._detach
-
-    def _on_subclass(self, owner: type, owners: set[type]) -> Callable[[Call, Any], None]:
-        """Watch new classes once the outermost `__init_subclass__` of ours is through."""
-
-        def defined(call: Call, _: Any) -> None:
-            cls: type = call.instance
-            if owner is next((base for base in cls.__mro__ if base in owners), owner):
-                self._watch_fits(cls)
-
-        return defined
 
     def _detach(self) -> None:
         while self._detaches:
@@ -145,22 +128,16 @@ class _Estimators:
         if trained is None:
             return
         data = (call.bound or {}).get("X")
-        name = naming.data_name(trained.span, data, call.source_name("X"))
+        name = naming.data_name(trained.span, data, call.data_name("X"))
         self._capture.produced(result, trained.span, data=name)
 
     def _scored(self, call: Call, result: Any) -> None:
         trained = self._capture.producer(call.instance)
-        if call.span is None or trained is None or naming.written_in_sklearn(call):
+        if call.span is None or trained is None or call.written_in("sklearn"):
             return
         bound = call.bound or {}
         name = naming.first_name(
-            naming.data_name(trained.span, bound.get("y"), call.source_name("y")),
-            naming.data_name(trained.span, bound.get("X"), call.source_name("X")),
+            naming.data_name(trained.span, bound.get("y"), call.data_name("y")),
+            naming.data_name(trained.span, bound.get("X"), call.data_name("X")),
         )
         trained.span.evaluation(f"{name}/score", float(result))
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    for child in type.__subclasses__(cls):
-        yield child
-        yield from _subclasses(child)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from autolog.integration import Call, Capture, Detach, Hook, Produced
 from autolog_sklearn import curves, naming
-from autolog_sklearn.scores import SUPPORT, scores, support
+from autolog_sklearn.scores import CLASSES, SUPPORT, scores, support
 
 __all__ = ["attach", "attach_calibration", "attach_inspection"]
 
@@ -35,6 +35,12 @@ _DISPLAYS: Final = (
 _MAKERS: Final = ("from_estimator", "from_predictions")
 _AREAS: Final = {"roc_curve": "roc", "precision_recall_curve": "pr"}
 """Curves, and what the area below one of them is called: `auc(fpr, tpr)` is `roc_auc`."""
+
+_INNER: Final = "sklearn.inner"
+"""In the state of an evaluation's span: the metrics that are computed inside of it."""
+
+_DRAWN: Final = "sklearn.drawn"
+"""In the state of a training's span: the predictions whose tables were computed on request."""
 
 
 def attach(capture: Capture) -> Detach:
@@ -89,23 +95,23 @@ class _Evaluations:
     def begins(self, call: Call) -> None:
         """Let what is computed inside be gathered: it belongs to the outermost call."""
         if call.span is not None:
-            call.span.state["inner"] = []
+            call.span.state[_INNER] = []
 
     def computed(self, call: Call, result: Any) -> None:
         """Record what a metric function of the user's gave."""
         if call.span is None:
             self._inside(call, result)
             return
-        if naming.written_in_sklearn(call):
+        if call.written_in("sklearn"):
             return
         bound = call.bound or {}
         produced, truth = self._who(bound)
         if produced is None:
             return
-        truth_name = call.source_name(truth) if truth else None
+        truth_name = call.data_name(truth) if truth else None
         data = bound.get(truth) if truth else None
         name = naming.first_name(naming.data_name(produced.span, data, truth_name), produced.data)
-        self._record(produced, name, call.name, bound, result, call.span.state["inner"])
+        self._record(produced, name, call.name, bound, result, call.span.state[_INNER])
         if self._capture.options.curves:
             self._draw(produced, name, bound)
 
@@ -120,11 +126,11 @@ class _Evaluations:
         if call.span is None or produced is None:
             return
         name = naming.first_name(
-            naming.data_name(produced.span, bound.get(truth), call.source_name(truth)),
-            naming.data_name(produced.span, bound.get("X"), call.source_name("X")),
+            naming.data_name(produced.span, bound.get(truth), call.data_name(truth)),
+            naming.data_name(produced.span, bound.get("X"), call.data_name("X")),
             produced.data,
         )
-        for function, arguments, result in call.span.state["inner"]:
+        for function, arguments, result in call.span.state[_INNER]:
             if function in curves.CURVES or function == "confusion_matrix":
                 self._record(produced, name, function, arguments, result, [])
 
@@ -132,7 +138,7 @@ class _Evaluations:
         """Record the area below a curve that was computed before."""
         bound = call.bound or {}
         produced = self._capture.producer(bound.get("x"))
-        if call.span is None or produced is None or naming.written_in_sklearn(call):
+        if call.span is None or produced is None or call.written_in("sklearn"):
             return
         if produced.data is not None and produced.data.rpartition("/")[2] in _AREAS.values():
             produced.span.evaluation(f"{produced.data}_auc", float(result))
@@ -141,13 +147,13 @@ class _Evaluations:
         """Record what a scorer gave for a model: the metric's own value, not its negative."""
         bound = call.bound or {}
         produced = self._capture.producer(bound.get("estimator"))
-        if call.span is None or produced is None or naming.written_in_sklearn(call):
+        if call.span is None or produced is None or call.written_in("sklearn"):
             return
         scorer = call.instance
         truth, data = bound.get("y_true"), bound.get("X")
         name = naming.first_name(
-            naming.data_name(produced.span, truth, call.source_name("y_true")),
-            naming.data_name(produced.span, data, call.source_name("X")),
+            naming.data_name(produced.span, truth, call.data_name("y_true")),
+            naming.data_name(produced.span, data, call.data_name("X")),
         )
         value = result * getattr(scorer, "_sign", 1)
         arguments = getattr(scorer, "_kwargs", {})
@@ -162,7 +168,7 @@ class _Evaluations:
         if call.span is None or produced is None or "importances_mean" not in result:
             return
         name = naming.first_name(
-            naming.data_name(produced.span, bound.get("X"), call.source_name("X"))
+            naming.data_name(produced.span, bound.get("X"), call.data_name("X"))
         )
         columns = getattr(bound.get("X"), "columns", None)
         table = curves.importances(result, columns)
@@ -172,8 +178,8 @@ class _Evaluations:
     def _inside(self, call: Call, result: Any) -> None:
         """Give what a report or a display computes anyway to it."""
         outer = self._capture.current()
-        if outer is not None and "inner" in outer.state:
-            outer.state["inner"].append((call.name, call.bound or {}, result))
+        if outer is not None and _INNER in outer.state:
+            outer.state[_INNER].append((call.name, call.bound or {}, result))
 
     def _record(
         self,
@@ -184,7 +190,7 @@ class _Evaluations:
         result: Any,
         inner: list[tuple[str, Mapping[str, Any], Any]],
     ) -> None:
-        span, classes = produced.span, produced.span.state.get("classes")
+        span, classes = produced.span, produced.span.state.get(CLASSES)
         if function == "classification_report":
             for metric, value in _averages(bound, inner):
                 span.evaluation(f"{data}/{metric}", value)
@@ -215,13 +221,13 @@ class _Evaluations:
             predicted = bound.get(parameter)
             if truth is None or getattr(predicted, "ndim", None) != 1:
                 continue
-            drawn: list[weakref.ref[Any]] = produced.span.state.setdefault("drawn", [])
+            drawn: list[weakref.ref[Any]] = produced.span.state.setdefault(_DRAWN, [])
             if any(known() is predicted for known in drawn):
                 return
             drawn.append(weakref.ref(predicted))
             functions = ("roc_curve", "precision_recall_curve")
             if parameter == "y_pred":
-                if produced.span.state.get("classes") is None:  # a regression has no confusion
+                if produced.span.state.get(CLASSES) is None:  # a regression has no confusion
                     return
                 functions = ("confusion_matrix",)
             for function in functions:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
 from autolog_sklearn import extract, importances, learned, models, naming, searches, train_metrics
+from autolog_sklearn.scores import CLASSES
 
 __all__ = ["Fits", "begin", "describe_data", "link", "remember", "snapshot"]
 
@@ -79,7 +80,7 @@ class Fits:
         self._searches.ended(span, estimator, seconds)
         remember(self._capture, span, call, self._watch_results, result)
         # An integration that knows this class better may have stored it in a format of its own.
-        if "model_stored" not in span.state:
+        if not span.has_model:
             model = snapshot(estimator, call.bound or {}, call.state.get("example"))
             if model is not None:
                 span.model(model)
@@ -118,9 +119,7 @@ def link(capture: Capture, span: Span, estimator: Any) -> bool:
     earlier = capture.producer(estimator)
     if earlier is None:
         return False
-    run_id = earlier.span.run_id
-    if earlier.span.role == "evaluation":  # a model from elsewhere: load_model knows its run
-        run_id = earlier.span.state.get("trained_by")
+    run_id = earlier.span.trained_by
     if run_id not in (None, span.run_id):
         span.tag("resumed_from", str(run_id))
     return run_id is not None
@@ -162,11 +161,11 @@ def remember(
     bound = call.bound or {}
     best = searches.model_to_store(estimator)
     known = extract.known_of(best)
-    span.state["classes"] = extract.known_of(extract.last_step(best)).get("classes_")
+    span.state[CLASSES] = extract.known_of(extract.last_step(best)).get("classes_")
     for name, data in _KEPT.items():
         if known.get(name) is not None:
             capture.produced(known[name], span, data=data)
-    span.state["fitted_on"] = naming.References.of(bound.get("X"), bound.get("y"))
+    naming.remember_data(span, bound.get("X"), bound.get("y"))
     capture.produced(estimator, span)
     if best is not None and best is not estimator:
         capture.produced(best, span)

@@ -1,4 +1,4 @@
-"""What the data of an evaluation is called: `train`, or the variable's name without `X_`, `y_`.
+"""What the data of an evaluation is called: `train`, `Call.data_name`, or `eval`.
 
 `train` is the very object that was given to `fit`, recognised by a weak reference; for other data
 the name in the caller's source stands (`X_test` gives `test`), and `eval` where there is none.
@@ -6,25 +6,18 @@ the name in the caller's source stands (`X_test` gives `test`), and `eval` where
 
 from __future__ import annotations
 
-import os
-import sys
 import weakref
 from typing import Any, Final
 
-from autolog.integration import Call, Span
+from autolog.integration import Span
 
-__all__ = ["References", "data_name", "first_name", "written_in_sklearn"]
+__all__ = ["data_name", "first_name", "remember_data"]
 
-_NAMELESS: Final = frozenset(
-    {
-        *("", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred", "truth"),
-        *("target", "targets", "labels", "actual", "expected"),
-    }
-)
-"""Names that say nothing of which data it is: the prediction's then stands."""
+_FITTED_ON: Final = "sklearn.fitted_on"
+"""In the state of a span: the data that its model was fitted on."""
 
 
-class References:
+class _References:
     """Weak references to the data that a model was fitted on."""
 
     __slots__ = ("_references",)
@@ -33,7 +26,7 @@ class References:
         self._references = references
 
     @classmethod
-    def of(cls, *data: Any) -> References:
+    def of(cls, *data: Any) -> _References:
         """Refer to what can be referred to; lists cannot."""
         found: list[weakref.ref[Any]] = []
         for one in data:
@@ -48,25 +41,15 @@ class References:
         return data is not None and any(reference() is data for reference in self._references)
 
 
-def data_name(span: Span, data: Any, source_name: str | None) -> str | None:
-    """Return `train`, the cleaned name in the source, or None if neither is known."""
-    fitted_on = span.state.get("fitted_on")
-    if isinstance(fitted_on, References) and fitted_on.holds(data):
-        return "train"
-    if source_name is None or source_name.strip("_") in _NAMELESS:
-        return None
-    for prefix in ("X_", "x_", "y_", "Y_"):
-        source_name = source_name.removeprefix(prefix) or source_name
-    for suffix in ("_X", "_y"):
-        source_name = source_name.removesuffix(suffix) or source_name
-    return source_name
+def remember_data(span: Span, *data: Any) -> None:
+    """Let the data of a training be recognised, as long as it lives."""
+    span.state[_FITTED_ON] = _References.of(*data)
 
 
-def written_in_sklearn(call: Call) -> bool:
-    """Whether scikit-learn itself made the call, as a permutation importance scores many times."""
-    package = sys.modules.get("sklearn")
-    home = os.path.dirname(getattr(package, "__file__", None) or "?")  # noqa: PTH120
-    return (call.caller_file or "").startswith(home + os.sep)
+def data_name(span: Span, data: Any, name: str | None) -> str | None:
+    """Return `train` for the data that the span's model was fitted on, else `name`."""
+    fitted_on = span.state.get(_FITTED_ON)
+    return "train" if isinstance(fitted_on, _References) and fitted_on.holds(data) else name
 
 
 def first_name(*names: str | None) -> str:

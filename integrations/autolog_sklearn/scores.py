@@ -14,7 +14,10 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["SUPPORT", "scores"]
+__all__ = ["CLASSES", "SUPPORT", "scores"]
+
+CLASSES: Final = "sklearn.classes"
+"""In the state of a training's span: the classes of its model, None for one that has none."""
 
 SUPPORT: Final = "precision_recall_fscore_support"
 """The function that the other metrics of this family call."""

@@ -18,7 +18,7 @@ from autolog_sklearn.results import Results, results_of, searched
 
 __all__ = ["Searches", "best_params", "model_to_store"]
 
-_ERRORS: Final = "fit_errors"
+_ERRORS: Final = "sklearn.fit_errors"
 _PARTIAL: Final = "cv_results"
 _LAST_LINE: Final = 500
 

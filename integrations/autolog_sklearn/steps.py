@@ -11,12 +11,15 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from autolog.integration import Call, Capture, Hook, Snapshot, Span
 from autolog_sklearn import extract, fits, learned, models
 
 __all__ = ["Steps"]
+
+_PROGRESS: Final = "sklearn.progress"
+"""In the state of a training's span: how far it has come."""
 
 
 class _Progress:
@@ -44,9 +47,9 @@ class Steps:
         if span is None or not span.owns_run:
             return
         call.state["started"] = time.perf_counter()
-        if span.role == "preparation" or "progress" in span.state:
+        if span.role == "preparation" or _PROGRESS in span.state:
             return
-        span.state["progress"] = _Progress()
+        span.state[_PROGRESS] = _Progress()
         fits.link(self._capture, span, call.instance)
         fits.begin(span, call.instance)
         fits.describe_data(call)
@@ -63,7 +66,7 @@ class Steps:
                 self._capture.produced(estimator, span)
                 self._watch_results(extract.class_of(estimator))
             return
-        progress: _Progress = span.state["progress"]
+        progress: _Progress = span.state[_PROGRESS]
         rows = models.shape(call.args[0] if call.args else call.kwargs.get("X"))
         step, progress.steps = progress.steps, progress.steps + 1
         progress.seconds += seconds

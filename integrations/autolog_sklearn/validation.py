@@ -83,7 +83,7 @@ class _Validation:
         span = call.span
         if span is None or span.run_id is None or not span.owns_run:
             return
-        if self._capture.bridging and "joined_by" not in span.state:
+        if self._capture.bridging and span.joined_by is None:
             self._introduce(call, span)
         bound = call.bound or {}
         if call.name == "cross_validate":
@@ -92,7 +92,7 @@ class _Validation:
         elif call.name == "cross_val_score":
             self._folds(span, "score", result)
         elif call.name == "cross_val_predict":
-            name = naming.data_name(span, bound.get("X"), call.source_name("X"))
+            name = naming.data_name(span, bound.get("X"), call.data_name("X"))
             self._capture.produced(result, span, data=name or "cv")
         elif call.name == "permutation_test_score":
             score, permuted, p_value = result

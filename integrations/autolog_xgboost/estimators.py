@@ -20,7 +20,8 @@ from autolog_xgboost.series import Series
 
 __all__ = ["Fits", "attach"]
 
-_OWN: Final = "autolog_xgboost_own"
+_OWN: Final = "xgboost.own"
+"""In the state of a span: this integration opened it, and records all that there is."""
 
 _CLASSES: Final = ("XGBModel", "XGBClassifier", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor")
 """Those that define a `fit` of their own; `XGBRegressor` has the one of `XGBModel`."""
@@ -127,7 +128,6 @@ class Fits:
                 versions=extract.versions(),
             )
         )
-        span.state["model_stored"] = True  # scikit-learn's integration stores no second one
 
     def _elsewhere(self, call: Call, span: Span, booster: Any, bound: Any) -> None:
         """Record what workers of a cluster have trained."""

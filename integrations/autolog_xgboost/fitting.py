@@ -14,7 +14,7 @@ from autolog.integration import Span
 
 __all__ = ["Data", "Fit", "fit_of"]
 
-_KEY: Final = "autolog_xgboost"
+_KEY: Final = "xgboost.fit"
 
 
 class Data:

@@ -11,8 +11,6 @@ from autolog_xgboost.fitting import fit_of
 
 __all__ = ["attach_boosters", "watch_estimators"]
 
-_NAMELESS: Final = frozenset({"", "X", "x", "data", "dmatrix", "dm", "y"})
-
 _MATRICES: Final = frozenset({"train", "test", "val", "valid", "validation", "eval", "holdout"})
 
 
@@ -73,7 +71,7 @@ class _Evaluations:
     def scored(self, call: Call, result: Any) -> None:
         """Record `model.score(X, y)`."""
         trained = self._capture.producer(call.instance)
-        if call.span is None or trained is None or _written_in(call, "sklearn"):
+        if call.span is None or trained is None or call.written_in("sklearn"):
             return
         names = [_data_name(trained, call, parameter) for parameter in ("y", "X")]
         name = "train" if "train" in names else next(filter(None, names), "eval")
@@ -99,21 +97,8 @@ def _data_name(trained: Produced, call: Call, parameter: str) -> str | None:
     known = fit.data.name_of(data) if fit is not None else None
     if known == "train":
         return known
-    source = call.source_name(parameter)
-    if source is None or source.strip("_") in _NAMELESS:
+    source = call.data_name(parameter)
+    if source is None:
         return known
-    for prefix in ("X_", "x_", "y_", "Y_"):
-        source = source.removeprefix(prefix) or source
-    for suffix in ("_X", "_y"):
-        source = source.removesuffix(suffix) or source
     bare = source.removeprefix("d").removeprefix("_")
     return bare if bare in _MATRICES else source
-
-
-def _written_in(call: Call, package: str) -> bool:
-    """Whether a library made the call, as a permutation importance scores many times."""
-    import os
-    import sys
-
-    home = os.path.dirname(getattr(sys.modules.get(package), "__file__", None) or "?")  # noqa: PTH120
-    return (call.caller_file or "").startswith(home + os.sep)

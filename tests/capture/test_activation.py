@@ -218,3 +218,31 @@ sklearn.linear_model.LinearRegression().fit([[0.0], [1.0]], [0, 1])
 assert state() == before
 """
     )
+
+
+LATE = """
+from autolog import autolog
+autolog(
+    sklearn={"importances": False},
+    xgboost={"importances": False},
+    lightgbm={"importances": True},
+)
+import lightgbm, numpy, xgboost
+from sklearn.linear_model import Ridge
+X = numpy.arange(80.0).reshape(40, 2)
+Ridge().fit(X, X[:, 0])
+xgboost.train({"nthread": 1}, xgboost.DMatrix(X, label=X[:, 0]), 1)
+lightgbm.train({"num_threads": 1, "verbosity": -1}, lightgbm.Dataset(X, X[:, 0]), 1)
+"""
+
+
+@pytest.mark.edge_case("EC-I14")
+def test_each_integration_gets_its_own_options_when_its_framework_is_imported_later(
+    recording, program
+):
+    program(LATE)
+    tables = {
+        run.tags["estimator"].partition(".")[0]: len(recording.events("table", run))
+        for run in recording.runs()
+    }
+    assert tables == {"sklearn": 0, "xgboost": 0, "lightgbm": 1}

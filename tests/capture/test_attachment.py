@@ -42,7 +42,13 @@ def attached(attach: str) -> tuple[Attachment, Engine]:
     )
     engine = Engine(strict=False)
     attachment = Attachment(
-        integration, engine, ModuleWatch(), own_options=None, options=Options, bridges_only=False
+        integration,
+        engine,
+        ModuleWatch(),
+        own_options=None,
+        options=Options,
+        watched=frozenset,
+        bridges_only=False,
     )
     return attachment, engine
 

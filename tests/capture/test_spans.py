@@ -145,3 +145,17 @@ def test_a_kept_training_in_a_study_is_one_child_per_object(recording, capture):
     study.end()
     parent, child = recording.runs()
     assert (child.parent_id, child.status) == (parent.run_id, "FINISHED")
+
+
+@pytest.mark.parametrize("log_models", ["auto", "never"])
+def test_a_span_knows_whether_it_was_given_a_model_so_that_no_second_one_is_stored(
+    recording, capture, log_models
+):
+    from autolog.integration import Snapshot
+
+    autolog.autolog(log_models=log_models, silent=True)
+    span = capture.open("training", "loop", object(), "Loop")
+    assert not span.has_model
+    span.model(Snapshot(model=[1], format="skops"))
+    assert span.has_model
+    span.end()

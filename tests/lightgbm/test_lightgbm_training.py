@@ -216,3 +216,11 @@ def test_a_model_in_a_file_may_be_continued(data, recording, tmp_path):
     data.booster(3, init_model=str(tmp_path / "model.txt"))
     history = autolog.metric_history(recording.runs()[-1].run_id, "valid_0-binary_logloss")
     assert history.step.tolist() == [3, 4, 5]
+
+
+@pytest.mark.edge_case("EC-R7")
+def test_a_training_of_one_iteration_has_one_point_of_each_series(data, series):
+    history = {}
+    data.booster(1, callbacks=[lgb.record_evaluation(history)])
+    assert series("valid_0-binary_logloss") == history["valid_0"]["binary_logloss"]
+    assert len(history["valid_0"]["binary_logloss"]) == 1

@@ -10,7 +10,7 @@ import types
 import pytest
 
 from autolog.integration import Hook
-from autolog.patching.names import argument_name
+from autolog.patching.names import argument_name, data_name
 
 X_test, y_test, gx = [1], [2], [3]
 
@@ -281,3 +281,43 @@ def test_nonsense_gives_none_and_never_raises():
         )
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("X_test", "test"),
+        ("y_test", "test"),
+        ("Y_val", "val"),
+        ("holdout_X", "holdout"),
+        ("test_y", "test"),
+        ("X_", None),
+        ("_", None),
+        ("X", None),
+        ("y_true", None),
+        ("labels", None),
+        ("data", None),
+        ("test_data", "test_data"),
+    ],
+)
+def test_data_is_called_after_its_variable_where_that_says_which_data_it_is(variable, name):
+    assert data_name(variable) == name
+
+
+def test_a_call_names_its_data_and_the_package_that_it_was_written_in(engine):
+    import json
+
+    class File:
+        def read(self, X=None):
+            return "1"
+
+    seen = []
+
+    def enter(call):
+        packages = [name for name in ("json", "pytest", "absent") if call.written_in(name)]
+        seen.append((call.data_name("X"), packages))
+
+    engine.apply(File, "read", "a", Hook(enter=enter))
+    File().read(X_test)
+    json.load(File())
+    assert seen == [("test", []), (None, ["json"])]

@@ -202,3 +202,21 @@ class Choosy(ClassifierMixin, BaseEstimator):
 def test_a_cross_validation_inside_another_training_is_none(recording):
     Choosy().fit(X, y)
     assert recording.run().name.startswith("Choosy")
+
+
+@pytest.mark.edge_case("EC-D2")
+def test_a_generator_of_folds_is_moved_on_by_scikit_learn_alone(recording):
+    taken = []
+
+    def folds():
+        for start in (0, 50, 100):
+            test = np.arange(start, start + 50)
+            taken.append(start)
+            yield np.setdiff1d(np.arange(150), test), test
+
+    splits = folds()
+    scores = cross_val_score(TREE, X, y, cv=splits)
+    assert taken == [0, 50, 100]
+    assert next(splits, None) is None
+    values = autolog.metric_history(recording.run().run_id, "score").value
+    assert values.tolist() == scores.tolist()

@@ -21,6 +21,7 @@ def test_a_third_partys_plugin_keeps_the_contract(contract, toyfit):
     assert (done.passed, done.failed) == (TESTS, 0), done.text
 
 
+@pytest.mark.edge_case("EC-I14")
 def test_without_a_name_every_integration_is_judged_whose_framework_is_there(contract, toyfit):
     words = ("-vv", "-k", "imports_no_framework")
     everything = contract(*words, path=toyfit).text

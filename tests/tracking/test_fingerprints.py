@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 import random
@@ -323,6 +324,6 @@ def test_a_sample_is_the_same_for_the_same_shape_and_reaches_both_ends():
     assert places == list(runs(1_000_000, 64_000))
     assert (places[0][0], places[-1][1]) == (0, 1_000_000)
     assert sum(stop - start for start, stop in places) == 64_000
-    assert all(one[1] <= other[0] for one, other in zip(places, places[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(places))
     assert list(runs(10, 20)) == [(0, 10)]
     assert list(runs(0, 20)) == []

@@ -574,3 +574,11 @@ def test_accuracy_of_rounded_scores_is_not_attributed_in_silence(recording):
     scores = xgboost.train(PARAMS, dtrain, 3).predict(dtest)
     accuracy_score(BINARY[TEST], scores > 0.5)
     assert "test/accuracy" not in recording.run().metrics
+
+
+@pytest.mark.edge_case("EC-R7")
+def test_a_training_of_one_round_has_one_point_of_each_series(recording):
+    train, test = matrices()
+    told = {}
+    xgboost.train(PARAMS, train, 1, evals=[(test, "test")], evals_result=told, **QUIET)
+    assert_recorded(recording.run(), told)
