@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import FeatureAgglomeration, SpectralCoclustering
 from sklearn.covariance import LedoitWolf
 from sklearn.datasets import load_iris
@@ -92,3 +95,23 @@ def test_a_training_of_an_estimator_without_predict_that_fails_is_failed(recordi
 def test_a_property_of_the_users_is_not_computed(recording):
     Lazy().fit(X)
     assert (Lazy.asked, recording.run().status) == (0, "FINISHED")
+
+
+def test_the_first_models_of_a_class_are_watched_before_any_thread_goes_on(recording):
+    ready = threading.Barrier(4)
+
+    class Constant(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_ = np.unique(y)
+            ready.wait()
+            return self
+
+        def predict(self, X):
+            return np.full(len(X), self.classes_[0])
+
+        def score(self, X, y):
+            return float(np.mean(self.predict(X) == y))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: Constant().fit(X, Y).score(X, Y), range(4)))
+    assert [set(run.metrics) & {"train/score"} for run in recording.runs()] == [{"train/score"}] * 4
