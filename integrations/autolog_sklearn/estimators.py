@@ -7,6 +7,8 @@ that an evaluation could belong to.
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from importlib import import_module
 from typing import Any, Final
@@ -31,6 +33,18 @@ _MIXINS: Final = ("TransformerMixin", "ClusterMixin", "OutlierMixin")
 
 _trained: weakref.WeakSet[type] = weakref.WeakSet()
 """Classes of which models were trained: a later activation goes on watching what they give."""
+
+_watching = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Give a forked child a lock that no thread which is gone can hold."""
+    global _watching
+    _watching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def attach(capture: Capture) -> Detach:
@@ -99,18 +113,19 @@ class _Estimators:
         """Patch what a fitted class gives, where it is defined."""
         if cls in self._ready:
             return
-        self._ready.add(cls)
-        _trained.add(cls)
-        for name in (*_PREDICTIONS, "transform", "score"):
-            owner = next((base for base in cls.__mro__ if name in vars(base)), None)
-            if owner is None or (owner, name) in self._sites:
-                continue
-            self._sites.add((owner, name))
-            if name == "score":
-                detach = self._capture.patch(owner, name, self._score_hook, role="evaluation")
-            else:
-                detach = self._capture.patch(owner, name, self._predict_hook)
-            self._detaches.append(detach)
+        with _watching:  # a thread that fitted the same class may go on once it is watched
+            _trained.add(cls)
+            for name in (*_PREDICTIONS, "transform", "score"):
+                owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+                if owner is None or (owner, name) in self._sites:
+                    continue
+                if name == "score":
+                    detach = self._capture.patch(owner, name, self._score_hook, role="evaluation")
+                else:
+                    detach = self._capture.patch(owner, name, self._predict_hook)
+                self._sites.add((owner, name))
+                self._detaches.append(detach)
+            self._ready.add(cls)
 
     # -- after the training ------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ __all__ = [
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 
+_PREDICTORS: Final = frozenset({"ClassifierMixin", "RegressorMixin"})
+_PREPARES: Final = ("transform", "fit_transform", "kneighbors")
+
 _DEPTH: Final = 8
 _LONG: Final = 1000
 
@@ -52,12 +55,15 @@ def class_name(cls: type) -> str:
 def is_lone_transformer(estimator: Any) -> bool:
     """Whether fitting it trains no model of its own but prepares data for one.
 
-    It has no `predict` and no `fit_predict`, and if it has `score_samples` it also transforms:
-    PCA is one, KernelDensity is not; a Pipeline is what its last step is.
+    It transforms or finds neighbours, and has neither `predict` nor `fit_predict`: PCA is one,
+    KernelDensity and a user's `fit` with `recommend` are not; a Pipeline is what its last step is.
+    A stacking is none, although its `predict` comes with the fit.
     """
+    if any(base.__name__ in _PREDICTORS for base in class_of(last_step(estimator)).__mro__):
+        return False
     if _has(estimator, "predict") or _has(estimator, "fit_predict"):
         return False
-    return _has(estimator, "transform") or not _has(estimator, "score_samples")
+    return any(_has(estimator, name) for name in _PREPARES)
 
 
 def goes_on(estimator: Any) -> bool:
@@ -115,12 +121,18 @@ def _has(estimator: Any, name: str) -> bool:
     attribute = next((vars(base)[name] for base in mro if name in vars(base)), None)
     if isinstance(attribute, FunctionType):
         return True
+    if isinstance(attribute, property) and not _is_sklearns(attribute.fget):
+        return True  # a property of the user's may compute
     if attribute is None and not any("__getattr__" in vars(base) for base in mro):
         return False
     try:
         return hasattr(estimator, name)
     except Exception:  # an unfitted delegate may refuse in its own way
         return True
+
+
+def _is_sklearns(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("sklearn.")
 
 
 def _describes_itself(estimator: Any) -> bool:
