@@ -71,7 +71,7 @@ def outcome(rounds: Rounds, best_iteration: int, best_score: Any) -> None:
         }
         numbers.update({f"best_score.{name}": value for name, value in scores.items()})
         others = [value for name, value in scores.items() if not name.startswith("training-")]
-        if len(others) == 1:
+        if len(others) == 1 and span.owns_run:  # a search has a `best_score` of its own
             numbers["best_score"] = others[0]
         if rounds.last is not None and rounds.end is not None and rounds.last + 1 < rounds.end:
             numbers["stopped_iteration"] = rounds.last + 1
@@ -108,7 +108,7 @@ class _Training:
             span.params(extract.beyond(call.bound, fit.params))
         elif span.owns_run:
             self._describe(span, call)
-        prefix = "" if span.owns_run else self._prefix(span.run_id)
+        prefix = self._prefix(span, span.run_id)
         if prefix is None:
             return
         sets = extract.valid_sets(call.bound)
@@ -184,12 +184,16 @@ class _Training:
         fit: Fit | None = around.state.get(FIT) if around is not None else None
         return fit if fit is not None and not fit.trained else None
 
-    def _prefix(self, run_id: str) -> str | None:
+    def _prefix(self, span: Span, run_id: str) -> str | None:
         """Tell the trainings inside one run apart; None for those that are too many."""
-        if run_id not in self._inside:
+        if span.owns_run or run_id not in self._inside:
             while len(self._inside) > _MOST:
                 self._inside.pop(next(iter(self._inside)), None)
-        number = next(self._inside.setdefault(run_id, itertools.count(1)))
+            # In a container that is a bridge the first training owns the run, the others do not.
+            self._inside[run_id] = itertools.count(2 if span.owns_run else 1)
+        if span.owns_run:
+            return ""
+        number = next(self._inside[run_id])
         if number > _MOST:
             self._capture.notice(
                 "lightgbm_many_inside",

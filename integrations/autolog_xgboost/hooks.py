@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -28,6 +28,9 @@ _CV_ONLY: Final = frozenset(
     }
 )
 """Arguments of `cv` that say how it splits and shows: recorded under `cv.`."""
+
+_MOST: Final = 20
+"""Trainings inside another's run that are recorded; a bagging may have a thousand."""
 
 
 def attach(capture: Capture) -> Detach:
@@ -78,7 +81,7 @@ class _Rounds:
         """
         from autolog_xgboost.callback import RecordingCallback
 
-        series = Series(span, folds=options.pop("folds", False))
+        series = Series(span, folds=options.pop("folds", False), prefix=options.pop("prefix", ""))
         callbacks = bound.get("callbacks")
         recording: Any = RecordingCallback(
             series,
@@ -113,6 +116,10 @@ class _Rounds:
 class _Training(_Rounds):
     """Records a booster's training."""
 
+    def __init__(self, capture: Capture, function: Callable[..., Any]) -> None:
+        super().__init__(capture, function)
+        self._inside: dict[str, Iterator[int]] = {}
+
     def role_of(self, call: Call) -> Role:
         """Return what a call is: a training, or the work of a fit that is recorded as a whole."""
         if works_for_another() or fit_of(self._capture.current()) is not None:
@@ -134,9 +141,16 @@ class _Training(_Rounds):
         fit = fit or self._starts(call, span, bound)
         fit.inside = True
         call.state["fit"], call.state["span"] = fit, span
+        prefix = self._prefix(span)
+        if prefix is None:
+            return
         updates = native.get("process_type") == "update"  # goes over the rounds that are there
         params = self._watch(
-            call, span, bound, goes_on=bound.get("xgb_model") is not None and not updates
+            call,
+            span,
+            bound,
+            goes_on=bound.get("xgb_model") is not None and not updates,
+            prefix=prefix,
         )
         if fit.params:
             beyond = extract.beyond(native, fit.params)
@@ -145,8 +159,28 @@ class _Training(_Rounds):
             span.params({**native, **params})
         evals = bound.get("evals")
         if isinstance(evals, list | tuple) or evals is None:
-            names = [str(name) for _, name in cast("Sequence[Any]", evals or ())]
+            names = [str(name) for _, name in _pairs(evals)]
             span.tag("eval_sets", ", ".join(names) or "none")
+
+    def _prefix(self, span: Span) -> str | None:
+        """Tell the trainings inside one run apart; None for those that are too many."""
+        run_id = str(span.run_id)
+        if span.owns_run or run_id not in self._inside:
+            while len(self._inside) > _MOST:
+                self._inside.pop(next(iter(self._inside)), None)
+            # In a container that is a bridge the first training owns the run, the others do not.
+            self._inside[run_id] = itertools.count(2 if span.owns_run else 1)
+        if span.owns_run:
+            return ""
+        number = next(self._inside[run_id])
+        if number > _MOST:
+            self._capture.notice(
+                "xgboost_many_inside",
+                f"more than {_MOST} XGBoost trainings inside one other training: the series of"
+                " the others are not recorded",
+            )
+            return None
+        return f"fit.{number}." if number > 1 else ""
 
     def _starts(self, call: Call, span: Span, bound: Mapping[str, Any]) -> Fit:
         """Describe a training that is no estimator's."""
@@ -158,28 +192,30 @@ class _Training(_Rounds):
         span.input("train", dtrain, name=call.source_name("dtrain"))
         evals = bound.get("evals")
         if isinstance(evals, list | tuple):
-            for data, name in cast("Sequence[tuple[Any, Any]]", evals):
+            for data, name in _pairs(evals):
                 if data is not dtrain:
                     fit.data.add(str(name), data)
                     span.input("validation", data, name=str(name))
         return fit
 
     def ends(self, call: Call, result: Any) -> None:
-        series = self._finish(call)
+        series, fit = self._finish(call), cast("Fit | None", call.state.get("fit"))
+        if fit is not None:
+            fit.inside, fit.trained = False, True
         if series is None:
             return
-        span, fit = cast("Span", call.state["span"]), cast("Fit", call.state["fit"])
-        fit.inside, fit.trained = False, True
+        span = cast("Span", call.state["span"])
         results.scalars(span, series, asked=call.state["asked"])
         self._capture.produced(result, span)
         bound = extract.arguments(call, self._function)
         if self._capture.options.train_metrics and not series.names():
             results.train_metrics(span, series, result, bound)
-        if not span.owns_run:
-            return
         if self._capture.options.importances:
             native = extract.native_params(bound.get("params"))
-            results.importances(span, result, linear=native.get("booster") == "gblinear")
+            linear = native.get("booster") == "gblinear"
+            results.importances(span, result, linear=linear, prefix=series.prefix)
+        if not span.owns_run:
+            return
         if call.span is not None:
             span.metrics({"fit_seconds": time.perf_counter() - call.state["started"]})
             span.model(
@@ -223,6 +259,15 @@ class _Validation(_Rounds):
         if series is not None and call.span is not None:
             results.scalars(call.span, series, asked=call.state["asked"])
             call.span.metrics({"fit_seconds": time.perf_counter() - call.state["started"]})
+
+
+def _pairs(evals: Any) -> list[tuple[Any, Any]]:
+    """Return the eval sets with their names; what is no pair XGBoost will refuse itself."""
+    return [
+        cast("tuple[Any, Any]", one)
+        for one in cast("Sequence[Any]", evals or ())
+        if isinstance(one, tuple | list) and len(cast("Sequence[Any]", one)) == 2
+    ]
 
 
 def _stops_early(callbacks: Any) -> bool:

@@ -16,10 +16,23 @@ __all__ = ["evaluated", "importances", "replay", "scalars", "train_metrics", "un
 def scalars(span: Span, series: Series, *, asked: Any) -> None:
     """Record the best round, if it was looked for, and the last one, if there was to be more."""
     values = dict(series.best)
+    if "best_score" in values and not span.owns_run:  # a search has a `best_score` of its own
+        values[f"best_score.{_scored(series)}"] = values.pop("best_score")
     if isinstance(asked, int) and 0 < series.rounds < asked:
         values["stopped_iteration"] = series.last_step
     if values:
-        span.metrics(values)
+        span.metrics({f"{series.prefix}{name}": value for name, value in values.items()})
+
+
+def _scored(series: Series) -> str:
+    """Return which data and metric the best score is of, as far as the history tells."""
+    place = int(series.best["best_iteration"]) - series.start
+    found = "booster"
+    for data, metrics in (series.history or {}).items():
+        for metric, log in metrics.items():
+            if 0 <= place < len(log) and log[place] == series.best["best_score"]:
+                found = f"{data}-{metric}"
+    return found
 
 
 def replay(series: Series, history: History, booster: Any, *, asked: Any, goes_on: bool) -> None:
@@ -43,14 +56,14 @@ def unknown_yet(capture: Capture) -> None:
     )
 
 
-def importances(span: Span, booster: Any, *, linear: bool) -> None:
+def importances(span: Span, booster: Any, *, linear: bool, prefix: str = "") -> None:
     """Record the table of importances; none for a model without splits, and for a vector leaf."""
     try:
         columns = extract.importances(booster, linear=linear)
     except _refused():
         return
     if columns:
-        span.table("coefficients" if linear else "importances", columns)
+        span.table(f"{prefix}{'coefficients' if linear else 'importances'}", columns)
 
 
 def train_metrics(span: Span, series: Series, booster: Any, bound: Mapping[str, Any]) -> None:

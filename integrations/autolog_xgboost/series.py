@@ -33,9 +33,10 @@ class Series:
     Args:
         span: where the points go.
         folds: the values are means and standard deviations over folds.
+        prefix: comes before each name; empty for the first training of a run.
     """
 
-    def __init__(self, span: Span, *, folds: bool = False) -> None:
+    def __init__(self, span: Span, *, folds: bool = False, prefix: str = "") -> None:
         self.start = 0
         """Rounds that the model had before this training: steps go on from there."""
         self.rounds = 0
@@ -44,6 +45,7 @@ class Series:
         """`best_iteration` and `best_score` of an early stopping."""
         self.history: History | None = None
         self.span = span
+        self.prefix = prefix
         self._folds = folds
         self._columns: list[_Column] = []
 
@@ -96,7 +98,9 @@ class Series:
         """Record a history that is complete."""
         self.history, self.rounds = history, rounds
         logs = [
-            (f"{data}-{name}", log) for data, one in history.items() for name, log in one.items()
+            (f"{self.prefix}{data}-{name}", log)
+            for data, one in history.items()
+            for name, log in one.items()
         ]
         for epoch in range(rounds):
             values = {key: log[epoch] for key, log in logs if epoch < len(log)}
@@ -107,6 +111,6 @@ class Series:
         columns: list[_Column] = []
         for data, metrics in history.items():
             for metric, log in metrics.items():
-                key = f"{data}-{metric}"
+                key = f"{self.prefix}{data}-{metric}"
                 columns.append(known.get(key) or _Column(key, log))
         return columns

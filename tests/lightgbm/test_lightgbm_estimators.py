@@ -118,3 +118,16 @@ def test_nothing_is_left_on_the_classes_when_it_is_off(data, recording):
     autolog.disable()
     assert [dict(vars(cls)) for cls in classes] == before
     assert np.shape(data.X) == (160, 4)
+
+
+@pytest.mark.parametrize("on", [("lightgbm",), ("sklearn", "lightgbm")], ids="+".join)
+def test_trainings_inside_one_container_have_series_of_their_own(recording, data, series, on):
+    from sklearn.multioutput import MultiOutputRegressor
+
+    autolog.disable()
+    autolog.autolog(*on)
+    outputs = MultiOutputRegressor(data.estimator(lgb.LGBMRegressor))
+    both = np.column_stack([data.X[:, 0], -3 * data.X[:, 0]])
+    outputs.fit(data.X, both, **data.evals((data.X[100:], data.X[100:, 0])))
+    for prefix, one in zip(("", "fit.2."), outputs.estimators_, strict=True):
+        assert series(f"{prefix}valid_0-l2") == one.evals_result_["valid_0"]["l2"]
