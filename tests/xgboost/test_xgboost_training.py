@@ -422,10 +422,11 @@ def test_a_model_without_importances_is_no_trouble(recording, params, target, ta
 
 
 def test_the_table_of_importances_has_at_most_a_thousand_rows(recording):
-    wide = np.random.default_rng(0).normal(size=(400, 3000))
-    target = (wide[:, 0] > 0).astype(int)
-    params = {**PARAMS, "colsample_bynode": 0.002, "max_depth": 8}
-    booster = xgboost.train(params, xgboost.DMatrix(wide, label=target), 250)
+    random = np.random.default_rng(0)
+    wide, target = random.normal(size=(300, 1500)), random.integers(0, 2, 300)
+    few = {"colsample_bynode": 0.001, "max_bin": 4, "min_child_weight": 0, "max_depth": 6}
+    params = {**PARAMS, **few, "num_parallel_tree": 10}
+    booster = xgboost.train(params, xgboost.DMatrix(wide, label=target), 8)
     assert len(booster.get_score()) > 1000
     (table,) = recording.events("table")
     assert table["rows"] == 1000
