@@ -575,3 +575,12 @@ def test_accuracy_of_rounded_scores_is_not_attributed_in_silence(recording):
     scores = xgboost.train(PARAMS, dtrain, 3).predict(dtest)
     accuracy_score(BINARY[TEST], scores > 0.5)
     assert "test/accuracy" not in recording.run().metrics
+
+
+@pytest.mark.parametrize("name", ["eval", "held out", "hold-out", "a\u0308/b"])
+def test_an_evaluation_by_the_booster_goes_by_the_name_it_was_given(recording, name):
+    train, test = matrices()
+    booster = xgboost.train(PARAMS, train, 2)
+    text = booster.eval(test) if name == "eval" else booster.eval(test, name)
+    told = float(text.rpartition(":")[2])
+    assert recording.run().metrics[f"{name}/logloss"] == told
