@@ -82,9 +82,9 @@ class _Evaluations:
         trained = self._capture.producer(call.instance)
         if call.span is None or trained is None or not isinstance(result, str):
             return
+        name = str((call.bound or {}).get("name", "eval"))  # may have spaces and dashes
         for key, value in results.evaluated(result).items():
-            name, _, metric = key.partition("-")
-            trained.span.evaluation(f"{name}/{metric}", value)
+            trained.span.evaluation(f"{name}/{key.removeprefix(f'{name}-')}", value)
 
 
 def _data_name(trained: Produced, call: Call, parameter: str) -> str | None:

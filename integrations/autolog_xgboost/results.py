@@ -77,7 +77,7 @@ def train_metrics(span: Span, series: Series, booster: Any, bound: Mapping[str, 
 
 def evaluated(text: str) -> dict[str, float]:
     """Read what `eval_set` gives: `[7]`, then `train-rmse:0.25` and so on, apart by tabs."""
-    pairs = (part.rpartition(":") for part in text.split()[1:])
+    pairs = (part.rpartition(":") for part in text.split("\t")[1:])
     return {name: float(value) for name, _, value in pairs}
 
 

@@ -422,10 +422,11 @@ def test_a_model_without_importances_is_no_trouble(recording, params, target, ta
 
 
 def test_the_table_of_importances_has_at_most_a_thousand_rows(recording):
-    wide = np.random.default_rng(0).normal(size=(400, 3000))
-    target = (wide[:, 0] > 0).astype(int)
-    params = {**PARAMS, "colsample_bynode": 0.002, "max_depth": 8}
-    booster = xgboost.train(params, xgboost.DMatrix(wide, label=target), 250)
+    random = np.random.default_rng(0)
+    wide, target = random.normal(size=(300, 1500)), random.integers(0, 2, 300)
+    few = {"colsample_bynode": 0.001, "max_bin": 4, "min_child_weight": 0, "max_depth": 6}
+    params = {**PARAMS, **few, "num_parallel_tree": 10}
+    booster = xgboost.train(params, xgboost.DMatrix(wide, label=target), 8)
     assert len(booster.get_score()) > 1000
     (table,) = recording.events("table")
     assert table["rows"] == 1000
@@ -582,3 +583,10 @@ def test_a_training_of_one_round_has_one_point_of_each_series(recording):
     told = {}
     xgboost.train(PARAMS, train, 1, evals=[(test, "test")], evals_result=told, **QUIET)
     assert_recorded(recording.run(), told)
+@pytest.mark.parametrize("name", ["eval", "held out", "hold-out", "a\u0308/b"])
+def test_an_evaluation_by_the_booster_goes_by_the_name_it_was_given(recording, name):
+    train, test = matrices()
+    booster = xgboost.train(PARAMS, train, 2)
+    text = booster.eval(test) if name == "eval" else booster.eval(test, name)
+    told = float(text.rpartition(":")[2])
+    assert recording.run().metrics[f"{name}/logloss"] == told
