@@ -29,6 +29,9 @@ _CV_ONLY: Final = frozenset(
 )
 """Arguments of `cv` that say how it splits and shows: recorded under `cv.`."""
 
+_MOST: Final = 20
+"""Runs of others, such as pipelines, that are remembered to hold a booster already."""
+
 
 def attach(capture: Capture) -> Detach:
     """Watch the functions that train a booster."""
@@ -113,6 +116,10 @@ class _Rounds:
 class _Training(_Rounds):
     """Records a booster's training."""
 
+    def __init__(self, capture: Capture, function: Callable[..., Any]) -> None:
+        super().__init__(capture, function)
+        self._inside: dict[str, None] = {}
+
     def role_of(self, call: Call) -> Role:
         """Return what a call is: a training, or the work of a fit that is recorded as a whole."""
         if works_for_another() or fit_of(self._capture.current()) is not None:
@@ -175,12 +182,10 @@ class _Training(_Rounds):
         bound = extract.arguments(call, self._function)
         if self._capture.options.train_metrics and not series.names():
             results.train_metrics(span, series, result, bound)
-        if not span.owns_run:
-            return
-        if self._capture.options.importances:
+        if self._capture.options.importances and self._is_first(span):
             native = extract.native_params(bound.get("params"))
             results.importances(span, result, linear=native.get("booster") == "gblinear")
-        if call.span is not None:
+        if call.span is not None and span.owns_run:
             span.metrics({"fit_seconds": time.perf_counter() - call.state["started"]})
             span.model(
                 Snapshot(
@@ -190,6 +195,15 @@ class _Training(_Rounds):
                     versions=extract.versions(),
                 )
             )
+
+    def _is_first(self, span: Span) -> bool:
+        """Whether this is the first booster of its run: a bagging may have a thousand."""
+        first = span.run_id is not None and span.run_id not in self._inside
+        if first:
+            while len(self._inside) >= _MOST:
+                self._inside.pop(next(iter(self._inside)), None)
+            self._inside[str(span.run_id)] = None
+        return first or span.owns_run
 
     def fails(self, call: Call, exception: BaseException) -> None:
         super().fails(call, exception)

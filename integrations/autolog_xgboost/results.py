@@ -50,7 +50,7 @@ def importances(span: Span, booster: Any, *, linear: bool) -> None:
     except _refused():
         return
     if columns:
-        span.table("coefficients" if linear else "importances", columns)
+        span.table("coefficients" if linear else "feature_importances", columns)
 
 
 def train_metrics(span: Span, series: Series, booster: Any, bound: Mapping[str, Any]) -> None:

@@ -102,4 +102,4 @@ def test_a_training_on_dask_is_one_run_with_its_history(recording, tmp_path, wor
         assert run.metrics["best_iteration"] == found["best"]
         rounds = len(found["told"]["validation_0"]["logloss"])
         assert (run.metrics.get("stopped_iteration") == rounds - 1) == (rounds < 60)
-    assert [event["name"] for event in recording.events("table")] == ["importances"]
+    assert [event["name"] for event in recording.events("table")] == ["feature_importances"]

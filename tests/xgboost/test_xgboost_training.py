@@ -377,7 +377,7 @@ def test_data_and_matrices_are_not_read_for_the_record(recording):
 def test_importances_of_every_type_are_a_table(recording):
     train = xgboost.DMatrix(X, label=BINARY, feature_names=["a", "b", "c", "d"])
     booster = xgboost.train(PARAMS, train, 5)
-    columns = tables(recording)["importances"]
+    columns = tables(recording)["feature_importances"]
     assert set(columns) == {"feature", "weight", "gain", "cover", "total_gain", "total_cover"}
     for kind in set(columns) - {"feature"}:
         scores = dict(zip(columns["feature"], columns[kind], strict=True))
@@ -394,7 +394,7 @@ def test_importances_of_every_type_are_a_table(recording):
         ({"booster": "gblinear"}, BINARY, "coefficients"),
         ({"booster": "gblinear", "objective": "multi:softprob", "num_class": 3}, MULTI, "many"),
         ({"multi_strategy": "multi_output_tree", "objective": "reg:squarederror"}, None, None),
-        ({"booster": "dart", "rate_drop": 0.5}, BINARY, "importances"),
+        ({"booster": "dart", "rate_drop": 0.5}, BINARY, "feature_importances"),
     ],
     ids=["no split", "constant", "gblinear", "gblinear of classes", "vector leaf", "dart"],
 )
