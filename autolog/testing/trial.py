@@ -282,9 +282,10 @@ def _breaking(phase: str) -> Generator[list[str]]:
     patch, guarded = Port.patch, Port.guarded
     ends = {"enter": ("enter",), "exit": ("exit", "error")}.get(phase, ())
 
-    def broken_patch(port: Port, owner: Any, name: str, hook: Hook | None, **rest: Any) -> Any:
+    def broken_patch(port: Port, owner: Any, attribute: str, hook: Hook | None, **rest: Any) -> Any:
         parts = {end: getattr(hook, end, None) for end in ("enter", "exit", "error")}
-        return patch(port, owner, name, hook and Hook(**parts | dict.fromkeys(ends, boom)), **rest)
+        broken = hook and Hook(**parts | dict.fromkeys(ends, boom))
+        return patch(port, owner, attribute, broken, **rest)
 
     def broken_callback(port: Port, _: Callable[..., None]) -> Callable[..., None]:
         return guarded(port, boom)

@@ -25,6 +25,10 @@ _MODEL: Final = "model.txt"
 _WRAPPER: Final = "wrapper.json"
 _MARK: Final = "#"
 
+_NOT_KEPT: Final = frozenset({"_Booster", "_parent_callback_ctx"})
+"""Attributes that are not stored: the booster is, as text; the second is there only while a
+pipeline or a search of scikit-learn 1.9 fits the wrapper."""
+
 _texts: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
@@ -58,7 +62,7 @@ def save(model: Any, directory: Path) -> None:
         written["attributes"] = {
             name: _encoded(value, name)
             for name, value in known_of(model).items()
-            if name != "_Booster"
+            if name not in _NOT_KEPT
         }
     text = _texts.get(booster)
     if text is None:

@@ -135,7 +135,7 @@ class _Training:
         span.state.pop(ROUNDS, None)
         outcome(rounds, booster.best_iteration, booster.best_score)
         if self._capture.options.importances:
-            span.table(f"{rounds.prefix}importances", extract.importances(booster))
+            span.table(f"{rounds.prefix}feature_importances", extract.importances(booster))
         text = rounds.text_of(booster)
         fit: Fit | None = call.state["fit"]
         if fit is not None:  # the wrapper is stored when its attributes are set

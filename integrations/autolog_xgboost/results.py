@@ -63,7 +63,7 @@ def importances(span: Span, booster: Any, *, linear: bool, prefix: str = "") -> 
     except _refused():
         return
     if columns:
-        span.table(f"{prefix}{'coefficients' if linear else 'importances'}", columns)
+        span.table(f"{prefix}{'coefficients' if linear else 'feature_importances'}", columns)
 
 
 def train_metrics(span: Span, series: Series, booster: Any, bound: Mapping[str, Any]) -> None:

@@ -123,3 +123,18 @@ def test_a_recorded_model_loads_and_predicts_the_same(data, recording, estimator
     loaded = autolog.load_model(recording.run().run_id)
     assert type(loaded) is type(model)
     assert np.array_equal(loaded.predict(data.X), model.predict(data.X))
+
+
+def test_a_wrapper_inside_a_pipeline_is_stored_as_text_without_what_scikit_learn_lends_it(
+    data, recording
+):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    pipeline = make_pipeline(StandardScaler(), data.estimator()).fit(data.X, data.y)
+    (stored,) = recording.details().models
+    assert stored.format == "lightgbm-text"
+    loaded = autolog.load_model(recording.run().run_id)
+    scaled = pipeline[0].transform(data.X)
+    assert np.array_equal(loaded.predict_proba(scaled), pipeline[-1].predict_proba(scaled))
+    assert vars(loaded).keys() == vars(pipeline[-1]).keys()

@@ -181,7 +181,7 @@ def test_importances_are_a_table_and_empty_ones_are_no_trouble(data, recording):
     data.booster(2, {"min_data_in_leaf": 1000})
     full, stump = recording.runs()
     (table,) = recording.events("table", full)
-    assert table["name"] == "importances"
+    assert table["name"] == "feature_importances"
     assert table["columns"]["feature"] == booster.feature_name()
     assert table["columns"]["gain"] == booster.feature_importance("gain").tolist()
     assert table["columns"]["split"] == booster.feature_importance("split").tolist()

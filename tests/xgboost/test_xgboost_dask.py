@@ -46,7 +46,7 @@ def test_a_training_on_dask_is_one_run_with_its_history(recording, client, chunk
     assert_recorded(run, found["history"])
     assert (run.params["eta"], run.tags["eval_sets"]) == (0.9, "train")
     assert "stopped_iteration" not in run.metrics
-    assert [event["name"] for event in recording.events("table")] == ["importances"]
+    assert [event["name"] for event in recording.events("table")] == ["feature_importances"]
     told = found["booster"].predict(xgboost.DMatrix(X))
     loaded = autolog.load_model(run.run_id)
     assert loaded.predict(xgboost.DMatrix(X)).tobytes() == told.tobytes()
@@ -70,7 +70,7 @@ def test_a_fit_on_dask_is_one_run_with_its_history(recording, client, chunks, on
     assert run.metrics["best_iteration"] == model.best_iteration
     rounds = len(model.evals_result()["validation_0"]["logloss"])
     assert (run.metrics.get("stopped_iteration") == rounds - 1) == (rounds < 60)
-    assert [event["name"] for event in recording.events("table")] == ["importances"]
+    assert [event["name"] for event in recording.events("table")] == ["feature_importances"]
     loaded = autolog.load_model(run.run_id)
     assert type(loaded) is type(model)
     assert loaded.get_booster().save_raw() == model.get_booster().save_raw()

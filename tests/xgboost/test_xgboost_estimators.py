@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import xgboost
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import BaggingRegressor
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
@@ -88,7 +89,7 @@ def test_a_fit_is_one_run_with_everything_once_in_whatever_order(on, recording):
         ("validation_target", "validation_1"),
     ]
     assert [event.data["name"] for event in details.events if event.kind == "table"] == [
-        "importances"
+        "feature_importances"
     ]
     (stored,) = details.models
     assert "xgboost-ubj" in (stored.format, stored.manifest.get("convert_to"))
@@ -508,3 +509,16 @@ def test_a_search_is_one_tree_without_rounds_of_its_folds_whatever_is_on(on, rec
     assert sum(len(series(run, key)) for run in runs if key in run.metrics) <= 5
     assert top.status == "FINISHED"
     assert len(search.best_estimator_.evals_result()["validation_0"]["logloss"]) == 5
+
+
+@pytest.mark.parametrize("on", [("xgboost",), ()])
+def test_the_importances_of_a_booster_inside_a_pipeline_or_bagging_are_a_table_of_its_run(
+    recording, on
+):
+    autolog.autolog(*on)
+    model = xgboost.XGBRegressor(n_estimators=2, max_depth=2, n_jobs=1)
+    make_pipeline(StandardScaler(), model).fit(X, REAL)
+    BaggingRegressor(model, n_estimators=2).fit(X, REAL)
+    assert [
+        [event["name"] for event in recording.events("table", run)] for run in recording.runs()
+    ] == [["feature_importances"]] * 2

@@ -31,8 +31,8 @@ def test_trainings_inside_one_container_have_series_and_tables_of_their_own(reco
         told = one.evals_result()["validation_0"]["rmse"]
         assert series(run, f"{prefix}validation_0-rmse") == told
     assert [event["name"] for event in recording.events("table")] == [
-        "importances",
-        "fit.2.importances",
+        "feature_importances",
+        "fit.2.feature_importances",
     ]
 
 
@@ -41,7 +41,7 @@ def test_a_pipelines_run_has_the_importances_of_its_booster(recording, on):
     autolog.autolog(*on)
     make_pipeline(StandardScaler(), xgboost.XGBClassifier(n_estimators=2, n_jobs=1)).fit(X, BINARY)
     recording.run()
-    assert [event["name"] for event in recording.events("table")] == ["importances"]
+    assert [event["name"] for event in recording.events("table")] == ["feature_importances"]
 
 
 def test_the_best_score_of_a_search_is_not_that_of_its_boosters_early_stopping(recording):

@@ -377,7 +377,7 @@ def test_data_and_matrices_are_not_read_for_the_record(recording):
 def test_importances_of_every_type_are_a_table(recording):
     train = xgboost.DMatrix(X, label=BINARY, feature_names=["a", "b", "c", "d"])
     booster = xgboost.train(PARAMS, train, 5)
-    columns = tables(recording)["importances"]
+    columns = tables(recording)["feature_importances"]
     assert set(columns) == {"feature", "weight", "gain", "cover", "total_gain", "total_cover"}
     for kind in set(columns) - {"feature"}:
         scores = dict(zip(columns["feature"], columns[kind], strict=True))
@@ -394,7 +394,7 @@ def test_importances_of_every_type_are_a_table(recording):
         ({"booster": "gblinear"}, BINARY, "coefficients"),
         ({"booster": "gblinear", "objective": "multi:softprob", "num_class": 3}, MULTI, "many"),
         ({"multi_strategy": "multi_output_tree", "objective": "reg:squarederror"}, None, None),
-        ({"booster": "dart", "rate_drop": 0.5}, BINARY, "importances"),
+        ({"booster": "dart", "rate_drop": 0.5}, BINARY, "feature_importances"),
     ],
     ids=["no split", "constant", "gblinear", "gblinear of classes", "vector leaf", "dart"],
 )
@@ -583,6 +583,8 @@ def test_a_training_of_one_round_has_one_point_of_each_series(recording):
     told = {}
     xgboost.train(PARAMS, train, 1, evals=[(test, "test")], evals_result=told, **QUIET)
     assert_recorded(recording.run(), told)
+
+
 @pytest.mark.parametrize("name", ["eval", "held out", "hold-out", "a\u0308/b"])
 def test_an_evaluation_by_the_booster_goes_by_the_name_it_was_given(recording, name):
     train, test = matrices()
