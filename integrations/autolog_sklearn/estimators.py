@@ -155,4 +155,8 @@ class _Estimators:
             naming.data_name(trained.span, bound.get("y"), call.data_name("y")),
             naming.data_name(trained.span, bound.get("X"), call.data_name("X")),
         )
-        trained.span.evaluation(f"{name}/score", float(result))
+        try:
+            score = float(result)
+        except (TypeError, ValueError):  # a `score` of the user's may give anything
+            return
+        trained.span.evaluation(f"{name}/score", score)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -97,21 +94,40 @@ def test_a_property_of_the_users_is_not_computed(recording):
     assert (Lazy.asked, recording.run().status) == (0, "FINISHED")
 
 
-def test_the_first_models_of_a_class_are_watched_before_any_thread_goes_on(recording):
-    ready = threading.Barrier(4)
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+import autolog; autolog.autolog()
+from sklearn.datasets import load_iris
+from sklearn.svm import SVC
+X, y = load_iris(return_X_y=True)
+ready = Barrier(4)
+def train(c):
+    model = SVC(C=c)
+    ready.wait()
+    return model.fit(X, y).score(X, y)
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(train, [0.1, 1, 10, 100]))
+"""
 
-    class Constant(ClassifierMixin, BaseEstimator):
+
+def test_the_first_models_of_a_class_are_watched_before_any_thread_goes_on(recording, program):
+    program(AT_ONCE)
+    assert len(recording.runs()) == 4
+    assert [run.name for run in recording.runs() if "train/score" not in run.metrics] == []
+
+
+@pytest.mark.parametrize("given", [None, {"a": 1}, np.ones(2)], ids=["nothing", "dict", "array"])
+def test_a_score_that_is_no_number_is_the_users_alone(recording, given):
+    class Own(ClassifierMixin, BaseEstimator):
         def fit(self, X, y):
-            self.classes_ = np.unique(y)
-            ready.wait()
             return self
 
         def predict(self, X):
-            return np.full(len(X), self.classes_[0])
+            return np.zeros(len(X))
 
         def score(self, X, y):
-            return float(np.mean(self.predict(X) == y))
+            return given
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: Constant().fit(X, Y).score(X, Y), range(4)))
-    assert [set(run.metrics) & {"train/score"} for run in recording.runs()] == [{"train/score"}] * 4
+    assert Own().fit(X, Y).score(X, Y) is given
+    assert "train/score" not in recording.run().metrics
