@@ -29,8 +29,10 @@ _GUIDE: Final = 4
 _CHILDREN: Final = 25
 """More children of a run than these are counted, not drawn."""
 
-_NOT_TELLING: Final = frozenset({"fit_seconds", "n_features_in"})
-"""Metrics that are no news in a listing: beside the run's time, or of the data alone."""
+_NOT_TELLING: Final = frozenset(
+    {"fit_seconds", "n_features_in", "fit_status", "t", "best_index", "refit_time"}
+)
+"""Metrics that are no news in a listing: beside the run's time, of the data, or bookkeeping."""
 
 _Layout = dict[str, "list[Text]"]
 

@@ -61,6 +61,8 @@ class _Step(NamedTuple):
 class _Steps(NamedTuple):
     offsets: list[int]
     steps: list[_Step]
+    answers: dict[tuple[Any, ...], str | None]
+    """What was asked of this code before: a call in a loop is asked again and again."""
 
 
 _decoded: weakref.WeakKeyDictionary[CodeType, _Steps] = weakref.WeakKeyDictionary()
@@ -91,7 +93,12 @@ def argument_name(
     """
     try:
         steps = _steps(code)
-        return _name(steps, lasti, code, callee, positional, keywords, wanted, may_pass_instance)
+        asked = (lasti, callee, positional, tuple(keywords), wanted, may_pass_instance)
+        if asked not in steps.answers:
+            steps.answers[asked] = _name(
+                steps, lasti, code, callee, positional, keywords, wanted, may_pass_instance
+            )
+        return steps.answers[asked]
     except Exception:  # bytecode of an unknown Python says nothing, it never fails
         return None
 
@@ -202,7 +209,7 @@ def _steps(code: CodeType) -> _Steps:
         for offset, step in _decode(code):
             offsets.append(offset)
             steps.append(step)
-        known = _Steps(offsets, steps)
+        known = _Steps(offsets, steps, {})
         with _decoded_lock:
             _decoded[code] = known
     return known
