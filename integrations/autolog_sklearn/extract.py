@@ -85,7 +85,9 @@ def _is_learned(name: str) -> bool:
 def params(estimator: Any) -> dict[str, Any]:
     """Return all parameters, nested ones under `outer__inner`; estimators by class name.
 
-    Where `get_params` raises, they are the attributes that the constructor's arguments name.
+    Where `get_params` raises what a missing attribute or a mistake in it raises, they are the
+    attributes that the constructor's arguments name; anything else may come from outside, as a
+    timeout that the program has set does.
     """
     generator = known_of(estimator).get("random_state")
     if class_of(generator).__module__.startswith("numpy.random") and _describes_itself(estimator):
@@ -95,7 +97,7 @@ def params(estimator: Any) -> dict[str, Any]:
     try:
         found: dict[str, Any] = estimator.get_params(deep=True)
         values = dict(found.items())
-    except Exception:
+    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
         values = _constructor_arguments(estimator)
     return {key: _described(value) for key, value in values.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def test_without_a_name_every_integration_is_judged_whose_framework_is_there(con
 def test_an_integration_that_cannot_be_loaded_fails_with_the_reason(contract, toyfit):
     (toyfit / "autolog_toyfit" / "__init__.py").write_text("import nowhere_at_all\n")
     done = contract("-k", "imports_no_framework", path=toyfit)
-    assert (done.passed, done.failed) == (1, 1), done.text
+    assert done.passed >= 1, done.text  # those that are installed
+    assert done.failed == 1, done.text
     assert "No module named 'nowhere_at_all'" in done.text
 
 
@@ -62,7 +64,7 @@ def test_a_project_with_rules_of_its_own_does_not_keep_the_suite_from_running(
 def test_an_unknown_integration_is_refused_by_name(contract):
     done = contract("--autolog-integration", "nowhere")
     assert "--autolog-integration nowhere: no entry point of this name" in done.text
-    assert "installed: sklearn" in done.text
+    assert re.search("installed: .*sklearn", done.text), done.text
 
 
 DECLARATION, HOOKS, EXAMPLE = "__init__.py", "hooks.py", "example.py"

@@ -521,4 +521,4 @@ def test_the_importances_of_a_booster_inside_a_pipeline_or_bagging_are_a_table_o
     BaggingRegressor(model, n_estimators=2).fit(X, REAL)
     assert [
         [event["name"] for event in recording.events("table", run)] for run in recording.runs()
-    ] == [["feature_importances"]] * 2
+    ] == [["feature_importances"], ["feature_importances", "fit.2.feature_importances"]]
