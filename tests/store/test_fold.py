@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +86,18 @@ def test_two_processes_that_fold_at_once_apply_each_point_once(location, python,
     code = """
         import autolog.store.fold as folding
         folding._MAX_BYTES = 3000
+        opened = open_store(sys.argv[1])
+        open(f"{sys.argv[2]}-{os.getpid()}", "w").close()
         while not os.path.exists(sys.argv[2]):
             time.sleep(0.001)
-        report = fold(open_store(sys.argv[1]))
+        report = fold(opened)
         print(report.points)
     """
     gate = location.root / "go"
     processes = [python(code, location.address, gate) for _ in range(2)]
+    while len(list(location.root.glob("go-*"))) < 2:  # they fold at once, whoever starts first
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
     gate.touch()
     points = [int(finish(process)) for process in processes]
     assert sum(points) == 4 * 3000 * 2
