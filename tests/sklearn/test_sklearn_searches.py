@@ -207,7 +207,8 @@ def test_a_bayesian_search_has_candidates(recording):
 @pytest.mark.edge_case("EC-S3")
 @pytest.mark.filterwarnings("ignore")
 def test_a_search_by_a_study_has_candidates_with_their_own_times(recording):
-    optuna = pytest.importorskip("optuna")
+    import optuna
+
     integration = importlib.import_module("optuna_integration.sklearn")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = {"max_depth": optuna.distributions.IntDistribution(1, 5)}
