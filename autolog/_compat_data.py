@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "50832b11b1d4eb7c59d705775fd085f603d00c11af195434ceb9dc4b61aacc2b"
+SHA256 = "4688c57e4d520bb9cfde7badde8b91051f39f3ed09b9d3064e77b2326cab50d1"
 
 DATA: MatrixData = {
     "lightgbm": {
@@ -65,6 +65,38 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_lightgbm_quirks.py::test_a_distributed_fit_is_one_run_wherever_its_workers_are",
             },
         ),
+    },
+    "lightning": {
+        "distributions": (
+            "lightning",
+            "pytorch-lightning",
+        ),
+        "modules": (
+            "lightning",
+            "pytorch_lightning",
+        ),
+        "supported": ">=2.0,<3",
+        "on_unsupported": "warn",
+        "latest_known": "2.6.6",
+        "tested": (
+            {
+                "version": "2.0.9.post0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.4.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.6.6",
+                "python": "3.11",
+                "tier": "commit",
+            },
+        ),
+        "strategies": {},
+        "quirks": (),
     },
     "sklearn": {
         "distributions": ("scikit-learn",),
@@ -162,6 +194,22 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
             },
         ),
+    },
+    "torch": {
+        "distributions": ("torch",),
+        "modules": ("torch",),
+        "supported": ">=2.4,<3",
+        "on_unsupported": "warn",
+        "latest_known": "2.15.0",
+        "tested": (
+            {
+                "version": "2.13.0",
+                "python": "3.11",
+                "tier": "commit",
+            },
+        ),
+        "strategies": {},
+        "quirks": (),
     },
     "xgboost": {
         "distributions": (
