@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
 __all__ = [
+    "before_finish",
     "exit_known",
     "finish",
     "model_loaded",
@@ -46,6 +47,7 @@ _registered_in: int | None = None
 _finished_in: int | None = None
 _exit: tuple[int | None, BaseException | None] | None = None
 _model_loaded: list[Callable[[Any, str], None]] = []
+_before_finish: list[Callable[[], None]] = []
 
 
 def exit_known(code: int | None, exception: BaseException | None) -> None:
@@ -75,6 +77,11 @@ def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
     _model_loaded.append(callback)
 
 
+def before_finish(callback: Callable[[], None]) -> None:
+    """Have `callback()` called before the runs that are still open at the end are ended."""
+    _before_finish.append(callback)
+
+
 def model_loaded(model: Any, run_id: str) -> None:
     """Note that the model of a run was loaded in this process."""
     for callback in _model_loaded:
@@ -94,6 +101,9 @@ def finish() -> None:
         return
     _finished_in = os.getpid()
     timeout = settings.value("finish_timeout")
+    for callback in _before_finish:
+        with contextlib.suppress(Exception):  # the program has ended well without it
+            callback()
     for one in recorder.all_recorders():
         with contextlib.suppress(AutologError):  # a full disk must not turn into an exit code
             for run in list(one.open_runs.values()):
