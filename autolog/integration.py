@@ -482,10 +482,12 @@ class LoopOptimizer(Protocol):
         """What the code calls it, or empty."""
         ...
 
-    def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
+    def step(
+        self, keys: tuple[str, ...], values: list[float], *, epoch: int | None = None
+    ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
 
-        In a key, `/*` stands for the optimizer's name where there are several and for nothing
+        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the optimizer's name where there are several and for nothing
         where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`. `/**` stands
         for its name in any case.
         """
@@ -576,6 +578,10 @@ class Capture(Protocol):
 
     def loop(self) -> Loop | None:
         """The loop that stepped last in this thread, if it has not gone."""
+        ...
+
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded: before an end, before a read."""
         ...
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:

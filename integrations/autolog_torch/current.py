@@ -20,6 +20,8 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.extras: dict[str, Any] = {}
         """Recorded with the next step: numbers or tensors of one element, by key."""
+        self.stepping: list[Any] = []
+        """Optimizers whose step is under way, outermost first."""
         self.epoch: int | None = None
         """The epoch of the training data; None without a loader."""
         self.opening: list[Callable[[Loop], None]] = []
