@@ -487,9 +487,9 @@ class LoopOptimizer(Protocol):
     ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
 
-        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the optimizer's name where there are several and for nothing
-        where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`. `/**` stands
-        for its name in any case.
+        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
+        optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
+        is `train/loss` or `train/loss/optimizerD`. `/**` stands for its name in any case.
         """
         ...
 

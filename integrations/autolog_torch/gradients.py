@@ -49,9 +49,7 @@ class Probes:
         for reference, before in zip(self._references, mark, strict=False):
             parameter = reference()
             gradient = parameter.grad if parameter is not None else None
-            if gradient is not None and (
-                before is None or before != (id(gradient), gradient._version)
-            ):
+            if gradient is not None and before != (id(gradient), gradient._version):  # noqa: SLF001
                 return True
         return False
 
@@ -61,5 +59,6 @@ class Probes:
         for reference in self._references:
             parameter = reference()
             gradient = parameter.grad if parameter is not None else None
-            found.append(None if gradient is None else (id(gradient), gradient._version))
+            version = None if gradient is None else gradient._version  # noqa: SLF001
+            found.append(None if gradient is None else (id(gradient), version))
         return tuple(found)
