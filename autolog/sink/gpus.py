@@ -10,7 +10,7 @@ import psutil
 
 __all__ = ["Gpus"]
 
-_MB: Final = 1 << 20
+_MB: Final = 1_000_000
 
 
 class Gpus:

@@ -24,6 +24,7 @@ from autolog.journal.files import WriterFiles, list_writers
 from autolog.journal.lease import Identity, lease_state, this_process
 from autolog.journal.records import SAMPLER, Header
 from autolog.sink.launch import unshipped
+from autolog.sink.pace import interval
 from autolog.sink.state import HelperState, hurry_path, lock_path, write_state
 from autolog.store.location import Location
 
@@ -110,7 +111,7 @@ class Helper:
         while True:
             now = time.monotonic()
             seen = _look(self.location)
-            least = _LOOK_SECONDS if self.location.remote else _GLANCE_SECONDS
+            least = _LOOK_SECONDS if self.location.remote else min(_GLANCE_SECONDS, interval(0))
             pause = max(least, _LOOK_SHARE * (time.monotonic() - now))
             self._sample(seen, now)
             news = self.location.remote and seen != self._shipped

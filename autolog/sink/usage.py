@@ -17,7 +17,7 @@ import psutil
 
 __all__ = ["Usage", "tree"]
 
-_MB: Final = 1 << 20
+_MB: Final = 1_000_000
 _LIMITS: Final = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
