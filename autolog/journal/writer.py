@@ -298,12 +298,11 @@ class Writer:
     def _make_call(self) -> None:
         """Make the call that was asked for, once, whichever thread is the first."""
         self._call_us = _NEVER
-        while self._calls:
-            try:
-                call = self._calls.pop()
-            except IndexError:  # another thread was faster
-                return
-            call()
+        try:
+            call = self._calls.pop()
+        except IndexError:  # another thread was faster
+            return
+        call()  # it may ask for another one
 
     def _drain(self) -> None:
         """Write what nested calls left, and tell of a disk that has begun to refuse.
