@@ -148,8 +148,9 @@ class Helper:
                 self._beaten = now
                 for files, _ in seen.programs:
                     beats.give(self.location.journal, files.uid, BEAT_SECONDS)
-            if self._sampler is not None:
-                self._sampler.turn(seen.programs)
+            sampled = self._sampler is not None and self._sampler.turn(seen.programs)
+            if sampled and self.state.sampling is not None:
+                self._say(replace(self.state, sampling=None))
         except Exception as error:
             why = str(error) or type(error).__name__
             if self.state.sampling != why:
@@ -270,7 +271,7 @@ def _is_mine(header: Header, newest: Path, me: Identity, location: Location) -> 
     except OSError:
         return False
     return (
-        header.store == location.uri
+        header.store == location.uri.encode(errors="backslashreplace").decode()
         and (header.host, header.boot, header.pid_namespace) == (me.host, me.boot, me.pid_namespace)
         and (not hasattr(os, "getuid") or owner == os.getuid())
     )

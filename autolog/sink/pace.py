@@ -21,7 +21,7 @@ def first_age() -> float:
 
 
 def interval(age: float) -> float:
-    """Return the seconds between two samples of a program that is `age` seconds old.
+    """Return the seconds between two samples of a run that is `age` seconds old.
 
     That is 5 s for the first ten minutes, then 1/120 of the age, and 30 s from an hour on.
     """

@@ -53,33 +53,40 @@ class Sampler:
         """The newest file of samples; None if there was none to take."""
         return self._writer.path
 
-    def turn(self, living: Iterable[tuple[WriterFiles, Header]]) -> None:
-        """Sample those of the living programs whose turn it is; call it about once a second."""
+    def turn(self, living: Iterable[tuple[WriterFiles, Header]]) -> bool:
+        """Sample those of the living programs whose turn it is; call it about once a second.
+
+        Returns:
+            Whether any was sampled.
+        """
         now, now_us = time.monotonic(), time.time_ns() // 1000
-        programs: dict[str, _Program] = {}
+        pairs = sorted(living, key=lambda pair: pair[0].uid)
+        lasting = {files.uid for files, _ in pairs}
+        self._programs = {uid: one for uid, one in self._programs.items() if uid in lasting}
         measured: set[str] = set()
-        for files, header in sorted(living, key=lambda pair: pair[0].uid):
-            program = self._programs.get(files.uid) or _Program(header)
-            programs[files.uid] = program
+        sampled = False
+        for files, header in pairs:
+            program = self._programs.setdefault(files.uid, _Program(header))
             if now >= program.next:
                 program.watched.follow(files)
                 due = program.watched.due(now_us, round(first_age() * 1e6))
                 # A process that joined a run is below the one that opened it, or as good as.
                 mine = {uid: run for uid, run in due.items() if uid not in measured}
-                program.next = now + interval((now_us - header.wall_us) / 1e6)
-                self._sample(program, mine, now_us)
+                oldest = min((run.start_us for run in mine.values()), default=now_us)
+                program.next = now + interval((now_us - oldest) / 1e6)
+                sampled = self._sample(program, mine, now_us) or sampled
             measured |= program.watched.runs.keys()
-        self._programs = programs
+        return sampled
 
     def close(self) -> None:
         """End the journal in order."""
         self._writer.close()
 
-    def _sample(self, program: _Program, due: _Due, now_us: int) -> None:
+    def _sample(self, program: _Program, due: _Due, now_us: int) -> bool:
         root = program.process()
         if root is None or not due:
             program.usage.clear()
-            return
+            return False
         if self._gpus is None:
             self._gpus = Gpus()
         ranks: dict[int | None, psutil.Process] = {**ranks_of(root)} or {None: root}
@@ -94,6 +101,7 @@ class Sampler:
             for uid, run in due.items():
                 seconds = max(now_us - run.start_us, 0) // 1_000_000
                 self._writer.metrics(self._writer.run(uid), values, seconds, context=context)
+        return True
 
 
 class _Program:

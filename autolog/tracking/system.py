@@ -22,18 +22,22 @@ __all__ = ["begin", "unavailable"]
 
 def begin(one: Recorder) -> None:
     """Start the helper of a recorder that has begun to write, or arrange for its start."""
-    from autolog.sink import launch, pace
+    from autolog.sink.pace import first_age
 
-    if one.location.remote:
-        launch.start_helper(one.location)
-        return
     mode = settings.value("system_metrics")
-    if mode == "never" or unavailable() is not None:
-        return
-    if mode == "always":
-        launch.start_helper(one.location)
-    else:
-        _look_later(one, round(pace.first_age() * 1e6))
+    if one.location.remote:
+        _start(one)
+    elif mode == "always":
+        if unavailable() is None:
+            _start(one)
+    elif mode == "auto":
+        _look_later(one, round(first_age() * 1e6))
+
+
+def _start(one: Recorder) -> None:
+    from autolog.sink.launch import start_helper  # a short program needs none of it
+
+    start_helper(one.location)
 
 
 def unavailable() -> str | None:
@@ -74,6 +78,4 @@ def _look(one: Recorder, age_us: int) -> None:
     if now - oldest < age_us:
         _look_later(one, oldest + age_us - now)
     elif unavailable() is None:
-        from autolog.sink.launch import start_helper
-
-        start_helper(one.location)
+        _start(one)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 import autolog
+from autolog.cli.commands import cli
 from autolog.journal.files import list_writers
 from autolog.journal.lease import locked
 from autolog.sink.gpus import Gpus
@@ -71,7 +74,7 @@ def test_a_child_that_came_and_went_between_two_samples_counts():
     begin = time.monotonic()
     subprocess.run([sys.executable, "-c", BURN], check=True)
     share = usage.sample(me)["system/cpu_percent"] / 100
-    assert share * (time.monotonic() - begin) >= 0.29
+    assert share * (time.monotonic() - begin) >= 0.25
 
 
 def test_the_helper_ends_after_the_program_and_its_journal_goes_like_any_other(location):
@@ -269,13 +272,12 @@ def test_show_has_lines_for_the_machine_and_ls_no_column(recording):
         values |= {"system/gpu/0/utilization": 80.0}
         writer.metrics(number, values, second, context=system)
     writer.close()
-    command = [sys.executable, "-m", "autolog"]
-    page = subprocess.run([*command, "show", "shown"], capture_output=True, text=True).stdout
+    page = CliRunner().invoke(cli, ["show", "shown"]).output
     assert "200 % of a core on average, at most 300 %" in page
     assert "at most 2 GB" in page
     assert "80 % busy on average" in page
     assert "system/cpu_percent" not in page
-    listed = subprocess.run([*command, "ls"], capture_output=True, text=True).stdout
+    listed = CliRunner().invoke(cli, ["ls"]).output
     assert "loss" in listed
     assert "system/cpu" not in listed
     assert recording.run().metrics == {"loss": 0.5, "system/own": 3.0}
