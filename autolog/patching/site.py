@@ -46,6 +46,30 @@ class Hooks(Protocol):
         ...
 
 
+class Taps(Protocol):
+    """An `autolog.integration.Tap`, or anything with the same attributes."""
+
+    @property
+    def enter(self) -> Callable[..., Any] | None:
+        """Runs before the original, with its arguments; what it gives is the state."""
+        ...
+
+    @property
+    def exit(self) -> Callable[..., None] | None:
+        """Runs after the original has returned, with state, arguments and result."""
+        ...
+
+    @property
+    def error(self) -> Callable[..., None] | None:
+        """Runs after the original has raised, with state, arguments and exception."""
+        ...
+
+    @property
+    def unless(self) -> Callable[[], bool] | None:
+        """Whether the call must pass as if nothing were there."""
+        ...
+
+
 STRIKES = 3
 """A hook that has failed in this many calls is switched off."""
 
@@ -120,6 +144,10 @@ class Handle:
         "reason",
         "site",
         "strikes",
+        "tap",
+        "tap_enter",
+        "tap_error",
+        "tap_exit",
     )
 
     def __init__(
@@ -129,6 +157,7 @@ class Handle:
         attribute: str,
         hook: Hooks | None,
         *,
+        tap: Taps | None = None,
         state: State = "applied",
         reason: str | None = None,
     ) -> None:
@@ -139,6 +168,10 @@ class Handle:
         self.enter = hook.enter if hook is not None else None
         self.exit = hook.exit if hook is not None else None
         self.error = hook.error if hook is not None else None
+        self.tap = tap
+        self.tap_enter = tap.enter if tap is not None else None
+        self.tap_exit = tap.exit if tap is not None else None
+        self.tap_error = tap.error if tap is not None else None
         self.site: Site | None = None
         self.armed = True
         self.calls = 0
@@ -185,6 +218,23 @@ class FaultPolicy:
     on_fault: Callable[[Site, str, Phase, BaseException], None] | None = None
 
 
+def _never() -> bool:
+    return False
+
+
+class TappedCall:
+    """A call that only taps watch: its arguments, and what each tap keeps of it."""
+
+    __slots__ = ("keywords", "positional", "states")
+
+    def __init__(
+        self, positional: tuple[Any, ...], keywords: Mapping[str, Any], states: list[Any]
+    ) -> None:
+        self.positional = positional
+        self.keywords = keywords
+        self.states = states
+
+
 class Site:
     """The hooks of one function, and the passage of calls through them.
 
@@ -202,7 +252,9 @@ class Site:
         "policy",
         "reason",
         "state",
+        "taps",
         "unbound",
+        "unless",
     )
 
     first = FIRST
@@ -212,6 +264,9 @@ class Site:
         self.attribute = attribute
         self.policy = policy
         self.hooks: tuple[Handle, ...] = ()
+        self.taps: tuple[Handle, ...] = ()
+        """The same hooks, if all of them are taps: then nothing else is made of a call."""
+        self.unless: Callable[[], bool] = _never
         self.armed = False
         self.mount: Mount | None = None
         self.state: State = "applied"
@@ -226,19 +281,28 @@ class Site:
     def __reduce__(self) -> tuple[Any, ...]:
         return SimpleNamespace, (), {"armed": False}
 
+    def set_hooks(self, hooks: tuple[Handle, ...]) -> None:
+        """Exchange the hooks as a whole."""
+        taps = tuple(handle for handle in hooks if handle.tap is not None)
+        self.unless = next((tap.unless for h in taps if (tap := h.tap) and tap.unless), _never)
+        self.taps = taps if len(taps) == len(hooks) else ()
+        self.hooks = hooks
+
     def begin(
         self,
         original: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         instance: Any,
-    ) -> Invocation | None:
+    ) -> Invocation | TappedCall | None:
         """Run the `enter` hooks; None if the call must pass untouched.
 
         Called by the engine's frame directly: the caller is two frames up.
         """
         if _inside.hook:
             return None
+        if self.taps and (instance is FIRST or instance is None):
+            return self._begin_tapped(args, kwargs)
         leading = 0
         if instance is FIRST:
             if not args:
@@ -276,8 +340,50 @@ class Site:
                 raise problem
         return invocation
 
-    def finish(self, invocation: Invocation, result: Any) -> None:
+    def _begin_tapped(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TappedCall:
+        states: list[Any] = []
+        for handle in self.taps:
+            handle.calls += 1
+            state = None
+            if handle.tap_enter is not None and handle.armed:
+                state = self._run_tap(handle, "enter", handle.tap_enter, args, kwargs)
+            states.append(state)
+        return TappedCall(args, kwargs, states)
+
+    def _finish_tapped(self, call: TappedCall, result: Any) -> None:
+        for handle, state in zip(self.taps, call.states, strict=False):
+            if handle.tap_exit is not None and handle.armed:
+                given = (state, call.positional, call.keywords, result)
+                self._run_tap(handle, "exit", handle.tap_exit, *given)
+
+    def _fail_tapped(self, call: TappedCall, exception: BaseException) -> None:
+        for handle, state in zip(self.taps, call.states, strict=False):
+            if handle.tap_error is not None and handle.armed:
+                given = (state, call.positional, call.keywords, exception)
+                self._run_tap(handle, "error", handle.tap_error, *given)
+
+    def _run_tap(
+        self, handle: Handle, phase: Phase, function: Callable[..., Any], *given: Any
+    ) -> Any:
+        """Run a tap; nothing keeps it from calling what is watched, which would cost as much."""
+        started = perf_counter_ns()
+        try:
+            return function(*given)
+        except BaseException as exception:
+            if comes_from_outside(exception):
+                raise
+            self._fault(handle, phase, True, exception)
+            if self.policy.strict:
+                raise
+        finally:
+            handle.nanoseconds += perf_counter_ns() - started
+        return None
+
+    def finish(self, invocation: Invocation | TappedCall, result: Any) -> None:
         """Run the `exit` hooks of all that entered, the last one first."""
+        if isinstance(invocation, TappedCall):
+            self._finish_tapped(invocation, result)
+            return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
             if handle.exit is not None:
@@ -286,13 +392,19 @@ class Site:
         if problem is not None:
             raise problem
 
-    def fail(self, invocation: Invocation, exception: BaseException | None = None) -> None:
+    def fail(
+        self, invocation: Invocation | TappedCall, exception: BaseException | None = None
+    ) -> None:
         """Run the `error` hooks of all that entered, the last one first.
 
         Without an exception it is the one that is being handled.
         """
         if exception is None:
             exception = sys.exc_info()[1]
+        if isinstance(invocation, TappedCall):
+            assert exception is not None
+            self._fail_tapped(invocation, exception)
+            return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
             if handle.error is not None:

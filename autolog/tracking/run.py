@@ -364,10 +364,18 @@ class LiveRun:
         self.name = well_formed(name)
         self._append(RunUpdate(run=self._number(), name=self.name))
 
-    def become(self, kind: str) -> None:
-        """Say what the run has turned out to be: a fit that tried candidates is a search."""
+    def become(self, kind: str, *, below: LiveRun | None = None) -> None:
+        """Say what the run has turned out to be: a fit that tried candidates is a search.
+
+        Args:
+            kind: its new kind.
+            below: the run that it turned out to be a part of.
+        """
         self.kind = kind
-        self._append(RunUpdate(run=self._number(), kind=kind))
+        if below is not None:
+            self.parent_id = below.run_id
+        parent = self.parent_id if below is not None else None
+        self._append(RunUpdate(run=self._number(), kind=kind, parent=parent))
 
     def end(
         self,
