@@ -88,6 +88,8 @@ def _summary(history: History) -> Series:
 
     values = history.value
     real = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
+        mean = float(real.mean()) if real.size else float("nan")
     used: list[int] = np.unique(history.context_index).tolist()
     contexts = [history.contexts[index] for index in used]
     return Series(
@@ -98,7 +100,7 @@ def _summary(history: History) -> Series:
         nan=int(len(values) - real.size),
         first_step=int(history.step[0]),
         last_step=int(history.step[-1]),
-        mean=float(real.mean()) if real.size else float("nan"),
+        mean=mean,
         system=all(one.get("phase") == Phase.SYSTEM for one in contexts),
         evaluation=any("dataset" in one or one.get("phase") == "post" for one in contexts),
     )
