@@ -55,10 +55,15 @@ class Kind(str, Enum):
 
 
 class Phase(str, Enum):
-    """When a point was written: while the model was fitted, or after."""
+    """When a point was written: while the model was fitted, or after.
+
+    SYSTEM is apart from both: what the processes of a run used of the machine, seen from outside.
+    Such points are no results: `Run.metrics` leaves them out, and no attempt supersedes them.
+    """
 
     FIT = "fit"
     POST = "post"
+    SYSTEM = "system"
 
 
 OPEN_AT_EXIT: Final = "open_at_exit"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from autolog.entities import Phase
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,9 +24,9 @@ _CURVE: Final = 4096
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of a run.
 
-    `last`, `min` and `max` are of the points that count; `min` and `max` leave out NaN and are
-    NaN if nothing else is there. `evaluation`: some point was measured on named data, or after
-    the training.
+    `last`, `mean`, `min` and `max` are of the points that count; all but `last` leave out NaN and
+    are NaN if nothing else is there. `evaluation`: some point was measured on named data, or after
+    the training. `system`: it was measured of the machine, from outside.
     """
 
     points: int
@@ -35,6 +37,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     first_step: int
     last_step: int
     evaluation: bool
+    mean: float
+    system: bool
 
 
 def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.float64]]]:
@@ -62,7 +66,9 @@ def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
     return (
         trained
         and not watched
-        and not any(one.evaluation or "/" in key for key, one in series.items())
+        and not any(
+            (one.evaluation or "/" in key) and not one.system for key, one in series.items()
+        )
     )
 
 
@@ -82,6 +88,8 @@ def _summary(history: History) -> Series:
 
     values = history.value
     real = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
+        mean = float(real.mean()) if real.size else float("nan")
     used: list[int] = np.unique(history.context_index).tolist()
     contexts = [history.contexts[index] for index in used]
     return Series(
@@ -92,5 +100,7 @@ def _summary(history: History) -> Series:
         nan=int(len(values) - real.size),
         first_step=int(history.step[0]),
         last_step=int(history.step[-1]),
+        mean=mean,
+        system=all(one.get("phase") == Phase.SYSTEM for one in contexts),
         evaluation=any("dataset" in one or one.get("phase") == "post" for one in contexts),
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autolog import settings
 from autolog.entities import OPEN_AT_EXIT, Status
 from autolog.errors import AutologError
-from autolog.tracking import context, jobs, printing, recorder
+from autolog.tracking import context, jobs, printing, recorder, system
 from autolog.tracking.run import outcome
 
 if TYPE_CHECKING:
@@ -161,12 +161,9 @@ def _end_at_exit(run: LiveRun) -> None:
 
 
 def _on_recorder_start(one: Recorder) -> None:
-    """Arrange for the end, once per process that writes, and for the way to a server."""
+    """Arrange for the end, once per process that writes, and for the helper process."""
     global _registered_in
-    if one.location.remote:
-        from autolog.sink.launch import start_helper
-
-        start_helper(one.location)
+    system.begin(one)
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()

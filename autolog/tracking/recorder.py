@@ -146,6 +146,11 @@ class Recorder:
         The script is the one file that every reproduction needs.
         """
         details: dict[str, Any] = {"started_us": provenance.process_start_us()}
+        wanted = settings.lookup("system_metrics")
+        if (
+            wanted.origin != "default"
+        ):  # the helper process serves programs with other settings, too
+            details["system_metrics"] = wanted.value
         path = self.source.path
         with contextlib.suppress(OSError, StoreError):
             if path is not None and path.is_file() and path.stat().st_size <= _SCRIPT_LIMIT:

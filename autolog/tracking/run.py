@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -100,6 +101,7 @@ class LiveRun:
         self._before_end: list[Callable[[], None]] = []
         self._recorder = recorder
         self._attempt = attempt
+        self.began_us = time.time_ns() // 1000
         self._error_before = last_exception()
         self._counters: dict[str, Iterator[int]] = {}
         self._counting: Writer | None = None

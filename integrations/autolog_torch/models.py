@@ -102,10 +102,11 @@ def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) ->
 
 
 def _take(module: Any) -> None:
-    state: dict[str, dict[str, Any]] = vars(module)
-    for name, parameter in state.get("_parameters", {}).items():
+    parameters: dict[str, Any] = getattr(module, "_parameters", {})
+    parts: dict[str, Any] = getattr(module, "_modules", {})
+    for name, parameter in parameters.items():
         _holds(module, name, parameter)
-    for name, part in state.get("_modules", {}).items():
+    for name, part in parts.items():
         _contains(module, name, part)
 
 
@@ -114,6 +115,7 @@ def _look_around() -> None:
     global _looked_around
     _looked_around = True
     cls = import_module("torch.nn.modules.module").Module
-    for thing in gc.get_objects():
+    things: list[Any] = gc.get_objects()
+    for thing in things:
         if issubclass(type(thing), cls):
             _take(thing)
