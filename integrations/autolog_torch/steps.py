@@ -21,11 +21,14 @@ from autolog_torch import models
 from autolog_torch.compiling import compiling
 from autolog_torch.current import here, loop_seen
 from autolog_torch.gradients import Mark, Probes
-from autolog_torch.readings import Reading, readable
+from autolog_torch.readings import Reading, is_captured, local, readable
 
 __all__ = ["Tracked", "Tracking", "attach", "tracking"]
 
 _LOSS: Final = "train/loss/*"
+
+_Step = tuple["Tracked", tuple[str, ...], "Reading | list[float]", "int | None"]
+"""A step whose numbers are read: whose it is, keys, numbers, epoch."""
 
 _get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
@@ -96,10 +99,10 @@ class Tracking:
         self._capture: Capture | None = None
         self._report: Callable[[BaseException], None] | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._waiting: deque[tuple[Tracked, tuple[str, ...], Reading | list[float], int | None]] = (
-            deque()
-        )
+        self._waiting: dict[int, deque[_Step]] = {}
+        """Steps whose numbers are on their way, by the thread that made them."""
         self._reading = threading.RLock()
+        self._is_reading = False
 
     def switch_on(self, capture: Capture) -> None:
         """Begin to record."""
@@ -179,6 +182,9 @@ class Tracking:
 
     def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
         tracked.in_step = False
+        if tracked.losses and is_captured(tracked.losses[0]):
+            tracked.losses = []
+            return  # nothing was computed: the replays of the graph will be steps
         tracked.steps += 1
         loss = tracked.take_loss()
         keys = tracked.rate_keys(len(groups))
@@ -187,33 +193,46 @@ class Tracking:
             keys = _with_loss(keys)
             values.append(loss)
         if here.extras:
-            keys = (*keys, *here.extras)
-            values += here.extras.values()
-            here.extras = {}
+            extras, here.extras = here.extras, {}
+            for key, value in extras.items():
+                number = local(value) if hasattr(value, "is_meta") else value
+                if number is not None:
+                    keys = (*keys, key)
+                    values.append(number)
         read = readable(values)
         if self._waiting or isinstance(read, Reading):
             with self._reading:
-                self._waiting.append((tracked, keys, read, here.epoch))
-            self.read_on()
+                waiting = self._waiting.setdefault(threading.get_ident(), deque())
+                waiting.append((tracked, keys, read, here.epoch))
+                self._read_on(waiting)
         else:
             self._write(tracked, keys, read, here.epoch)
 
-    def read_on(self, *, to_the_end: bool = False) -> None:
+    def _read_on(self, waiting: deque[_Step], *, to_the_end: bool = False) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
-        with self._reading:
-            while self._waiting:
-                tracked, keys, read, epoch = self._waiting[0]
+        if self._is_reading:  # what is collected meanwhile may end a run, which settles
+            return
+        self._is_reading = True
+        try:
+            while waiting:
+                tracked, keys, read, epoch = waiting[0]
                 if isinstance(read, Reading):
                     if not read.ready() and not (to_the_end and read.wait()):
                         return
                     read = read.values()
-                self._waiting.popleft()
+                waiting.popleft()
                 self._write(tracked, keys, read, epoch)
+        finally:
+            self._is_reading = False
 
     def finish(self) -> None:
         """Record the last steps, whose numbers may be on their way yet."""
         if self._waiting:
-            self.read_on(to_the_end=True)
+            with self._reading:
+                for thread, waiting in list(self._waiting.items()):
+                    self._read_on(waiting, to_the_end=True)
+                    if not waiting:
+                        del self._waiting[thread]
 
     def _write(
         self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: int | None
