@@ -193,8 +193,7 @@ def double_backward(training):
         training.optimizer.zero_grad()
         grads = torch.autograd.grad(training.loss(), weights.values(), create_graph=True)
         fast = {
-            name: one - 0.1 * grad
-            for (name, one), grad in zip(weights.items(), grads, strict=True)
+            name: one - 0.1 * grad for (name, one), grad in zip(weights.items(), grads, strict=True)
         }
         output = torch.func.functional_call(training.model, fast, (training.x,))
         functional.mse_loss(output, training.y).backward()
