@@ -17,9 +17,10 @@ from autolog import settings
 from autolog.artifacts.blobs import BlobFolder
 from autolog.errors import SettingsError, StoreError
 from autolog.journal.backlog import Counts
+from autolog.journal.records import Group
 from autolog.journal.writer import Writer
 from autolog.store.location import Location, locate, prepare
-from autolog.tracking import notices, provenance
+from autolog.tracking import notices, provenance, ranks
 from autolog.tracking.values import well_formed
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Recorder:
         self._writer: Writer | None = None
         self._source: provenance.Source | None = None
         self._synced_us = 0
+        self._group: tuple[Writer, ranks.Rank] | None = None
 
     @property
     def writer(self) -> Writer:
@@ -91,11 +93,24 @@ class Recorder:
             self._synced_us = now
             self.writer.sync()
 
+    def note_group(self) -> None:
+        """Say in the journal, if there is one, which rank of a process group this process is.
+
+        The group may come into being long after the first run, so it is asked for now and then.
+        """
+        rank = ranks.current()
+        writer = self._writer
+        if rank is None or writer is None or not writer.alive or self._group == (writer, rank):
+            return
+        self._group = (writer, rank)
+        writer.append(Group(key=ranks.group_key(), rank=rank.rank, size=rank.size))
+
     def finish(self, timeout: float) -> None:
         """Add what only the end has time for, and close the journal."""
         if not self.started:
             return
         writer = self.writer
+        self.note_group()
         writer.append(provenance.at_exit(self.source, _versions(), timeout))
         writer.close()
         left = writer.counts
@@ -135,6 +150,7 @@ class Recorder:
         )
         writer.append(provenance.at_start(self.source, _versions(), self._details()))
         self._writer = writer
+        self.note_group()
         self._synced_us = writer.now_us()
         for callback in _started:
             callback(self)
