@@ -87,7 +87,7 @@ def group_key() -> str:
     if from_environment(environment) is not None:
         parts = ["torchrun", environment["TORCHELASTIC_RUN_ID"]]
         if local or environment.get("GROUP_WORLD_SIZE") == "1":
-            parts.append(agent())
+            parts.append(agent(parts[1]))
         elif parts[-1] == "none":  # its own default: no id was given
             parts += [address, environment.get("MASTER_PORT", "")]
         return ":".join([*parts, *launches])
@@ -99,16 +99,15 @@ def group_key() -> str:
     return ":".join([*parts, *launches])
 
 
-def agent() -> str:
+def agent(run_id: str) -> str:
     """Return an identity of the torchrun process that started this one, through any shells.
 
     It outlives the workers that it starts again.
     """
-    run_id = os.environ.get("TORCHELASTIC_RUN_ID", "")
-    wanted = f"TORCHELASTIC_RUN_ID={run_id}".encode()
-    generation = 0
     from autolog.journal.lease import this_process
 
+    wanted = f"TORCHELASTIC_RUN_ID={run_id}".encode()
+    generation = 0
     for process in this_process().ancestors:
         try:
             with open(f"/proc/{process.pid}/environ", "rb") as file:
