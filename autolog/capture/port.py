@@ -18,7 +18,7 @@ from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, lifecycle, notices, recorder
+from autolog.tracking import context, lifecycle, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -157,6 +157,10 @@ class Port:
                     raise
 
         return guarded
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Note the rank that a framework gives this process."""
+        ranks.tell(rank, size)
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""
