@@ -5,8 +5,8 @@ integration was told by its framework, or an initialised `torch.distributed`. `R
 variables of SLURM and MPI, decide nothing: `srun -n 8` of independent programs gives eight runs.
 
 Nothing here is a collective or talks to a store: the other ranks never wait for the one that asks.
-The group's key is made of what each rank can see for itself: it has to be equal on all ranks, to
-stay when torchrun starts the workers again, and to differ between two launches of one program.
+The group's key is made of what each rank can see for itself: it has to be equal on all ranks, and
+to differ between two launches of one program, and from when torchrun starts the workers again.
 """
 
 from __future__ import annotations
@@ -81,19 +81,18 @@ def group_key() -> str:
     On one host the process that started the ranks makes it unique, elsewhere the launcher's ids.
     """
     environment = os.environ
-    address = environment.get("MASTER_ADDR", "")
+    address, port = environment.get("MASTER_ADDR", ""), environment.get("MASTER_PORT", "")
     launches = [environment[name] for name in _LAUNCHES if environment.get(name)]
     local = address in ("", *_LOOPBACK)
     if from_environment(environment) is not None:
-        parts = ["torchrun", environment["TORCHELASTIC_RUN_ID"]]
-        if local or environment.get("GROUP_WORLD_SIZE") == "1":
-            parts.append(agent(parts[1]))
-        elif parts[-1] == "none":  # its own default: no id was given
-            parts += [address, environment.get("MASTER_PORT", "")]
+        run_id = environment["TORCHELASTIC_RUN_ID"]
+        alone = local or environment.get("GROUP_WORLD_SIZE") == "1"
+        restarts = environment.get("TORCHELASTIC_RESTART_COUNT", "0")
+        parts = ["torchrun", run_id, agent(run_id) if alone else address, port, restarts]
         return ":".join([*parts, *launches])
     rank = current()
     size = str(rank.size) if rank is not None else ""
-    parts = ["group", address, environment.get("MASTER_PORT", ""), size]
+    parts = ["group", address, port, size]
     if local and (_is_child() or not address):
         parts.append(_process_above(0))
     return ":".join([*parts, *launches])

@@ -277,7 +277,9 @@ def test_what_a_rank_logs_belongs_to_the_attempt_that_had_begun(location, store)
     first, second = _rank(location, 0), _rank(location, 1)
     leader = first.open("R0")
     _log(second, _handle(second), {0: 10.0, 1: 11.0}, rank=1)
-    again, other = _rank(location, 0), _rank(location, 1)
+    again, other = _rank(location, 0, "restarted"), _rank(location, 1, "restarted")
+    early = _handle(other)
+    _log(other, early, {3: 23.0}, rank=1)
     again.open("R0", uid=leader, attempt=1, resume="allow")
     uid = _handle(other)
     _log(other, uid, {1: 21.0}, rank=1)
@@ -285,8 +287,8 @@ def test_what_a_rank_logs_belongs_to_the_attempt_that_had_begun(location, store)
     _log(other, uid, {2: 22.0}, rank=1)
     fold(store)
     history = store.history("R0", "loss", attempt="all")
-    assert history.attempt.tolist() == [0, 0, 1, 1]
-    assert store.history("R0", "loss").value.tolist() == [10.0, 21.0, 22.0]
+    assert history.attempt.tolist() == [0, 0, 1, 1, 1]
+    assert store.history("R0", "loss").value.tolist() == [10.0, 21.0, 22.0, 23.0]
 
 
 def test_points_of_a_rank_are_moved_however_many_there_are(location, store):

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Connection,
     bindparam,
     exists,
+    literal,
     null,
     or_,
     select,
@@ -61,6 +62,8 @@ class _Link(NamedTuple):
     owner: str
     why: str | None
     """Why it is absorbed; None makes it a child."""
+    attempt: int = 0
+    """On which attempt of the owner a rank was at work."""
 
 
 def adopt(connection: Connection, before_us: int | None) -> int:
@@ -144,7 +147,7 @@ def _link(connection: Connection, links: Sequence[_Link]) -> None:
     absorbed = [link for link in links if link.why is not None]
     logged = [link for link in links if link.run.kind == Kind.RANK.value and link.why is not None]
     if logged:
-        ranks.move(connection, [(link.run.id, link.owner) for link in logged])
+        ranks.move(connection, [(link.run.id, link.owner, link.attempt) for link in logged])
     if absorbed:
         gone = update(_run).where(_run.c.id == bindparam("b_id"), _run.c.lifecycle == "active")
         rows = [{"b_id": link.run.id} for link in absorbed]
@@ -250,18 +253,19 @@ def _leaders(connection: Connection, groups: Iterable[str]) -> dict[str, list[An
         leads = (_writer.c.group_key.in_(piece), _writer.c.group_rank == 0, _outermost())
         columns = (_writer.c.group_key, _run.c.uid, _run.c.name)
         opened = (
-            select(*columns, _run.c.start_us)
+            select(*columns, _run.c.start_us, literal(0).label("attempt"))
             .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
             .where(*leads)
         )
         continued = (
-            select(*columns, _attempt.c.start_us)
+            select(*columns, _attempt.c.start_us, _attempt.c.attempt)
             .join_from(_attempt, _writer, _writer.c.id == _attempt.c.writer_id)
             .join(_run, _run.c.id == _attempt.c.run_id)
             .where(*leads, _attempt.c.attempt > 0)
         )
         either = union_all(opened, continued).subquery()
-        for row in connection.execute(select(either).order_by(either.c.start_us, either.c.uid)):
+        order = (either.c.start_us, either.c.attempt, either.c.uid)
+        for row in connection.execute(select(either).order_by(*order)):
             found.setdefault(row.group_key, []).append(row)
     return found
 
@@ -276,4 +280,5 @@ def _to_leader(row: Any, leaders: Sequence[Any]) -> _Link | None:
     leaders = [leader for leader in leaders if leader.name == row.name] or leaders
     begun = [leader for leader in leaders if leader.start_us <= row.start_us]
     leader = begun[-1] if begun else leaders[0]
-    return _Link(row, leader.uid, f"rank {row.group_rank} of the group of {leader.name}")
+    why = f"rank {row.group_rank} of the group of {leader.name}"
+    return _Link(row, leader.uid, why, leader.attempt)

@@ -244,6 +244,9 @@ def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> N
 def _blocks(changes: Changes, run_id: int, groups: Iterable[Points]) -> Iterable[blob.Block]:
     """Return a block for each group of points, and for each attempt that it reaches into."""
     for group in groups:
+        if group.run_uid in changes.aliases:
+            yield _block(changes.names, group, changes.runs[group.run_uid]["attempt"], slice(None))
+            continue
         for attempt, which in changes.attempts.split(run_id, group):
             yield _block(changes.names, group, attempt, which)
 

@@ -8,13 +8,14 @@ began none (a forked child, one that joined) to the newest that had begun when i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, select, update
 
 from autolog.entities import Status
+from autolog.journal.columns import Points
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.schema import metadata
 
@@ -23,17 +24,6 @@ __all__ = ["Attempts"]
 Row = dict[str, Any]
 
 _attempt = metadata.tables["attempt"]
-
-
-class _Points(Protocol):
-    """Records of points, journalled or appended."""
-
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def seq(self) -> NDArray[Any]: ...
-    @property
-    def wall_us(self) -> NDArray[Any]: ...
 
 
 class Attempts:
@@ -93,9 +83,7 @@ class Attempts:
         self._restored.append({"b_run": run["id"], "b_attempt": number, "b_step": step})
         _count_again(run)
 
-    def split(
-        self, run_id: int, points: _Points
-    ) -> Iterable[tuple[int, slice | NDArray[np.bool_]]]:
+    def split(self, run_id: int, points: Points) -> Iterable[tuple[int, slice | NDArray[np.bool_]]]:
         """Return each attempt that records of points belong to, with which ones these are."""
         if all(number == 0 for _, number in self._starts.get(run_id, ())):
             yield points.attempt, slice(None)

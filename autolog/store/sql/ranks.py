@@ -10,13 +10,13 @@ Such a run is never sealed: its points are whole blobs, which move as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from autolog.entities import Kind
 from autolog.store.sql import blob
-from autolog.store.sql.attempts import Attempts
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import to_json
@@ -46,17 +46,17 @@ def group_runs(rows: Mapping[str, Row]) -> dict[str, str]:
     }
 
 
-def move(connection: Connection, moves: Sequence[tuple[int, str]]) -> None:
-    """Move the contents of runs into others.
+def move(connection: Connection, moves: Sequence[tuple[int, str, int]]) -> None:
+    """Move the contents of runs into others; their own `attempt` then says into which one.
 
     Args:
         connection: in a transaction that has locked the runs that are moved.
-        moves: the id of a run, and the uid of the run that it goes into.
+        moves: the id of a run, and the uid and the attempt of the run that it goes into.
     """
-    owners = _lock(connection, {uid for _, uid in moves})
-    for run_id, uid in moves:
+    owners = _lock(connection, {uid for _, uid, _ in moves})
+    for run_id, uid, attempt in moves:
         owner = owners[uid]
-        _move_points(connection, run_id, owner)
+        _move_points(connection, run_id, owner, attempt)
         _move_rest(connection, run_id, owner["id"])
         mine = update(_run).where(_run.c.id == owner["id"])
         values = {name: owner[name] for name in ("tail_no", "tail_n", "last_us")}
@@ -71,17 +71,16 @@ def _lock(connection: Connection, uids: set[str]) -> dict[str, Row]:
     return found
 
 
-def _move_points(connection: Connection, run_id: int, owner: Row) -> None:
-    """Put the blobs of a run behind those of its owner; they belong to its attempts by time."""
-    attempts = Attempts(connection, -1, [owner])
+def _move_points(connection: Connection, run_id: int, owner: Row, attempt: int) -> None:
+    """Put the blobs of a run behind those of its owner."""
     mine = select(_tail).where(_tail.c.run_id == run_id).order_by(_tail.c.no)
     moved: list[Row] = []
     for tail in connection.execute(mine).mappings():
         owner["tail_no"] += 1
         owner["tail_n"] += tail["n"]
         data = tail["data"]
-        if owner["attempt"]:
-            data = blob.encode(_by_attempt(attempts, owner["id"], data))
+        if attempt:
+            data = blob.encode([replace(block, attempt=attempt) for block in blob.decode(data)])
         place = {"run_id": owner["id"], "no": owner["tail_no"]}
         moved.append(dict(tail) | place | {"data": data})
     last_us = connection.execute(select(_run.c.last_us).where(_run.c.id == run_id)).scalar_one()
@@ -92,35 +91,8 @@ def _move_points(connection: Connection, run_id: int, owner: Row) -> None:
         table = metadata.tables[name]
         connection.execute(delete(table).where(table.c.run_id == run_id))
     empty = update(_run).where(_run.c.id == run_id)
-    connection.execute(empty.values(tail_n=0, clean_no=_run.c.tail_no, ver=_run.c.ver + 1))
-
-
-def _by_attempt(attempts: Attempts, run_id: int, data: bytes) -> list[blob.Block]:
-    return [
-        _part(block, attempt, which)
-        for block in blob.decode(data)
-        for attempt, which in attempts.split(run_id, block)
-    ]
-
-
-def _part(block: blob.Block, attempt: int, which: Any) -> blob.Block:
-    has_epoch = None if block.has_epoch is None else block.has_epoch[which]
-    epoch = None if block.epoch is None else block.epoch[which]
-    if has_epoch is not None and not has_epoch.any():
-        epoch = has_epoch = None
-    elif has_epoch is not None and has_epoch.all():
-        has_epoch = None
-    return blob.Block(
-        context=block.context,
-        attempt=attempt,
-        keys=block.keys,
-        seq=block.seq[which],
-        step=block.step[which],
-        wall_us=block.wall_us[which],
-        values=block.values[which],
-        epoch=epoch,
-        has_epoch=has_epoch,
-    )
+    values = {"attempt": attempt, "tail_n": 0, "clean_no": _run.c.tail_no, "ver": _run.c.ver + 1}
+    connection.execute(empty.values(values))
 
 
 def _move_rest(connection: Connection, run_id: int, owner_id: int) -> None:
