@@ -8,6 +8,7 @@ the settings given before the command, as `AUTOLOG_*`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -37,7 +38,10 @@ def execute(words: Sequence[str], options: Options) -> NoReturn:
             raise SystemExit(subprocess.call([*words], env=environment))  # noqa: S603
         os.execvpe(words[0], [*words], environment)  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"autolog run: {words[0]}: {error.strerror or error}\n")
+        hint = ""
+        if words[0].endswith(".py"):
+            hint = "; a Python script stands without the --, or behind the name of a Python"
+        sys.stderr.write(f"autolog run: {words[0]}: {error.strerror or error}{hint}\n")
         missing = isinstance(error, FileNotFoundError)
         raise SystemExit(_NOT_FOUND if missing else _NOT_EXECUTABLE) from None
 
@@ -77,7 +81,10 @@ def _tags(tags: Mapping[str, str]) -> str:
     from autolog.settings import parse_tags
 
     text = ",".join(f"{key}={value}" for key, value in tags.items())
-    if parse_tags(text) != tags:
+    read: dict[str, str] = {}
+    with contextlib.suppress(ValueError):
+        read = parse_tags(text)
+    if read != tags:
         raise UsageError(
             f"tags {text!r} cannot be handed to a command: commas, and blanks around a name or a"
             " value, are not kept in AUTOLOG_TAGS"
