@@ -23,10 +23,11 @@ def is_framework_worker() -> bool:
     """Whether a training in this process is part of one in another process."""
     if _forked_in_training:
         return True
-    if ranks.current() is not None:
+    rank = ranks.current()
+    if rank is not None:
         for one in recorder.all_recorders():  # what was recorded before the group existed
             one.note_group()
-        if ranks.follower() is not None:
+        if rank.rank > 0:
             return True
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None and process.current_process().name.startswith("LokyProcess"):

@@ -97,7 +97,7 @@ def start_run(
             f"run_id={run_id!r} is no whole run id: a run that exists is resumed by its name or the"
             ' beginning of its id with resume="must"'
         )
-    if ranks.follower() is not None:
+    if isinstance(parent, str) and ranks.follower() is not None:
         parent = None  # the tree is rank 0's
     elif isinstance(parent, str) and not is_run_id(parent):
         parent = _existing(parent, None)[0]

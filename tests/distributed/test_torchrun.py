@@ -112,6 +112,17 @@ def test_what_a_rank_logs_by_hand_is_in_the_run_of_rank_0_with_its_rank(launched
     assert run.logging_errors == []
 
 
+def test_show_counts_the_points_of_rank_0_and_names_the_others(launched):
+    from autolog.cli.series import read_series
+    from autolog.tracking.reading import open_store
+
+    store = open_store(str(launched.recording.folder))
+    summary, values = read_series(store, store.run("ddp"))["loss"]
+    store.close()
+    assert (summary.points, summary.last, summary.ranks) == (3, 2.0, 1)
+    assert values.tolist() == [0.0, 1.0, 2.0]
+
+
 def test_a_rank_overwrites_no_file_of_another(launched):
     details = launched.recording.details(launched.recording.runs()[1])
     assert {one.path for one in details.artifacts} == {"notes.txt", "rank-1/notes.txt"}
