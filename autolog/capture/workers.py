@@ -26,7 +26,8 @@ def is_framework_worker() -> bool:
     rank = ranks.current()
     if rank is not None:
         for one in recorder.all_recorders():  # what was recorded before the group existed
-            one.note_group()
+            if not one.knows_group:
+                one.note_group()
         if rank.rank > 0:
             return True
     process: Any = sys.modules.get("multiprocessing.process")

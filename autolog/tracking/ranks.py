@@ -11,6 +11,7 @@ to differ between two launches of one program, and from when torchrun starts the
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import weakref
@@ -101,6 +102,7 @@ def group_key() -> str:
     return ":".join([*parts, *launches])
 
 
+@functools.cache
 def agent(run_id: str) -> str:
     """Return an identity of the torchrun process that started this one, through any shells.
 

@@ -55,7 +55,7 @@ class Recorder:
         self._writer: Writer | None = None
         self._source: provenance.Source | None = None
         self._synced_us = 0
-        self._group: tuple[Writer, ranks.Rank] | None = None
+        self._group: tuple[Writer, Group] | None = None
 
     @property
     def writer(self) -> Writer:
@@ -96,14 +96,22 @@ class Recorder:
     def note_group(self) -> None:
         """Say in the journal, if there is one, which rank of a process group this process is.
 
-        The group may come into being long after the first run, so it is asked for now and then.
+        The group may come into being, and get its address, long after the first run, so it is
+        asked for now and then.
         """
         rank = ranks.current()
         writer = self._writer
-        if rank is None or writer is None or not writer.alive or self._group == (writer, rank):
+        if rank is None or writer is None or not writer.alive:
             return
-        self._group = (writer, rank)
-        writer.append(Group(key=ranks.group_key(), rank=rank.rank, size=rank.size))
+        group = Group(key=ranks.group_key(), rank=rank.rank, size=rank.size)
+        if self._group != (writer, group):
+            self._group = (writer, group)
+            writer.append(group)
+
+    @property
+    def knows_group(self) -> bool:
+        """Whether the journal, if there is one, says which rank of a group this process is."""
+        return not self.started or (self._group is not None and self._group[0] is self._writer)
 
     def finish(self, timeout: float) -> None:
         """Add what only the end has time for, and close the journal."""

@@ -118,6 +118,26 @@ def test_a_handle_that_nothing_is_logged_to_leaves_nothing(recording, told):
     assert not recording.folder.exists()
 
 
+SECOND = """
+import autolog
+from autolog.tracking import ranks
+ranks.tell(1, 2)
+autolog.log_metric("loss", 1.0)
+"""
+
+
+def test_a_group_is_found_whose_address_is_set_after_rank_0_has_begun(recording, told, monkeypatch):
+    told(0, 2)
+    with autolog.start_run("leader") as run:
+        run.log_metric("loss", 0.0)
+        monkeypatch.setenv("MASTER_ADDR", "node1")
+        monkeypatch.setenv("MASTER_PORT", "29500")
+        subprocess.run([sys.executable, "-c", SECOND], check=True, timeout=60)
+    assert (recording.run().name, recording.run().metrics) == ("leader", {"loss": 0.0})
+    history = autolog.metric_history(run, "loss", context={"rank": 1})
+    assert history.value.tolist() == [1.0]
+
+
 def test_what_is_logged_to_a_child_of_a_handle_goes_to_the_same_run(recording, told):
     told(1, 2)
     with autolog.start_run("outer") as outer:
