@@ -30,12 +30,15 @@ __all__ = [
     "Format",
     "Hook",
     "Integration",
+    "Loop",
+    "LoopOptimizer",
     "Patch",
     "Produced",
     "Role",
     "RoleOf",
     "Snapshot",
     "Span",
+    "Tap",
 ]
 
 API = 1
@@ -82,6 +85,25 @@ class Hook:
     enter: Callable[[Call], None] | None = None
     exit: Callable[[Call, Any], None] | None = None
     error: Callable[[Call, BaseException], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tap:
+    """What an integration does around the calls of a hot loop, at the least cost.
+
+    As a `Hook`, but with bare arguments: `enter(args, kwargs)` gives a state, which
+    `exit(state, args, kwargs, result)` or `error(state, args, kwargs, exception)` takes. `args`
+    holds the instance too. A tap opens no span and changes no argument.
+
+    Args:
+        unless: asked before each call; where it says yes the call passes as if nothing were there.
+            `torch.compiler.is_compiling` keeps a tap out of what is being traced.
+    """
+
+    enter: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None = None
+    exit: Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], None] | None = None
+    error: Callable[[Any, tuple[Any, ...], Mapping[str, Any], BaseException], None] | None = None
+    unless: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +350,8 @@ class Span(Protocol):
     def state(self) -> dict[str, Any]:
         """A dictionary that the calls inside this span may share, of all integrations.
 
-        A key begins with the name of the integration that it belongs to.
+        A key begins with the name of the integration that it belongs to. `"torch.covered"` is set
+        by whoever records a training loop of PyTorch itself: raw capture then stays silent in it.
         """
         ...
 
@@ -427,6 +450,54 @@ class Span(Protocol):
         ...
 
 
+class Loop(Protocol):
+    """A training without a call of its own: parameters, and the optimizers that step over them."""
+
+    @property
+    def span(self) -> Span:
+        """What is recorded of it: inside another integration's training that one's span."""
+        ...
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one optimizer trains in it by turns, each with series of its own."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """The number of the newest step, from 0; with several optimizers the highest."""
+        ...
+
+
+class LoopOptimizer(Protocol):
+    """One optimizer in the loops of this process."""
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop that its steps belong to; None before that is decided."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the code calls it, or empty."""
+        ...
+
+    def step(
+        self, keys: tuple[str, ...], values: list[float], *, epoch: int | None = None
+    ) -> Loop | None:
+        """Record one step that it made; return the loop, None while that is undecided.
+
+        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
+        optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
+        is `train/loss` or `train/loss/optimizerD`. `/**` stands for its name in any case.
+        """
+        ...
+
+    def applied_with(self, others: Sequence[LoopOptimizer]) -> None:
+        """Say that one backward gave gradients to this optimizer and to these."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Produced:
     """What a model gave: the span of the model's training and the name of the data it was given."""
@@ -463,6 +534,58 @@ class Capture(Protocol):
         name: str | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
+        ...
+
+    def tap(self, owner: Any, attribute: str, tap: Tap) -> Detach:
+        """Watch a function of a hot loop; see `Tap`."""
+        ...
+
+    def optimizer(
+        self,
+        optimizer: Any,
+        parameters: Callable[[], Sequence[Any]],
+        model: Callable[[], Any],
+        *,
+        name: str,
+        built: bool,
+    ) -> LoopOptimizer:
+        """Say that an optimizer is there; a second call for it gives the same answer.
+
+        Neither callback may hold the optimizer or the model; their answers are referred to weakly.
+
+        Args:
+            optimizer: what steps.
+            parameters: what it trains, asked at its first step.
+            model: what these are the parameters of; None if that is not known. The run is called
+                after its class.
+            name: what the code calls the optimizer, `optimizerD`; empty if that is not known,
+                then it is numbered, `opt0`.
+            built: whether it is being built now, or was there before anybody looked.
+        """
+        ...
+
+    def assigned_name(self, package: str) -> str | None:
+        """What the code around a constructor of this package stores the new object under.
+
+        For `self.opt_d = SGD(...)` that is `opt_d`, also through functions that return the object;
+        None where it goes into a list or an argument.
+        """
+        ...
+
+    def begin_pass(self) -> None:
+        """Say that a pass over data (an iteration of a loader) begins in this thread."""
+        ...
+
+    def loop(self) -> Loop | None:
+        """The loop that stepped last in this thread, if it has not gone."""
+        ...
+
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded: before an end, before a read."""
+        ...
+
+    def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+        """Record numbers that the user gave to somebody else, as `autolog.log_metrics` would."""
         ...
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:

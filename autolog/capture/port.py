@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import kept, spans, suspension
+from autolog.capture import kept, loops, optimizers, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
-from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span
+from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, lifecycle, notices, ranks, recorder
+from autolog.tracking import context, fluent, lifecycle, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -83,6 +83,56 @@ class Port:
         )
         handle = self._engine.apply(owner, attribute, self._integration.name, watched)
         return lambda: self._engine.remove(handle)
+
+    def tap(self, owner: Any, attribute: str, tap: Tap) -> Detach:
+        """Watch a function of a hot loop."""
+        handle = self._engine.tap(owner, attribute, self._integration.name, tap)
+        return lambda: self._engine.remove(handle)
+
+    def optimizer(
+        self,
+        optimizer: Any,
+        parameters: Callable[[], Sequence[Any]],
+        model: Callable[[], Any],
+        *,
+        name: str,
+        built: bool,
+    ) -> optimizers.LoopOptimizer:
+        """Return what is known of an optimizer in the loops of this process."""
+        return optimizers.find(
+            optimizer, parameters, model, name, built=built, open_span=self._open_loop
+        )
+
+    def _open_loop(
+        self, loop: loops.Loop, name: str, goes_on_from: loops.Loop | None
+    ) -> spans.CaptureSpan | None:
+        if goes_on_from is not None:  # then the ownership rules know it as a continuation
+            _attribution.remember(loop, Produced(goes_on_from.span, None))
+        span = self.open("step", "loop", loop, name)
+        return span if isinstance(span, spans.CaptureSpan) else None
+
+    def assigned_name(self, package: str) -> str | None:
+        """Return what the code around a constructor stores the new object under."""
+        from autolog.patching.assignment import assigned_name
+
+        return assigned_name(package)
+
+    def begin_pass(self) -> None:
+        """Note that a pass over data begins in this thread."""
+        loops.begin_pass()
+
+    def loop(self) -> loops.Loop | None:
+        """Return the loop that stepped last in this thread."""
+        return loops.latest()
+
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded."""
+        return lifecycle.on_settle(self.guarded(callback), first=True)
+
+    def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+        """Record numbers that the user gave to somebody else."""
+        if not suspension.suspended():
+            fluent.log_metrics(values, step)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
         """Open a span by the ownership rules; None if the call must pass through."""
@@ -164,6 +214,7 @@ class Port:
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""
+        optimizers.end_all(self._open_loop)
         kept.end_all(self._integration.name)
 
     def notice(self, key: str, text: str) -> None:
@@ -200,4 +251,5 @@ def _versions() -> dict[str, str]:
 
 
 recorder.report_versions(_versions)
+lifecycle.on_settle(optimizers.settle)
 lifecycle.on_model_loaded(_model_loaded)

@@ -169,6 +169,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     reopened: bool = False
     restored_step: int | None = None
+    parent: str | None = None
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -174,6 +174,11 @@ class EngineCall:
         return invocation.positional[invocation.leading :]
 
     @property
+    def positional(self) -> tuple[Any, ...]:
+        """Positional arguments with the instance, if it is among them."""
+        return self._invocation.positional
+
+    @property
     def kwargs(self) -> Mapping[str, Any]:
         """Keyword arguments as they were given."""
         return self._invocation.keywords

@@ -8,12 +8,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog.patching.site import FaultPolicy, Handle, Phase, Site, SiteStatus, State
 
 if TYPE_CHECKING:
-    from autolog.patching.site import Hooks
+    from autolog.patching.call import EngineCall
+    from autolog.patching.site import Hooks, Taps
 
 _Key = tuple[int, str]
 
@@ -57,7 +58,18 @@ class Engine:
     def strict(self, value: bool) -> None:
         self._policy.strict = value
 
-    def apply(self, owner: Any, attribute: str, integration: str, hook: Hooks | None) -> Handle:
+    def tap(self, owner: Any, attribute: str, integration: str, tap: Taps) -> Handle:
+        """Put a tap on one attribute: less is made of each call, see `autolog.integration.Tap`."""
+        return self.apply(owner, attribute, integration, _as_hook(tap), tap)
+
+    def apply(
+        self,
+        owner: Any,
+        attribute: str,
+        integration: str,
+        hook: Hooks | None,
+        tap: Taps | None = None,
+    ) -> Handle:
         """Put a hook on one attribute of a class or module.
 
         Applying the same hook of an integration to the same place again gives the same handle.
@@ -100,11 +112,12 @@ class Engine:
                 if before is not None:
                     _move_hooks(before, site)
             for handle in site.hooks:
-                if handle.integration == integration and handle.hook == hook:
+                same = handle.hook == hook if tap is None else handle.tap == tap
+                if handle.integration == integration and same:
                     return handle
-            handle = Handle(integration, where, attribute, hook)
+            handle = Handle(integration, where, attribute, hook, tap=tap)
             handle.site = site
-            site.hooks = (*site.hooks, handle)
+            site.set_hooks((*site.hooks, handle))
             site.armed = True
             return handle
 
@@ -150,7 +163,7 @@ class Engine:
             site = handle.site
             if site is None or handle not in site.hooks:
                 return
-            site.hooks = tuple(known for known in site.hooks if known is not handle)
+            site.set_hooks(tuple(known for known in site.hooks if known is not handle))
             if site.hooks:
                 return
             site.armed = False
@@ -263,10 +276,36 @@ def _renewing_lock(engine: weakref.ref[Engine]) -> Callable[[], None]:
 def _move_hooks(before: Site, after: Site) -> None:
     """Leave a wrapper that somebody replaced inert; its hooks go on around the replacement."""
     before.armed = False
-    after.hooks, before.hooks = before.hooks, ()
+    after.set_hooks(before.hooks)
+    before.set_hooks(())
     for handle in after.hooks:
         handle.site = after
     after.armed = bool(after.hooks)
+
+
+class _TapAsHook(NamedTuple):
+    enter: Callable[[Any], None] | None
+    exit: Callable[[Any, Any], None] | None
+    error: Callable[[Any, BaseException], None] | None
+
+
+def _as_hook(tap: Taps) -> Hooks:
+    """Make a tap do as a hook, for a place that hooks watch too."""
+    key = "autolog.tap"
+
+    def enter(call: EngineCall) -> None:
+        if tap.enter is not None:
+            call.state[key] = tap.enter(call.positional, call.kwargs)
+
+    def leave(call: EngineCall, result: Any) -> None:
+        if tap.exit is not None:
+            tap.exit(call.state.get(key), call.positional, call.kwargs, result)
+
+    def error(call: EngineCall, exception: BaseException) -> None:
+        if tap.error is not None:
+            tap.error(call.state.get(key), call.positional, call.kwargs, exception)
+
+    return _TapAsHook(enter, leave, error)
 
 
 def _describe(owner: Any) -> str:

@@ -29,7 +29,7 @@ _ENGINE = "autolog_engine"
 _FILE_SUFFIX = " [autolog engine, passed over by warnings like importlib._bootstrap]"
 
 _BODY = """
-        if not site.armed:
+        if not site.armed or site.unless():
             return original(*{args}, **{kwargs})
         call = site.begin(original, {args}, {kwargs}, {instance})
         if call is None:

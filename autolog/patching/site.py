@@ -46,6 +46,33 @@ class Hooks(Protocol):
         ...
 
 
+class Taps(Protocol):
+    """An `autolog.integration.Tap`, or anything with the same attributes."""
+
+    @property
+    def enter(self) -> Callable[..., Any] | None:
+        """Runs before the original, with its arguments; what it gives is the state."""
+        ...
+
+    @property
+    def exit(self) -> Callable[..., None] | None:
+        """Runs after the original has returned, with state, arguments and result."""
+        ...
+
+    @property
+    def error(self) -> Callable[..., None] | None:
+        """Runs after the original has raised, with state, arguments and exception."""
+        ...
+
+    @property
+    def unless(self) -> Callable[[], bool] | None:
+        """Whether the call must pass as if nothing were there."""
+        ...
+
+
+_TIMED = 63
+"""Of the calls of a tap, one in 64 is timed."""
+
 STRIKES = 3
 """A hook that has failed in this many calls is switched off."""
 
@@ -120,6 +147,10 @@ class Handle:
         "reason",
         "site",
         "strikes",
+        "tap",
+        "tap_enter",
+        "tap_error",
+        "tap_exit",
     )
 
     def __init__(
@@ -129,6 +160,7 @@ class Handle:
         attribute: str,
         hook: Hooks | None,
         *,
+        tap: Taps | None = None,
         state: State = "applied",
         reason: str | None = None,
     ) -> None:
@@ -139,6 +171,10 @@ class Handle:
         self.enter = hook.enter if hook is not None else None
         self.exit = hook.exit if hook is not None else None
         self.error = hook.error if hook is not None else None
+        self.tap = tap
+        self.tap_enter = tap.enter if tap is not None else None
+        self.tap_exit = tap.exit if tap is not None else None
+        self.tap_error = tap.error if tap is not None else None
         self.site: Site | None = None
         self.armed = True
         self.calls = 0
@@ -185,6 +221,81 @@ class FaultPolicy:
     on_fault: Callable[[Site, str, Phase, BaseException], None] | None = None
 
 
+def _never() -> bool:
+    return False
+
+
+class TappedCall:
+    """A call that only taps watch: its arguments, and what each tap keeps of it.
+
+    What a tap calls itself is seen by other taps: to keep it from them would cost as much as a
+    call. Of many calls one is timed.
+    """
+
+    __slots__ = ("_states", "_taps", "keywords", "positional")
+
+    def __init__(
+        self, taps: tuple[Handle, ...], positional: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> None:
+        self._taps = taps
+        self._states: tuple[Any, ...] = ()
+        self.positional = positional
+        self.keywords = keywords
+        for handle in taps:
+            handle.calls += 1
+            state = None
+            if handle.tap_enter is not None and handle.armed:
+                if not handle.calls & _TIMED:
+                    state = _run_tap(handle, "enter", handle.tap_enter, positional, keywords)
+                else:
+                    try:
+                        state = handle.tap_enter(positional, keywords)
+                    except BaseException as exception:
+                        _tap_failed(handle, "enter", exception)
+            self._states += (state,)
+
+    def finish(self, result: Any) -> None:
+        """Run what the taps do after the call."""
+        for handle, state in zip(self._taps, self._states, strict=False):
+            if handle.tap_exit is not None and handle.armed:
+                given = (state, self.positional, self.keywords, result)
+                if not handle.calls & _TIMED:
+                    _run_tap(handle, "exit", handle.tap_exit, *given)
+                else:
+                    try:
+                        handle.tap_exit(*given)
+                    except BaseException as exception:
+                        _tap_failed(handle, "exit", exception)
+
+    def fail(self, exception: BaseException) -> None:
+        """Run what the taps do after a call that raised."""
+        for handle, state in zip(self._taps, self._states, strict=False):
+            if handle.tap_error is not None and handle.armed:
+                given = (state, self.positional, self.keywords, exception)
+                _run_tap(handle, "error", handle.tap_error, *given)
+
+
+def _run_tap(handle: Handle, phase: Phase, function: Callable[..., Any], *given: Any) -> Any:
+    started = perf_counter_ns()
+    try:
+        return function(*given)
+    except BaseException as exception:
+        _tap_failed(handle, phase, exception)
+    finally:
+        handle.nanoseconds += (_TIMED + 1) * (perf_counter_ns() - started)
+    return None
+
+
+def _tap_failed(handle: Handle, phase: Phase, exception: BaseException) -> None:
+    """Count what a tap has raised; called while it is being handled."""
+    site = handle.site
+    if comes_from_outside(exception) or site is None:
+        raise exception
+    site.fault(handle, phase, exception)
+    if site.policy.strict:
+        raise exception
+
+
 class Site:
     """The hooks of one function, and the passage of calls through them.
 
@@ -202,7 +313,9 @@ class Site:
         "policy",
         "reason",
         "state",
+        "taps",
         "unbound",
+        "unless",
     )
 
     first = FIRST
@@ -212,6 +325,9 @@ class Site:
         self.attribute = attribute
         self.policy = policy
         self.hooks: tuple[Handle, ...] = ()
+        self.taps: tuple[Handle, ...] = ()
+        """The same hooks, if all of them are taps: then nothing else is made of a call."""
+        self.unless: Callable[[], bool] = _never
         self.armed = False
         self.mount: Mount | None = None
         self.state: State = "applied"
@@ -226,19 +342,28 @@ class Site:
     def __reduce__(self) -> tuple[Any, ...]:
         return SimpleNamespace, (), {"armed": False}
 
+    def set_hooks(self, hooks: tuple[Handle, ...]) -> None:
+        """Exchange the hooks as a whole."""
+        taps = tuple(handle for handle in hooks if handle.tap is not None)
+        self.unless = next((tap.unless for h in taps if (tap := h.tap) and tap.unless), _never)
+        self.taps = taps if len(taps) == len(hooks) else ()
+        self.hooks = hooks
+
     def begin(
         self,
         original: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         instance: Any,
-    ) -> Invocation | None:
+    ) -> Invocation | TappedCall | None:
         """Run the `enter` hooks; None if the call must pass untouched.
 
         Called by the engine's frame directly: the caller is two frames up.
         """
         if _inside.hook:
             return None
+        if self.taps and (instance is FIRST or instance is None):
+            return TappedCall(self.taps, args, kwargs)
         leading = 0
         if instance is FIRST:
             if not args:
@@ -276,8 +401,11 @@ class Site:
                 raise problem
         return invocation
 
-    def finish(self, invocation: Invocation, result: Any) -> None:
+    def finish(self, invocation: Invocation | TappedCall, result: Any) -> None:
         """Run the `exit` hooks of all that entered, the last one first."""
+        if isinstance(invocation, TappedCall):
+            invocation.finish(result)
+            return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
             if handle.exit is not None:
@@ -286,13 +414,19 @@ class Site:
         if problem is not None:
             raise problem
 
-    def fail(self, invocation: Invocation, exception: BaseException | None = None) -> None:
+    def fail(
+        self, invocation: Invocation | TappedCall, exception: BaseException | None = None
+    ) -> None:
         """Run the `error` hooks of all that entered, the last one first.
 
         Without an exception it is the one that is being handled.
         """
         if exception is None:
             exception = sys.exc_info()[1]
+        if isinstance(invocation, TappedCall):
+            assert exception is not None
+            invocation.fail(exception)
+            return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
             if handle.error is not None:
@@ -312,14 +446,19 @@ class Site:
         except BaseException as exception:
             if comes_from_outside(exception):
                 return exception  # raised once all hooks have run
-            self._fault(handle, phase, counts, exception)  # the user's program must not notice
+            self.fault(
+                handle, phase, exception, counts=counts
+            )  # the user's program must not notice
             return exception if self.policy.strict else None
         finally:
             _inside.hook = False
             handle.nanoseconds += perf_counter_ns() - started
         return None
 
-    def _fault(self, handle: Handle, phase: Phase, counts: bool, exception: BaseException) -> None:
+    def fault(
+        self, handle: Handle, phase: Phase, exception: BaseException, *, counts: bool = True
+    ) -> None:
+        """Count what a hook has raised, and tell; `counts` towards switching it off."""
         handle.faults += 1
         handle.strikes += counts
         # A hook whose `enter` failed is likely to fail in `exit` too: that is one strike.

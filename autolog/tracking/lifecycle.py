@@ -30,10 +30,12 @@ __all__ = [
     "finish",
     "model_loaded",
     "on_model_loaded",
+    "on_settle",
     "run_counted",
     "run_ended",
     "run_opened",
     "run_reopened",
+    "settle",
 ]
 
 _EXIT_PRIORITY: Final = 10
@@ -46,6 +48,7 @@ _registered_in: int | None = None
 _finished_in: int | None = None
 _exit: tuple[int | None, BaseException | None] | None = None
 _model_loaded: list[Callable[[Any, str], None]] = []
+_settling: list[Callable[[], None]] = []
 
 
 def exit_known(code: int | None, exception: BaseException | None) -> None:
@@ -77,6 +80,23 @@ def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
     _model_loaded.append(callback)
 
 
+def on_settle(callback: Callable[[], None], *, first: bool = False) -> Callable[[], None]:
+    """Have `callback()` called when what is not decided yet must be: at an end, before a read.
+
+    Returns:
+        What undoes this.
+    """
+    _settling.insert(0 if first else len(_settling), callback)
+    return lambda: _settling.remove(callback)
+
+
+def settle() -> None:
+    """Record what was held until it is clear which run it belongs to."""
+    for callback in tuple(_settling):
+        with contextlib.suppress(Exception):  # whoever ends or reads a run is better off without
+            callback()
+
+
 def model_loaded(model: Any, run_id: str) -> None:
     """Note that the model of a run was loaded in this process."""
     for callback in _model_loaded:
@@ -96,6 +116,7 @@ def finish() -> None:
         return
     _finished_in = os.getpid()
     timeout = settings.value("finish_timeout")
+    settle()
     for one in recorder.all_recorders():
         with contextlib.suppress(AutologError):  # a full disk must not turn into an exit code
             for run in list(one.open_runs.values()):

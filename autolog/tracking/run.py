@@ -217,6 +217,18 @@ class LiveRun:
             values = [*group.values()]
             writer.points(number, tuple(group), values, at, epoch, ctx, self._attempt)
 
+    def log_step(
+        self, keys: tuple[str, ...], values: list[float], step: int, epoch: int | None
+    ) -> None:
+        """Record the step of a loop: plain numbers at keys that are the same in many steps."""
+        bound = self._bound
+        if bound is None or not bound[0].alive:
+            bound = self._bind()
+        writer, number = bound
+        writer.points(number, keys, values, step, epoch, 0, self._attempt)
+        self.loop_step = step
+        self._last_step_us = writer.now_us()
+
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Record a dictionary of numbers; nested dictionaries become `outer/inner`."""
         self.log_metrics(dict(_flatten(values)), step)
@@ -365,10 +377,18 @@ class LiveRun:
         self.name = well_formed(name)
         self._append(RunUpdate(run=self._number(), name=self.name))
 
-    def become(self, kind: str) -> None:
-        """Say what the run has turned out to be: a fit that tried candidates is a search."""
+    def become(self, kind: str, *, below: LiveRun | None = None) -> None:
+        """Say what the run has turned out to be: a fit that tried candidates is a search.
+
+        Args:
+            kind: its new kind.
+            below: the run that it turned out to be a part of.
+        """
         self.kind = kind
-        self._append(RunUpdate(run=self._number(), kind=kind))
+        if below is not None:
+            self.parent_id = below.run_id
+        parent = self.parent_id if below is not None else None
+        self._append(RunUpdate(run=self._number(), kind=kind, parent=parent))
 
     def end(
         self,

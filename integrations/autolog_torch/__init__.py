@@ -11,7 +11,13 @@ INTEGRATION = Integration(
     name="torch",
     distributions=("torch",),
     modules=("torch",),
-    sites=(Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),),
+    sites=(
+        Attach(module="torch._dynamo.trace_rules", attach="autolog_torch.compiling:attach"),
+        Attach(module="torch.nn.modules.module", attach="autolog_torch.models:attach"),
+        Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),
+        Attach(module="torch.optim.optimizer", attach="autolog_torch.losses:attach"),
+        Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
+    ),
     options="autolog_torch.options:Options",
     aliases=("pytorch",),
 )

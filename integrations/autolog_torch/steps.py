@@ -1,13 +1,304 @@
-"""Optimizer steps."""
+"""Optimizer steps: the one place where a raw training loop shows itself.
+
+torch's global step hooks fire for every optimizer, the user's own classes too, with a scheduler
+attached or not, and from inside compiled code. A step of an optimizer that another one makes inside
+its own step (SAM, Lookahead) is a part of that one.
+"""
 
 from __future__ import annotations
 
-from autolog.integration import Capture, Detach
+import functools
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
 
-__all__ = ["attach"]
+from autolog.integration import Capture, Detach, LoopOptimizer, Tap
+from autolog_torch import models
+from autolog_torch.compiling import compiling
+from autolog_torch.current import here, loop_seen
+from autolog_torch.gradients import Mark, Probes
+from autolog_torch.readings import Reading, readable
+
+__all__ = ["Tracked", "Tracking", "attach", "tracking"]
+
+_LOSS: Final = "train/loss/*"
+
+_get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class Tracked:
+    """What is known of one optimizer between its steps."""
+
+    __slots__ = (
+        "__weakref__",
+        "allies",
+        "described_in",
+        "in_step",
+        "keys",
+        "known",
+        "left",
+        "loss_in_step",
+        "losses",
+        "name",
+        "probes",
+        "reference",
+        "steps",
+    )
+
+    def __init__(self, optimizer: Any, name: str) -> None:
+        self.reference = weakref.ref(optimizer)
+        self.probes = Probes(optimizer)
+        self.name = name
+        self.losses: list[Any] = []
+        """Losses whose gradients it has not applied yet."""
+        self.left: Mark = ()
+        """How the last backward left the gradients."""
+        self.in_step = False
+        self.loss_in_step: Any = None
+        """The first loss of a closure."""
+        self.steps = 0
+        self.known: LoopOptimizer | None = None
+        self.described_in: Any = None
+        self.allies: set[int] = set()
+        self.keys: tuple[str, ...] = ()
+        """Of the learning rates: one for each parameter group."""
+
+    def rate_keys(self, count: int) -> tuple[str, ...]:
+        """Return the keys of the learning rates."""
+        if len(self.keys) != count:
+            several = tuple([f"lr/**/{at}" for at in range(count)])
+            self.keys = ("lr/*",) if count == 1 else several
+        return self.keys
+
+    def take_loss(self) -> Any:
+        """Return the loss of the step that is being made, and forget it."""
+        losses, self.losses = self.losses, []
+        first = self.loss_in_step
+        if first is not None:
+            self.loss_in_step = None
+            return first
+        if not losses:
+            return None
+        total = losses[0]
+        for one in losses[1:]:
+            total = total + one
+        return total
+
+
+class Tracking:
+    """All optimizers of the process, and their steps."""
+
+    def __init__(self) -> None:
+        self._capture: Capture | None = None
+        self._report: Callable[[BaseException], None] | None = None
+        self._tracked: dict[int, Tracked] = {}
+        self._waiting: deque[tuple[Tracked, tuple[str, ...], Reading | list[float], int | None]] = (
+            deque()
+        )
+        self._reading = threading.RLock()
+
+    def switch_on(self, capture: Capture) -> None:
+        """Begin to record."""
+
+        def optimizer_step(exception: BaseException) -> None:
+            raise exception
+
+        self._capture = capture
+        self._report = capture.guarded(optimizer_step)
+
+    def switch_off(self) -> None:
+        """Forget everything."""
+        self._capture = None
+        self._tracked.clear()
+        self._waiting.clear()
+
+    def all(self) -> list[Tracked]:
+        """Return the optimizers that are still there."""
+        return [*self._tracked.values()]
+
+    def of(self, optimizer: Any, *, built: bool = False) -> Tracked:
+        """Return what is known of an optimizer."""
+        key = id(optimizer)
+        known = self._tracked.get(key)
+        if known is not None and known.reference() is optimizer:
+            return known
+        capture = self._capture
+        name = capture.assigned_name("torch") if built and capture is not None else None
+        known = Tracked(optimizer, name or "")
+        weakref.finalize(optimizer, self._forget, key, known.reference).atexit = False
+        self._tracked[key] = known
+        if capture is not None:
+            known.known = capture.optimizer(
+                optimizer,
+                _parameters_of(known.reference),
+                _model_of(known.reference),
+                name=known.name,
+                built=built,
+            )
+        return known
+
+    def _forget(self, key: int, reference: Any) -> None:
+        known = self._tracked.get(key)
+        if known is not None and known.reference is reference:
+            del self._tracked[key]
+
+    # -- torch calls these -------------------------------------------------------------------
+
+    def begin(self, optimizer: Any, *_: Any) -> None:
+        """A step begins: what runs backward inside it is a closure's."""
+        stack = here.stepping
+        if stack:
+            if any(one is optimizer for one in stack):
+                del stack[[one is optimizer for one in stack].index(True) :]
+            elif not _is_stepping(_get_frame(1)):
+                stack.clear()  # an exception has left that step
+        stack.append(optimizer)
+        if len(stack) == 1:
+            tracked = self._tracked.get(id(optimizer)) or self.of(optimizer)
+            tracked.in_step = True
+            tracked.loss_in_step = None
+
+    def end(self, optimizer: Any, *_: Any) -> None:
+        """A step was made."""
+        stack = here.stepping
+        if stack:
+            stack.pop()
+            if stack:
+                return
+        try:
+            self._made(self.of(optimizer), optimizer.param_groups)
+        except BaseException as exception:
+            if self._report is not None:
+                self._report(exception)
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
+        tracked.in_step = False
+        tracked.steps += 1
+        loss = tracked.take_loss()
+        keys = tracked.rate_keys(len(groups))
+        values = [group["lr"] for group in groups]
+        if loss is not None:
+            keys = _with_loss(keys)
+            values.append(loss)
+        if here.extras:
+            keys = (*keys, *here.extras)
+            values += here.extras.values()
+            here.extras = {}
+        read = readable(values)
+        if self._waiting or isinstance(read, Reading):
+            with self._reading:
+                self._waiting.append((tracked, keys, read, here.epoch))
+            self.read_on()
+        else:
+            self._write(tracked, keys, read, here.epoch)
+
+    def read_on(self, *, to_the_end: bool = False) -> None:
+        """Record the steps whose numbers have arrived from their device, in order."""
+        with self._reading:
+            while self._waiting:
+                tracked, keys, read, epoch = self._waiting[0]
+                if isinstance(read, Reading):
+                    if not read.ready() and not (to_the_end and read.wait()):
+                        return
+                    read = read.values()
+                self._waiting.popleft()
+                self._write(tracked, keys, read, epoch)
+
+    def finish(self) -> None:
+        """Record the last steps, whose numbers may be on their way yet."""
+        if self._waiting:
+            self.read_on(to_the_end=True)
+
+    def _write(
+        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: int | None
+    ) -> None:
+        if tracked.known is None:
+            return
+        loop = tracked.known.step(keys, values, epoch=epoch)
+        if loop is not None and tracked.described_in is not loop:
+            tracked.described_in = loop
+            optimizer = tracked.reference()
+            if optimizer is not None:
+                loop_seen(loop, optimizer)
+
+
+@functools.cache
+def _with_loss(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return (*keys, _LOSS)
+
+
+tracking = Tracking()
 
 
 def attach(capture: Capture) -> Detach:
     """Watch the steps of all optimizers."""
-    del capture
-    return lambda: None
+    torch_optimizer: Any = import_module("torch.optim.optimizer")
+    cls = torch_optimizer.Optimizer
+    tracking.switch_on(capture)
+
+    def built(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
+        tracking.of(args[0], built=True)
+
+    handles = [
+        torch_optimizer.register_optimizer_step_pre_hook(tracking.begin),
+        torch_optimizer.register_optimizer_step_post_hook(tracking.end),
+    ]
+    untap = capture.tap(cls, "__init__", Tap(exit=built, unless=compiling()))
+    forget = capture.on_settle(tracking.finish)
+    for one in _built_before(cls):
+        tracking.of(one)
+
+    def detach() -> None:
+        for handle in handles:
+            handle.remove()
+        untap()
+        forget()
+        tracking.switch_off()
+
+    return detach
+
+
+def _built_before(cls: type) -> list[Any]:
+    """Find the optimizers that were built before autolog was on; none if no class was used."""
+    classes, used = [cls], False
+    for one in classes:
+        classes.extend(one.__subclasses__())
+        used = used or hasattr(vars(one).get("step"), "hooked")
+    if not used:
+        return []
+    import gc
+
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), cls)]
+
+
+def _is_stepping(frame: Any) -> bool:
+    """Whether a step of another optimizer is under way further out."""
+    own: Any = frame.f_code  # of the wrapper that torch puts around every step
+    while (frame := frame.f_back) is not None:
+        if frame.f_code is own:
+            return True
+    return False
+
+
+def _parameters_of(reference: Callable[[], Any]) -> Callable[[], list[Any]]:
+    def parameters() -> list[Any]:
+        optimizer = reference()
+        if optimizer is None:
+            return []
+        return [one for group in optimizer.param_groups for one in group["params"]]
+
+    return parameters
+
+
+def _model_of(reference: Callable[[], Any]) -> Callable[[], Any]:
+    def model() -> Any:
+        optimizer = reference()
+        return None if optimizer is None else models.of_optimizer(optimizer)
+
+    return model

@@ -274,6 +274,9 @@ def _update(changes: Changes, run: Row, record: records.RunUpdate) -> None:
         run["description"] = record.description
     if record.restored_step is not None:
         changes.attempts.restored(run, record.restored_step)
+    if record.parent is not None:
+        run |= {"parent_uid": record.parent, "adopt": False}
+        changes.opened.add(run["uid"])
     if record.reopened:
         _reopen(changes, run)
 

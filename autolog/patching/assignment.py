@@ -1,0 +1,73 @@
+"""The name under which a caller stores what a constructor makes, read from the caller's code.
+
+As in `names`, neither a frame's variables nor a source file is read: the instruction behind the
+call says where its result goes.
+"""
+
+from __future__ import annotations
+
+import dis
+import os
+import sys
+from types import CodeType, FrameType
+from typing import Final
+
+__all__ = ["assigned_name"]
+
+_DEPTH: Final = 16
+"""Frames that are looked at, from the constructor outwards."""
+
+_STORES: Final = frozenset(
+    {"STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"}
+)
+_RETURNS: Final = frozenset({"RETURN_VALUE", "RETURN_GENERATOR"})
+
+_get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def assigned_name(package: str) -> str | None:
+    """Return what the caller of this package's constructor stores the new object under.
+
+    It is asked while the constructor runs. A constructor of a subclass and a function that returns
+    the new object are passed through.
+    """
+    home = getattr(sys.modules.get(package), "__file__", None)
+    inside = os.path.dirname(home) + os.sep if home else None  # noqa: PTH120
+    frame: FrameType | None = _get_frame(1)
+    reached = False
+    for _ in range(_DEPTH):
+        if frame is None or inside is None:
+            return None
+        code = frame.f_code
+        if code.co_filename.startswith(inside):
+            reached = True
+        elif reached and not code.co_filename.startswith("<autolog"):
+            operation, name = _behind(code, frame.f_lasti)
+            if operation in _STORES:
+                return name
+            passes_on = operation in _RETURNS or code.co_name == "__init__"
+            if not passes_on:
+                return None
+        frame = frame.f_back
+    return None
+
+
+def _behind(code: CodeType, lasti: int) -> tuple[str, str | None]:
+    """Return the instruction behind a call, and the name it stores to."""
+    taken = False
+    for step in dis.get_instructions(code):
+        if step.offset <= lasti or step.opname in {"CACHE", "NOP", "PRECALL", "CALL"}:
+            taken = taken or step.offset >= lasti
+            continue
+        if step.opname in {
+            "LOAD_FAST",
+            "LOAD_NAME",
+            "LOAD_GLOBAL",
+            "LOAD_DEREF",
+            "LOAD_FAST_BORROW",
+        }:
+            continue  # `self` of a `self.name = ...`
+        if step.opname == "STORE_FAST_LOAD_FAST":
+            return "STORE_FAST", step.argval[0]
+        return step.opname, step.argval if isinstance(step.argval, str) else None
+    return "", None

@@ -1,0 +1,119 @@
+"""Which module an optimizer trains: the smallest that holds all of its parameters.
+
+Modules tell of their parameters and their parts through torch's registration hooks as they are
+built; nothing is kept alive. A module that came about without building (a copy, a pickle, before
+autolog was on) is looked for once, among the objects of the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from autolog.integration import Capture, Detach, Tap
+from autolog_torch.compiling import compiling
+
+__all__ = ["attach", "of_optimizer", "of_parameters"]
+
+_holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
+"""By the id of a parameter: the parameter, and the module that holds it."""
+_wholes: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+"""The module that a module is a part of."""
+_looked_around = False
+
+
+def attach(capture: Capture) -> Detach:
+    """Listen to modules as they are built."""
+    module: Any = import_module("torch.nn.modules.module")
+    handles = [
+        module.register_module_parameter_registration_hook(capture.guarded(_holds)),
+        module.register_module_module_registration_hook(capture.guarded(_contains)),
+    ]
+    untap = capture.tap(module.Module, "__setstate__", Tap(exit=_restored, unless=compiling()))
+
+    def detach() -> None:
+        global _looked_around
+        for handle in handles:
+            handle.remove()
+        untap()
+        _holders.clear()
+        _wholes.clear()
+        _looked_around = False
+
+    return detach
+
+
+def of_optimizer(optimizer: Any) -> Any:
+    """Return the module whose parameters an optimizer trains; None if there is none."""
+    return of_parameters([one for group in optimizer.param_groups for one in group["params"]])
+
+
+def of_parameters(parameters: list[Any]) -> Any:
+    """Return the smallest module that holds all of these parameters."""
+    if not parameters:
+        return None
+    found = _climb(parameters)
+    if found is None and not _looked_around:
+        _look_around()
+        found = _climb(parameters)
+    return found
+
+
+def _climb(parameters: list[Any]) -> Any:
+    entry = _holders.get(id(parameters[0]))
+    if entry is None or entry[0]() is not parameters[0]:
+        return None
+    wanted = {id(one) for one in parameters}
+    module = entry[1]()
+    while module is not None:
+        if wanted <= {id(one) for one in module.parameters()}:
+            return module
+        whole = _wholes.get(module)
+        module = whole() if whole is not None else None
+    return None
+
+
+def _holds(module: Any, _: str, parameter: Any) -> None:
+    if parameter is None:
+        return
+    key = id(parameter)
+
+    def forget(reference: weakref.ref[Any]) -> None:
+        known = _holders.get(key)
+        if known is not None and known[0] is reference:
+            del _holders[key]
+
+    known = _holders.get(key)
+    if known is None or known[0]() is not parameter or known[1]() is None:
+        _holders[key] = (weakref.ref(parameter, forget), weakref.ref(module))
+
+
+def _contains(whole: Any, _: str, part: Any) -> None:
+    if part is not None:
+        _wholes[part] = weakref.ref(whole)
+
+
+def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
+    """A copy or an unpickled module has got its parameters and parts."""
+    _take(args[0])
+
+
+def _take(module: Any) -> None:
+    state: dict[str, dict[str, Any]] = vars(module)
+    for name, parameter in state.get("_parameters", {}).items():
+        _holds(module, name, parameter)
+    for name, part in state.get("_modules", {}).items():
+        _contains(module, name, part)
+
+
+def _look_around() -> None:
+    """Find the modules that were built before autolog was on; once, since it looks everywhere."""
+    global _looked_around
+    _looked_around = True
+    cls = import_module("torch.nn.modules.module").Module
+    for thing in gc.get_objects():
+        if issubclass(type(thing), cls):
+            _take(thing)
