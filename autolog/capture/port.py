@@ -131,7 +131,7 @@ class Port:
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""
-        if not suspension.suspended():
+        if not suspension.suspended() and ranks.follower() is None:
             fluent.log_metrics(values, step)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
