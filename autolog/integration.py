@@ -626,6 +626,15 @@ class Capture(Protocol):
         """
         ...
 
+    def in_group(self, rank: int, size: int) -> None:
+        """Say which rank of a process group this process is, where a framework knows it first.
+
+        torchrun's variables and an initialised `torch.distributed` are seen without this. Say it
+        before the training's ownership is decided (in the call's `role`); trainings on a rank above
+        0 are not recorded, because rank 0 owns the run. A `size` of 1 takes it back.
+        """
+        ...
+
     def notice(self, key: str, text: str) -> None:
         """Tell the user something once: it goes to the run and to `autolog.status()`."""
         ...

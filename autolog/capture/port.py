@@ -18,7 +18,7 @@ from autolog.discovery import discover
 from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, notices, recorder
+from autolog.tracking import context, fluent, lifecycle, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -131,7 +131,7 @@ class Port:
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""
-        if not suspension.suspended():
+        if not suspension.suspended() and ranks.follower() is None:
             fluent.log_metrics(values, step)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
@@ -207,6 +207,10 @@ class Port:
                     raise
 
         return guarded
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Note the rank that a framework gives this process."""
+        ranks.tell(rank, size)
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""

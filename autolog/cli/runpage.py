@@ -15,7 +15,7 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Model, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Kind, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -317,8 +317,13 @@ def _problems(details: RunDetails) -> Iterator[RenderableType]:
         yield heading("Logging errors (the training itself was not affected)", *texts)
 
 
+def _is_of_rank(event: Event) -> bool:
+    """Whether it says where the points of another rank came from, which the metrics show."""
+    return event.kind == "absorbed" and event.data.get("kind") == Kind.RANK.value
+
+
 def _events(events: Sequence[Event]) -> Iterator[RenderableType]:
-    others = [event for event in events if event.kind not in _OWN_PARTS]
+    others = [event for event in events if event.kind not in _OWN_PARTS and not _is_of_rank(event)]
     if not others:
         return
     rows = table("TIME", "EVENT", "")

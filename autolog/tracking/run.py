@@ -99,6 +99,8 @@ class LiveRun:
         self.loop_step: int | None = None
         self._last_step_us: int | None = None
         self._before_end: list[Callable[[], None]] = []
+        self.rank: int | None = None
+        """Of a rank above 0: its points are told apart from those of the group's other ranks."""
         self._recorder = recorder
         self._attempt = attempt
         self.began_us = time.time_ns() // 1000
@@ -206,9 +208,9 @@ class LiveRun:
         if not metrics:
             return
         ctx = 0
-        if dataset is not None or self.status != _RUNNING:
+        if dataset is not None or self.status != _RUNNING or self.rank is not None:
             phase = Phase.FIT if self.active else Phase.POST
-            ctx = writer.context(phase=phase.value, dataset=dataset)
+            ctx = writer.context(phase=phase.value, dataset=dataset, rank=self.rank)
         if step is not None:
             values = [*metrics.values()]
             writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
@@ -304,7 +306,7 @@ class LiveRun:
         if rows * len(columns) <= CELLS_IN_JOURNAL:
             self.log_event(TABLE, {**told, "columns": columns})
             return
-        path = _join("tables", f"{name}.json")
+        path = self._placed(_join("tables", f"{name}.json"))
         self.log_text(as_json(columns), path)
         self.log_event(TABLE, {**told, "artifact": path})
 
@@ -332,6 +334,7 @@ class LiveRun:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
+        name = self._placed(name)
         native = native_format(snapshot)
         staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
@@ -411,20 +414,9 @@ class LiveRun:
             return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
-        if not self.attached:  # whoever opened the run ends it
-            writer = self._writer
-            writer.append(
-                RunEnd(
-                    run=writer.run(self.run_id),
-                    status=status,
-                    end_us=self._last_step_us or writer.now_us(),
-                    exit_code=exit_code,
-                    error=error,
-                )
-            )
+        self._write_end(status, exit_code, error)
         self.status = status
         self._bound = None
-        self._recorder.sync()
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
@@ -473,6 +465,21 @@ class LiveRun:
 
     # -- the journal -------------------------------------------------------------------------
 
+    def _write_end(self, status: str, exit_code: int | None, error: str | None) -> None:
+        if not self.attached:  # whoever opened the run ends it
+            writer = self._writer
+            writer.append(
+                RunEnd(
+                    run=writer.run(self.run_id),
+                    status=status,
+                    end_us=self._last_step_us or writer.now_us(),
+                    exit_code=exit_code,
+                    error=error,
+                )
+            )
+        self._recorder.note_group()
+        self._recorder.sync()
+
     @property
     def _writer(self) -> Writer:
         return self._recorder.writer
@@ -482,8 +489,8 @@ class LiveRun:
 
         The number of a run that has ended does not hold for ever.
         """
-        writer = self._recorder.writer
-        bound = (writer, writer.run(self.run_id))
+        number = self._number()
+        bound = (self._recorder.writer, number)
         if self.status == _RUNNING:
             self._bound = bound
         return bound
@@ -494,14 +501,18 @@ class LiveRun:
     def _append(self, record: Any) -> None:
         self._recorder.writer.append(record)
 
+    def _placed(self, path: str) -> str:
+        return path
+
     def _store(self, path: str, blob: Blob) -> None:
+        path = self._placed(path)
         number = self._number()
         self._append(
             ArtifactFile(run=number, path=path, size=blob.size, sha256=blob.sha256, uri=blob.uri)
         )
 
     def _store_long_param(self, key: str, text: str) -> str:
-        path = f"params/{key.replace('/', '_')}.txt"
+        path = self._placed(f"params/{key.replace('/', '_')}.txt")
         self.log_text(text, path)
         self.log_event("long_param", {"key": key, "characters": len(text), "artifact": path})
         return f"{text[:200]}… ({len(text)} characters, whole in artifact {path})"
