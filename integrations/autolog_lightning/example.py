@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
         """A line through two inputs."""
 
         def __init__(self, rate: float = 0.1) -> None:
-            base.__init__(self)
+            super().__init__()  # Lightning looks for the class that this names
             self.save_hyperparameters()
             self.layer = torch.nn.Linear(2, 1)
 

@@ -66,7 +66,7 @@ def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
     if not hasattr(cls, "load_from_checkpoint") or not hasattr(cls, "load_state_dict"):
         raise ValueError(f"{found['class']} is not a LightningModule")
     torch: Any = import_module("torch")
-    with torch.random.fork_rng():  # its weights are drawn only to be replaced
+    with torch.random.fork_rng(devices=[]):  # its weights are drawn only to be replaced
         model: Any = cls(**found["arguments"])
     tensors: dict[str, Any] = import_module("safetensors.torch").load_file(directory / _WEIGHTS)
     tensors.update({key: tensors[first] for key, first in found["same"].items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as pl
+import pytorch_lightning
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -38,34 +39,45 @@ def trainer(root: Any, *, package: Any = pl, **options: Any) -> Any:
     return package.Trainer(**{**quiet, **options})
 
 
-class Net(pl.LightningModule):
-    """A classifier that logs once per step and once per epoch."""
+def net(package: Any) -> Any:
+    """Make the module of a namespace."""
 
-    def __init__(self, hidden: int = 3, lr: float = 0.1) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        torch.manual_seed(0)
-        self.layers = torch.nn.Sequential(torch.nn.Linear(4, hidden), torch.nn.Linear(hidden, 2))
+    class Net(package.LightningModule):
+        """A classifier that logs once per step and once per epoch."""
 
-    def forward(self, x: Any) -> Any:
-        return self.layers(x)
+        def __init__(self, hidden: int = 3, lr: float = 0.1) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            torch.manual_seed(0)
+            self.layers = torch.nn.Sequential(torch.nn.Linear(4, hidden), torch.nn.Linear(hidden, 2))
 
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        loss = torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
-        self.log("train_loss", loss, on_step=True, on_epoch=True)
-        return loss
+        def forward(self, x: Any) -> Any:
+            return self.layers(x)
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+            self.log("train_loss", loss, on_step=True, on_epoch=True)
+            return loss
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("test_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:
-        return self(batch[0])
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("test_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
 
-    def configure_optimizers(self) -> Any:
-        return torch.optim.SGD(self.parameters(), lr=self.hparams.lr)
+        def predict_step(self, batch: Any, batch_idx: int) -> Any:
+            return self(batch[0])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=self.hparams.lr)
+
+    return Net
+
+
+Net = net(pl)
+Net.__qualname__ = "Net"
+Standalone = net(pytorch_lightning)
+Standalone.__qualname__ = "Standalone"
 
 
 def history(run: Any, key: str) -> Any:
