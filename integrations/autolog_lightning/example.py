@@ -29,9 +29,13 @@ def __getattr__(name: str) -> Any:
             self.save_hyperparameters()
             self.layer = torch.nn.Linear(2, 1)
 
+        def forward(self, batch: Any) -> Any:
+            """Compute the line."""
+            return self.layer(batch[0])
+
         def training_step(self, batch: Any, _: int) -> Any:
             """Log the squared error."""
-            loss = ((self.layer(batch[0]) - batch[1]) ** 2).mean()
+            loss = ((self(batch) - batch[1]) ** 2).mean()
             self.log("loss", loss)
             return loss
 

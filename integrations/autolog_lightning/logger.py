@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from autolog.integration import Span
     from autolog_lightning.recording import Recording
 
 __all__ = ["lend", "logger_class", "take_back"]
@@ -94,6 +95,7 @@ class _Writes:
             active = api.active_run()
             if active is not None and active.run_id == self._autolog_recording.span.run_id:
                 return active
+            return _Handle(self._autolog_recording.span)
         return self._own_run()
 
     @property
@@ -147,6 +149,24 @@ class _Writes:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_run": None, _MARK: None}
+
+
+class _Handle:
+    """What `experiment` gives during an evaluation, which opens its run with its first value."""
+
+    def __init__(self, span: Span) -> None:
+        self.run_id = span.run_id
+        self.log_params, self.set_tag = span.params, span.tag
+        self._span = span
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self._span.metrics({key: float(value) for key, value in metrics.items()}, step=step)
+
+    def log_metric(self, key: str, value: Any, step: int | None = None) -> None:
+        self.log_metrics({key: value}, step)
+
+    def log_text(self, text: str, artifact_file: str) -> None:
+        self._span.artifact(artifact_file, text.encode())
 
 
 def _rank() -> int:

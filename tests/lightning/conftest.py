@@ -11,6 +11,7 @@ _OWN = (
     "ignore:.*does not have many workers.*",
     "ignore:.*You defined a `validation_step` but have no `val_dataloader`.*",
     "ignore:.*Checkpoint directory .* exists and is not empty.*",
+    "ignore:.*callbacks used to create the checkpoint need to be provided.*",
 )
 
 
