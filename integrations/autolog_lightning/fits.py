@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final, cast
@@ -78,7 +79,11 @@ class Fits:
         """Record what only the trainer's own preparation made: optimizers, layers, sizes."""
         trainer = call.instance
         recording = self._recordings.of(trainer)
-        if recording is None or recording.function != "fit" or recording.muted:
+        if recording is None:
+            return
+        if trainer.global_rank != 0:  # a forked rank has a copy of the recording: rank 0 writes
+            recording.muted += 1
+        if recording.function != "fit" or recording.muted:
             return
         span, module = recording.span, trainer.lightning_module
         recording.optimizers = optimizers.named(module, trainer.optimizers)
@@ -89,6 +94,12 @@ class Fits:
             span.params({"automatic_optimization": False})
         if self._capture.options.summary and span.owns_run:
             span.artifact("model_summary.txt", extract.summary(module).encode())
+
+    def was_run(self, call: Call, _: Any) -> None:
+        """In a process that a launcher forked: write what only this process knows of the fit."""
+        recording = self._recordings.of(call.instance)
+        if recording is not None and recording.pid != os.getpid() and not recording.muted:
+            self._conclude(recording)
 
     def saved(self, call: Call, _: Any) -> None:
         """Remember that a checkpoint is of this run; a recorded fit knows at which step."""
@@ -156,26 +167,51 @@ class Fits:
         for detach in cast("list[Callable[[], None]]", call.state.pop("detaches", ())):
             detach()
         span, trainer = recording.span, recording.trainer
+        recording.muted = 0
         try:
-            recording.muted = 0
-            recording.flush()
-            recording.scalars.read()
             module = trainer.lightning_module
             if module is not None and span.run_id is not None:
                 self._capture.produced(module, span)
                 self._recordings.spans[span.run_id] = span
-            if trainer.num_training_batches:
-                span.params(extract.data_params(trainer))
+            start_method = getattr(trainer.strategy.launcher, "_start_method", None)
+            if start_method is None:
+                self._conclude(recording)
+            elif start_method != "fork":
+                self._take_over(recording)
             span.metrics({"fit_seconds": recording.seconds})
-            callbacks.record_ending(
-                recording,
-                copies=self._capture.options.checkpoints and span.owns_run,
-                wrote=lambda path: self._capture.wrote(path, span),
-            )
         finally:
             take_back(trainer, recording)
             self._recordings.end(recording)
         return recording
+
+    def _conclude(self, recording: Recording) -> None:
+        """Write the last metrics, and what the callbacks and the loaders know by now."""
+        recording.flush()
+        recording.scalars.read()
+        span = recording.span
+        if recording.function != "fit":
+            return
+        if recording.trainer.num_training_batches:
+            span.params(extract.data_params(recording.trainer))
+        callbacks.record_ending(
+            recording,
+            copies=self._capture.options.checkpoints and span.owns_run,
+            wrote=lambda path: self._capture.wrote(path, span),
+        )
+
+    def _take_over(self, recording: Recording) -> None:
+        """Of ranks that were spawned, record what the launcher brings back of them."""
+        trainer = recording.trainer
+        recording.scalars.write(trainer.callback_metrics, *recording.where())
+        path = str(getattr(trainer.checkpoint_callback, "best_model_path", "") or "")
+        if path:
+            recording.span.tag("best_checkpoint", path)
+            self._capture.wrote(path, recording.span)
+        self._capture.notice(
+            "spawned_ranks",
+            "the ranks were spawned, which autolog does not see into: the last values were recorded;"
+            ' strategy="ddp" or "ddp_fork" gives those of every step',
+        )
 
     def _store(self, recording: Recording) -> None:
         trainer = recording.trainer

@@ -61,7 +61,7 @@ def _attach(capture: Capture, root: str) -> Detach:
             )
             for name in ("validate", "test", "predict")
         ),
-        watch(trainer, "_run_stage", Hook(enter=fits.is_set_up)),
+        watch(trainer, "_run_stage", Hook(enter=fits.is_set_up, exit=fits.was_run, error=fits.was_run)),
         watch(trainer, "save_checkpoint", Hook(exit=fits.saved)),
         watch(connector, "log_metrics", metrics.logged(recordings)),
         watch(

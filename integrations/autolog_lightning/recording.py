@@ -6,6 +6,7 @@ whatever else trains inside its callbacks.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ class Recording:
     saved: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     clipping: str = ""
     started: float = field(default_factory=time.perf_counter)
+    pid: int = field(default_factory=os.getpid)
 
     @property
     def seconds(self) -> float:

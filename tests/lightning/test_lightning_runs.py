@@ -66,7 +66,7 @@ def test_a_fit_from_a_checkpoint_continues_its_steps_and_names_the_run_that_wrot
     )
     assert elsewhere.out.strip() == first.run_id
     (tmp_path / "last.ckpt").write_bytes(b"another file")
-    with pytest.raises(Exception, match=r"magic|pickle|invalid|zip|load"):
+    with pytest.raises((IndexError, EOFError, RuntimeError, pickle.UnpicklingError)):
         trainer(tmp_path, max_epochs=3).fit(Net(), loader(), ckpt_path=tmp_path / "last.ckpt")
     third = recording.runs()[-1]
     assert third.status == "FAILED"
