@@ -19,6 +19,7 @@ __all__ = ["load", "save", "unknown"]
 
 _WEIGHTS: Final = "model.safetensors"
 _MODULE: Final = "module.json"
+_OURS: Final = "autolog_lightning.example:"
 _PLAIN: Final[tuple[Any, ...]] = (bool, int, float, str, type(None))
 
 
@@ -48,8 +49,9 @@ def save(model: Any, directory: Path) -> None:
 
 
 def unknown(directory: Path) -> list[str]:
-    """Return the class that loading would import and construct."""
-    return [str(_description(directory)["class"])]
+    """Return the class that loading would import and construct, unless it is one of ours."""
+    name = str(_description(directory)["class"])
+    return [] if name.startswith(_OURS) else [name]
 
 
 def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
@@ -59,7 +61,7 @@ def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
         ValueError: the class is not trusted, or is no module of Lightning's.
     """
     found = _description(directory)
-    if found["class"] not in trusted:
+    if found["class"] not in trusted and not str(found["class"]).startswith(_OURS):
         raise ValueError(f"{found['class']} is not among the trusted classes")
     module, _, name = str(found["class"]).partition(":")
     cls = _resolved(module, name)
