@@ -69,7 +69,7 @@ RoleOf = Callable[["Call"], Role]
 """A role that depends on the call, for instance on the class of `call.instance`."""
 
 NameOf = Callable[["Call"], str]
-"""What a run is called after, where that depends on the call: a trainer's model, not the trainer."""
+"""What a run is called after, where that depends on the call: the model that a trainer trains."""
 
 Detach = Callable[[], None]
 """Undoes an attachment; called at most once, in any order relative to others."""

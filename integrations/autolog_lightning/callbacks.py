@@ -42,7 +42,7 @@ def note_checked(recording: Recording, callback: Any) -> None:
     `min_delta` and so none to the callback.
     """
     trainer = recording.trainer
-    value = trainer._logger_connector._callback_metrics.get(callback.monitor)
+    value = trainer._logger_connector._callback_metrics.get(callback.monitor)  # noqa: SLF001
     if value is None or trainer.fast_dev_run:
         return
     current, epoch = float(value), trainer.current_epoch
@@ -61,7 +61,9 @@ def _gave_up(callback: Any, current: float) -> bool:
     reason = getattr(callback, "stopping_reason", None)
     if reason is not None:
         return getattr(reason, "name", "") != "NOT_STOPPED"
-    return callback.wait_count >= callback.patience or not math.isfinite(current) or _beyond(callback)
+    return (
+        callback.wait_count >= callback.patience or not math.isfinite(current) or _beyond(callback)
+    )
 
 
 def _beyond(callback: Any) -> bool:

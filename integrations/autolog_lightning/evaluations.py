@@ -1,4 +1,4 @@
-"""`validate`, `test` and `predict` outside of a fit: they belong to the run that trained the module.
+"""`validate`, `test` and `predict` outside of a fit belong to the run that trained the module.
 
 A module from a checkpoint belongs to the run that wrote the file, if this process has it; otherwise
 its evaluation has a run of its own, of kind `eval`, which names the other where it is known.

@@ -24,8 +24,9 @@ def __getattr__(name: str) -> Any:
     class TinyModule(base):
         """A line through two inputs."""
 
-        def __init__(self, rate: float = 0.1) -> None:
-            super().__init__()  # Lightning looks for the class that this names
+        def __init__(self, rate: float = 0.1) -> None:  # noqa: ARG002  kept as hyperparameter
+            # Lightning finds the arguments by the class that `super` without arguments refers to.
+            super().__init__()  # type: ignore[reportUnknownMemberType]
             self.save_hyperparameters()
             self.layer = torch.nn.Linear(2, 1)
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any, Final, cast
 
+from autolog.integration import Call
+
 __all__ = [
     "data_params",
     "hyperparameters",
     "module_of",
+    "own_attributes",
     "qualified_name",
     "size_params",
     "summary",
@@ -44,14 +47,19 @@ _DEPTH: Final = 2
 _ROWS: Final = 500
 
 
-def module_of(call: Any) -> Any:
+def own_attributes(thing: object) -> dict[str, Any]:
+    """Return what an object itself has; looking a name up could call code of the user's."""
+    return vars(thing)
+
+
+def module_of(call: Call) -> Any:
     """Return the module that a call trains or evaluates, without `torch.compile` around it."""
-    model = (call.bound or {}).get("model")
+    model: Any = (call.bound or {}).get("model")
     if model is None:
         model = getattr(call.instance.strategy, "_lightning_module", None)
     if model is None:
         return None
-    return vars(model).get("_modules", {}).get("_orig_mod", model)
+    return own_attributes(model).get("_modules", {}).get("_orig_mod", model)
 
 
 def qualified_name(thing: Any) -> str:
@@ -89,13 +97,13 @@ def hyperparameters(module: Any, datamodule: Any) -> dict[str, Any]:
 def _saved(thing: Any) -> Mapping[str, Any]:
     if thing is None:
         return {}
-    own = vars(thing)  # the property would add an empty dictionary to the module
+    own = own_attributes(thing)  # the property would add an empty dictionary to the module
     if not own.get("_log_hyperparams", False):
         return {}
     kept = own.get("_hparams")
     if isinstance(kept, Mapping):
         return cast("Mapping[str, Any]", kept)
-    return vars(kept) if hasattr(kept, "__dict__") else {}
+    return own_attributes(kept) if hasattr(kept, "__dict__") else {}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

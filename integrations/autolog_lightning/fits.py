@@ -209,7 +209,7 @@ class Fits:
             self._capture.wrote(path, recording.span)
         self._capture.notice(
             "spawned_ranks",
-            "the ranks were spawned, which autolog does not see into: the last values were recorded;"
+            "the ranks were spawned, which autolog does not see into: the last values are recorded;"
             ' strategy="ddp" or "ddp_fork" gives those of every step',
         )
 
@@ -225,7 +225,9 @@ class Fits:
             )
             return
         state = (*module.parameters(), *module.buffers())
-        sizes = (one.numel() * one.element_size() for one in state if not hasattr(one, "materialize"))
+        sizes = (
+            one.numel() * one.element_size() for one in state if not hasattr(one, "materialize")
+        )
         recording.span.model(
             Snapshot(
                 model=module,

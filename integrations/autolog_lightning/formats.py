@@ -1,4 +1,4 @@
-"""The format of Lightning's modules: the weights as safetensors, the class and its arguments by name.
+"""The format of Lightning's modules: weights as safetensors, class and arguments by name.
 
 `model.safetensors` holds the state, `module.json` the class, the hyperparameters that construct it
 (`save_hyperparameters`) and which tensors are one. Loading imports the class and constructs it, so
@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
 
+from autolog_lightning.extract import own_attributes
+
 __all__ = ["load", "save", "unknown"]
 
 _WEIGHTS: Final = "model.safetensors"
@@ -30,7 +32,7 @@ def save(model: Any, directory: Path) -> None:
         ValueError: the class cannot be found by its name or constructed from what
             `save_hyperparameters` kept, or the state holds more than tensors.
     """
-    cls = type(model)
+    cls = cast("type[Any]", type(model))
     name = f"{cls.__module__}:{cls.__qualname__}"
     if cls.__module__ == "__main__" or _resolved(cls.__module__, cls.__qualname__) is not cls:
         raise ValueError(f"{name} cannot be imported by another program")
@@ -96,11 +98,13 @@ def _arguments(model: Any) -> dict[str, Any]:
     Raises:
         ValueError: an argument is more than JSON can hold.
     """
-    own = vars(model)
+    own = own_attributes(model)
     kept = own.get("_hparams")
     if not isinstance(kept, Mapping):
         return {}
-    values = {str(key): _plain(key, value) for key, value in cast("Any", kept).items()}
+    values = {
+        str(key): _plain(key, value) for key, value in cast("Mapping[str, Any]", kept).items()
+    }
     wrapped = own.get("_hparams_name")
     if wrapped not in (None, "kwargs"):  # `save_hyperparameters(config)`: one dictionary
         return {str(wrapped): values}
@@ -112,7 +116,7 @@ def _arguments(model: Any) -> dict[str, Any]:
 
 
 def _plain(key: object, value: Any) -> Any:
-    if isinstance(value, _PLAIN) and type(value) in _PLAIN:
+    if type(cast("object", value)) in _PLAIN:
         return value
     if type(value) is list:
         return [_plain(key, item) for item in cast("list[Any]", value)]
@@ -120,7 +124,8 @@ def _plain(key: object, value: Any) -> Any:
         items = cast("dict[Any, Any]", value).items()
         if all(type(name) is str for name, _ in items):
             return {name: _plain(key, item) for name, item in items}
-    raise ValueError(f"hyperparameter {key!r} is a {type(value).__name__}, which JSON cannot hold")
+    kind = type(cast("object", value)).__name__
+    raise ValueError(f"hyperparameter {key!r} is a {kind}, which JSON cannot hold")
 
 
 def _check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:

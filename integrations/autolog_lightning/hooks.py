@@ -52,20 +52,22 @@ def _attach(capture: Capture, root: str) -> Detach:
             watch(
                 trainer,
                 name,
-                Hook(
-                    enter=evaluations.begins, exit=evaluations.ends, error=evaluations.fails
-                ),
+                Hook(enter=evaluations.begins, exit=evaluations.ends, error=evaluations.fails),
                 role=evaluations.role_of,
                 kind="eval",
                 name=fits.name_of,
             )
             for name in ("validate", "test", "predict")
         ),
-        watch(trainer, "_run_stage", Hook(enter=fits.is_set_up, exit=fits.was_run, error=fits.was_run)),
+        watch(
+            trainer, "_run_stage", Hook(enter=fits.is_set_up, exit=fits.was_run, error=fits.was_run)
+        ),
         watch(trainer, "save_checkpoint", Hook(exit=fits.saved)),
         watch(connector, "log_metrics", metrics.logged(recordings)),
         watch(
-            connector, "update_train_step_metrics", metrics.stepped(recordings, every_step=every_step)
+            connector,
+            "update_train_step_metrics",
+            metrics.stepped(recordings, every_step=every_step),
         ),
         watch(
             found("callbacks.early_stopping", "EarlyStopping"),

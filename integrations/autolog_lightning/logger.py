@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from autolog_lightning.extract import own_attributes
+
 if TYPE_CHECKING:
     from autolog.integration import Span
     from autolog_lightning.recording import Recording
@@ -32,7 +34,7 @@ _classes: dict[str, type] = {}
 
 def lend(trainer: Any, recording: Recording) -> bool:
     """Let the `AutologLogger`s of a trainer write to a recording; whether there are any."""
-    ours = [one for one in trainer.loggers if _MARK in vars(one)]
+    ours = [one for one in trainer.loggers if _MARK in own_attributes(one)]
     for one in ours:
         setattr(one, _MARK, recording)
     return bool(ours)
@@ -41,7 +43,7 @@ def lend(trainer: Any, recording: Recording) -> bool:
 def take_back(trainer: Any, recording: Recording) -> None:
     """The recording is over."""
     for one in trainer.loggers:
-        if vars(one).get(_MARK) is recording:
+        if own_attributes(one).get(_MARK) is recording:
             setattr(one, _MARK, None)
 
 
@@ -130,8 +132,11 @@ class _Writes:
         """Record hyperparameters; autologging records those of modules itself."""
         if self._autolog_recording is not None or params is None or _rank() > 0:
             return
-        values = params if isinstance(params, Mapping) else vars(params)
-        self._own_run().log_params(dict(cast("Mapping[str, Any]", values)))
+        given = cast("object", params)
+        if isinstance(given, Mapping):
+            self._own_run().log_params(dict(cast("Mapping[str, Any]", given)))
+        else:  # a Namespace
+            self._own_run().log_params(own_attributes(given))
 
     def finalize(self, status: str) -> None:
         """End the run that this logger opened; `status` is Lightning's word for how it went."""

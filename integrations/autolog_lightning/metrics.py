@@ -41,7 +41,7 @@ def stepped(recordings: Recordings, *, every_step: bool) -> Hook:
         if recording is None or not recording.listening or recording.by_logger:
             return
         trainer = recording.trainer
-        accumulates = trainer.fit_loop._should_accumulate()
+        accumulates = trainer.fit_loop._should_accumulate()  # noqa: SLF001
         if accumulates and trainer.lightning_module.automatic_optimization:
             return
         if not (call.instance.should_update_logs or trainer.fast_dev_run):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final, cast
 
+from autolog_lightning.extract import own_attributes
 from autolog_lightning.recording import Recordings
 
 __all__ = ["named", "optimizer_params", "scheduler_params", "watch_steps"]
@@ -23,7 +24,7 @@ def named(module: Any, optimizers: list[Any]) -> dict[int, str]:
     """Return the names of optimizers by their ids."""
     if len(optimizers) < 2:
         return {id(one): "" for one in optimizers}
-    kept = {id(value): name for name, value in vars(module).items()}
+    kept = {id(value): name for name, value in own_attributes(module).items()}
     return {id(one): kept.get(id(one), f"opt{at}") for at, one in enumerate(optimizers)}
 
 
@@ -82,7 +83,7 @@ def scheduler_params(configs: list[Any]) -> dict[str, Any]:
             params[f"{prefix}.frequency"] = config.frequency
         if config.monitor and "Plateau" in type(scheduler).__name__:
             params[f"{prefix}.monitor"] = config.monitor
-        for key, value in vars(scheduler).items():
+        for key, value in own_attributes(scheduler).items():
             if not key.startswith("_") and key not in _MOVES and isinstance(value, _PLAIN):
                 params[f"{prefix}.{key}"] = value
     return params

@@ -66,7 +66,7 @@ class Recording:
     def where(self) -> tuple[int, int]:
         """Return step and epoch as Lightning tells them to its loggers."""
         trainer = self.trainer
-        return trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch
+        return trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch  # noqa: SLF001
 
     def add(self, key: str, value: Any, name: str = "") -> None:
         """Keep a value for the metrics of the current step."""

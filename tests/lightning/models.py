@@ -49,7 +49,9 @@ def net(package: Any) -> Any:
             super().__init__()
             self.save_hyperparameters()
             torch.manual_seed(0)
-            self.layers = torch.nn.Sequential(torch.nn.Linear(4, hidden), torch.nn.Linear(hidden, 2))
+            self.layers = torch.nn.Sequential(
+                torch.nn.Linear(4, hidden), torch.nn.Linear(hidden, 2)
+            )
 
         def forward(self, x: Any) -> Any:
             return self.layers(x)

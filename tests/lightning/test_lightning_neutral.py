@@ -1,4 +1,4 @@
-"""A program that trains with Lightning computes, prints, warns and writes the same with autolog on."""
+"""A program that trains with Lightning does, prints and writes the same with autolog on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import copy
 import importlib
 import io
 import logging
-import os
 import pickle
 import random
 import warnings
@@ -16,7 +15,12 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 import autolog
@@ -76,7 +80,7 @@ def train(root, **options):
     logger = options.pop("logger", lambda _: False)(root)
     module = Net()
     out = io.StringIO()
-    os.makedirs(root)
+    root.mkdir()
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
@@ -89,11 +93,7 @@ def train(root, **options):
         fitting.fit(module, loader(), loader())
         results = fitting.test(module, loader()), fitting.predict(module, loader())
         assert (list(fitting.callbacks), list(fitting.loggers)) == before[:2]
-    files = sorted(
-        os.path.relpath(os.path.join(folder, name), root)
-        for folder, _, names in os.walk(root)
-        for name in names
-    )
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     return {
         "weights": {key: value.tolist() for key, value in module.state_dict().items()},
         "results": pickle.dumps([results[0], [one.tolist() for one in results[1]]]),

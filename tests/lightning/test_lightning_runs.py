@@ -232,7 +232,10 @@ class Sized(Net):
 
 
 def test_callbacks_that_try_things_out_add_no_values(recording, tmp_path):
-    callbacks = [LearningRateFinder(num_training_steps=20, early_stop_threshold=None), BatchSizeFinder(max_trials=1)]
+    callbacks = [
+        LearningRateFinder(num_training_steps=20, early_stop_threshold=None),
+        BatchSizeFinder(max_trials=1),
+    ]
     module = Sized()
     trainer(tmp_path, max_epochs=1, callbacks=callbacks).fit(module)
     run = recording.run()

@@ -1,4 +1,4 @@
-"""What a fit records: everything that is logged, with its step and epoch, and how it was trained."""
+"""What a fit records: everything that is logged, with step and epoch, and how it was trained."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def test_what_is_logged_is_recorded_once_with_its_step_and_its_epoch(recording, 
 def test_the_values_are_those_that_a_logger_of_lightnings_gets(recording, tmp_path):
     logger = pl.loggers.CSVLogger(tmp_path / "csv")
     trainer(tmp_path, logger=logger, log_every_n_steps=3).fit(Net(), loader(), loader())
-    rows = [row for row in logger.experiment.metrics]
     lines = (tmp_path / "csv/lightning_logs/version_0/metrics.csv").read_text().splitlines()
-    assert not rows  # CSVLogger wrote them
     names = lines[0].split(",")
     table = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
     for key in ("train_loss_step", "train_loss_epoch", "val_loss"):
@@ -221,7 +219,9 @@ class Data(pl.LightningDataModule):
 def test_hyperparameters_of_module_and_datamodule_and_the_trainers_are_recorded(
     recording, tmp_path, place
 ):
-    trainer(tmp_path, precision="bf16-true").fit(Net(hidden=5, lr=0.25).bfloat16(), **{place: Data()})
+    trainer(tmp_path, precision="bf16-true").fit(
+        Net(hidden=5, lr=0.25).bfloat16(), **{place: Data()}
+    )
     params = recording.run().params
     assert (params["hidden"], params["lr"]) == (5, 0.25)
     assert (params["size"], params["datamodule.hidden"]) == (8, 99)
@@ -315,7 +315,9 @@ def test_early_stopping_says_when_it_stopped_and_which_epoch_was_the_best(
 def test_both_namespaces_record_the_same(recording, tmp_path):
     for package, module in ((pl, Net()), (pytorch_lightning, Standalone())):
         torch.manual_seed(1)
-        checkpoint = package.callbacks.ModelCheckpoint(tmp_path / package.__name__, monitor="val_loss")
+        checkpoint = package.callbacks.ModelCheckpoint(
+            tmp_path / package.__name__, monitor="val_loss"
+        )
         options = {"package": package, "callbacks": [checkpoint], "enable_checkpointing": True}
         trainer(tmp_path, **options).fit(module, loader(), loader())
     one, other = recording.runs()
