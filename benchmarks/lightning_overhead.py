@@ -106,7 +106,7 @@ def in_one_process(repeats: int, folder: str) -> dict[str, list[tuple[float, flo
                 autolog.autolog("lightning", silent=True, store=folder)
             took = train(leg, folder)
             if leg == "autolog" and turn:
-                hooks.append(sum(site.seconds for site in autolog.status()))
+                hooks.append(sum(site.seconds for site in autolog.status().sites))
             autolog.disable()
             if turn:  # the first of each only warms up
                 times[leg].append(took)
