@@ -38,7 +38,6 @@ def _attach(capture: Capture, root: str) -> Detach:
 
     trainer = found("trainer.trainer", "Trainer")
     connector = found("trainer.connectors.logger_connector.logger_connector", "_LoggerConnector")
-    every_step = bool(capture.options.every_step)
     watch = capture.patch
     detaches = [
         watch(
@@ -65,11 +64,6 @@ def _attach(capture: Capture, root: str) -> Detach:
         watch(trainer, "save_checkpoint", Hook(exit=fits.saved)),
         watch(connector, "log_metrics", metrics.logged(recordings)),
         watch(
-            connector,
-            "update_train_step_metrics",
-            metrics.stepped(recordings, every_step=every_step),
-        ),
-        watch(
             found("callbacks.early_stopping", "EarlyStopping"),
             "_run_early_stopping_check",
             Hook(exit=_checked(recordings)),
@@ -87,6 +81,8 @@ def _attach(capture: Capture, root: str) -> Detach:
             Hook(exit=evaluations.loaded),
         ),
     ]
+    if capture.options.every_step:
+        detaches.append(watch(connector, "update_train_step_metrics", metrics.stepped(recordings)))
 
     def detach() -> None:
         for one in reversed(detaches):

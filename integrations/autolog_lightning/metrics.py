@@ -32,8 +32,8 @@ def logged(recordings: Recordings) -> Hook:
     return Hook(enter=enter)
 
 
-def stepped(recordings: Recordings, *, every_step: bool) -> Hook:
-    """Make the hook of the method that is called once after each training batch."""
+def stepped(recordings: Recordings) -> Hook:
+    """Make the hook of the method that is called after each batch, for the option `every_step`."""
 
     def enter(call: Call) -> None:
         """Record what the trainer would keep to itself until `log_every_n_steps`."""
@@ -49,12 +49,7 @@ def stepped(recordings: Recordings, *, every_step: bool) -> Hook:
             if metrics:
                 _write(recording, metrics, None)
 
-    def leave(call: Call, _: Any) -> None:
-        recording = recordings.of(call.instance.trainer)
-        if recording is not None and not recording.muted:
-            recording.flush()
-
-    return Hook(enter=enter if every_step else None, exit=leave)
+    return Hook(enter=enter)
 
 
 def _arguments(call: Call) -> tuple[Mapping[str, Any], int | None]:
@@ -78,9 +73,7 @@ def _write(recording: Recording, metrics: Mapping[str, Any], step: int | None) -
         step = int(values.pop("step"))
         recording.scalars.write(values, step, epoch)
         return
-    if step is None or step == usual:
-        if recording.pending:
-            metrics = {**recording.pending, **metrics}
-            recording.pending = {}
+    if step is None:
         step = usual
-    recording.scalars.write(metrics, step, epoch)
+    pending = recording.take(step)
+    recording.scalars.write({**pending, **metrics} if pending else metrics, step, epoch)

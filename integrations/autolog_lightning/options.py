@@ -15,7 +15,7 @@ class Options:
         every_step: record what is logged on each step, not only on those that the trainer's
             `log_every_n_steps` gives to its loggers.
         checkpoints: store a copy of the best checkpoint that the training wrote, within
-            `max_model_mb`; without it the file is named and hashed by nobody.
+            `max_model_mb`; without it the file is only named.
         learning_rates: record the learning rate of every optimizer step.
         summary: store a table of the module's layers as text.
     """

@@ -30,6 +30,7 @@ class Recording:
         by_logger: the user gave the trainer an `AutologLogger`, which gets the metrics.
         optimizers: the names of the optimizers by their ids, empty for the only one.
         pending: what the current step's metrics will be written with: learning rates, norms.
+        pending_at: the step and the epoch of these.
         taken: keys that the module logs itself, under which nothing else is recorded.
         best: the best value of what each early stopping monitors, and its epoch.
         stopped: the callbacks that stopped the training early.
@@ -45,6 +46,7 @@ class Recording:
     by_logger: bool = False
     optimizers: dict[int, str] = field(default_factory=dict[int, str])
     pending: dict[str, Any] = field(default_factory=dict[str, Any])
+    pending_at: tuple[int, int] = (0, 0)
     taken: set[str] = field(default_factory=set[str])
     best: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
     stopped: list[Any] = field(default_factory=list[Any])
@@ -69,17 +71,28 @@ class Recording:
         return trainer.fit_loop.epoch_loop._batches_that_stepped, trainer.current_epoch  # noqa: SLF001
 
     def add(self, key: str, value: Any, name: str = "") -> None:
-        """Keep a value for the metrics of the current step."""
+        """Keep a value for the metrics of the current step; a new step writes those of the last."""
         key = f"{key}/{name}" if name else key
-        if key not in self.taken:
-            self.pending[key] = value
+        if key in self.taken:
+            return
+        place = self.where()
+        if place != self.pending_at:
+            self.flush()
+            self.pending_at = place
+        self.pending[key] = value
+
+    def take(self, step: int) -> dict[str, Any]:
+        """Return what was kept for this step, to be written with what is logged at it."""
+        if not self.pending or self.pending_at[0] != step:
+            return {}
+        pending, self.pending = self.pending, {}
+        return pending
 
     def flush(self) -> None:
-        """Write what the step has gathered."""
+        """Write what was kept."""
         if self.pending:
             pending, self.pending = self.pending, {}
-            step, epoch = self.where()
-            self.scalars.write(pending, step, epoch)
+            self.scalars.write(pending, *self.pending_at)
 
 
 class Recordings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from autolog.integration import Span
 
@@ -39,7 +39,7 @@ class Scalars:
         ready: dict[str, float] = {}
         keys: list[str] = []
         tensors: list[Any] = []
-        for key, value in _flat(metrics):
+        for key, value in metrics.items():
             if isinstance(value, (int, float)):
                 ready[key] = float(value)
             elif getattr(value, "is_cuda", False) and value.numel() == 1:
@@ -73,16 +73,6 @@ class Scalars:
             copied = torch.cuda.Event()
             copied.record()
         self._waiting.append(_OnItsWay(keys, host, copied, step, epoch))
-
-
-def _flat(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            found += _flat(cast("Mapping[str, Any]", value), f"{prefix}{key}/")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
 
 
 def _number(value: Any) -> float | None:
