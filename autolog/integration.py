@@ -32,6 +32,7 @@ __all__ = [
     "Integration",
     "Loop",
     "LoopOptimizer",
+    "NameOf",
     "Patch",
     "Produced",
     "Role",
@@ -69,6 +70,9 @@ next training. `evaluation` scores what was trained before.
 
 RoleOf = Callable[["Call"], Role]
 """A role that depends on the call, for instance on the class of `call.instance`."""
+
+NameOf = Callable[["Call"], str]
+"""What a run is called after, where that depends on the call: the model that a trainer trains."""
 
 Detach = Callable[[], None]
 """Undoes an attachment; called at most once, in any order relative to others."""
@@ -230,6 +234,8 @@ class Snapshot:
         contains_data: the model holds training rows (nearest neighbours, support vectors).
         signature: what it takes and gives: column names, dtypes, shapes.
         versions: distributions that must be present to load it, with their versions.
+        size: bytes that a native format will take, if that is known beforehand: of a model that is
+            too large nothing is written.
     """
 
     model: Any
@@ -237,6 +243,7 @@ class Snapshot:
     contains_data: bool = False
     signature: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +424,13 @@ class Span(Protocol):
         """Store a file under the run's artifacts."""
         ...
 
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file that the program wrote, if it is within the user's limits.
+
+        Returns whether it was stored. It takes the time of reading the file: not in a loop.
+        """
+        ...
+
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns, all of one length: importances, a confusion matrix."""
         ...
@@ -531,7 +545,7 @@ class Capture(Protocol):
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
@@ -608,11 +622,23 @@ class Capture(Protocol):
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
         ...
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
 
-        They go to the user's open run, else to a run of kind `eval`.
+        They go to the user's open run, else to a run of kind `eval`, which is linked to the run
+        `trained_by` if that is known.
         """
+        ...
+
+    def wrote(self, path: str, span: Span) -> None:
+        """Remember that the program's training wrote a checkpoint: whoever loads it can be linked.
+
+        The file is not touched. Programs that use the same store on this host know of it too.
+        """
+        ...
+
+    def written_by(self, path: str) -> str | None:
+        """Id of the run whose training wrote this very file, if it is known and unchanged."""
         ...
 
     def producer(self, thing: Any) -> Produced | None:

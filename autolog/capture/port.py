@@ -15,10 +15,20 @@ from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
-from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
+from autolog.integration import (
+    Detach,
+    Hook,
+    Integration,
+    NameOf,
+    Produced,
+    Role,
+    RoleOf,
+    Span,
+    Tap,
+)
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, notices, ranks, recorder
+from autolog.tracking import checkpoints, context, fluent, lifecycle, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -68,7 +78,7 @@ class Port:
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module."""
         watched = WatchedCall(
@@ -176,9 +186,18 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Remember, by weak reference, that a model came from elsewhere."""
-        _come_from_elsewhere(model, self._integration.name, self._options())
+        _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
+
+    def wrote(self, path: str, span: Span) -> None:
+        """Remember which run a checkpoint is of."""
+        if span.run_id is not None:
+            checkpoints.wrote(path, span.run_id)
+
+    def written_by(self, path: str) -> str | None:
+        """Return the run whose training wrote this file."""
+        return checkpoints.written_by(path)
 
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""

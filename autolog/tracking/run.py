@@ -247,6 +247,10 @@ class LiveRun:
         else:
             raise UsageError(f"log_artifact: there is no file {str(source)!r}")
 
+    def copy_file(self, path: str | Path, name: str) -> None:
+        """Store a copy of a file as the artifact `name`."""
+        self._store(_join(None, name), self._recorder.blobs.put_file(Path(path)))
+
     def log_artifacts(self, folder: str | Path, artifact_path: str | None = None) -> None:
         """Store copies of all files of a folder, with their relative paths."""
         root = Path(folder)
@@ -336,6 +340,8 @@ class LiveRun:
 
         name = self._placed(name)
         native = native_format(snapshot)
+        if native is not None and snapshot.size is not None and snapshot.size > limit:
+            return TooLarge(snapshot.size)
         staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
             return staged
