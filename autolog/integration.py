@@ -25,6 +25,7 @@ __all__ = [
     "Call",
     "Capture",
     "Detach",
+    "EpochOf",
     "Example",
     "Finished",
     "Format",
@@ -469,6 +470,10 @@ class Loop(Protocol):
         ...
 
 
+EpochOf = Callable[[Loop], "int | None"]
+"""The epoch of a step, once the loop is known that the step belongs to."""
+
+
 class LoopOptimizer(Protocol):
     """One optimizer in the loops of this process."""
 
@@ -482,8 +487,13 @@ class LoopOptimizer(Protocol):
         """What its series are called where there are several."""
         ...
 
-    def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
+    def step(
+        self, values: Mapping[str, float], *, epoch: EpochOf | int | None = None
+    ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
+
+        An epoch that depends on the loop may be given as a function, which is asked once it is
+        decided which loop that is.
 
         In a key, `/*` stands for the optimizer's name where there are several and for nothing
         where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`.
@@ -573,7 +583,7 @@ class Capture(Protocol):
         ...
 
     def loop(self) -> Loop | None:
-        """The loop that stepped last in this thread, if it has not gone."""
+        """The loop that stepped last in this thread, if it has not gone; None if suspended."""
         ...
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:

@@ -31,6 +31,7 @@ from autolog.tracking import context, notices
 
 if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
+    from autolog.integration import EpochOf
 
 __all__ = ["COVERED", "MAX_LOOP_RUNS", "LoopOptimizer", "OpenSpan", "find", "settle"]
 
@@ -56,7 +57,7 @@ class _Step(NamedTuple):
     """A step that is held."""
 
     values: dict[str, float]
-    epoch: int | None
+    epoch: EpochOf | int | None
 
 
 class LoopOptimizer:
@@ -98,7 +99,9 @@ class LoopOptimizer:
 
     # -- the contract ------------------------------------------------------------------------
 
-    def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
+    def step(
+        self, values: Mapping[str, float], *, epoch: EpochOf | int | None = None
+    ) -> Loop | None:
         """Record one step; return its loop, None while that is undecided."""
         loop = self.loop
         if (
@@ -122,7 +125,7 @@ class LoopOptimizer:
 
     # -- where a step belongs ----------------------------------------------------------------
 
-    def _place(self, values: Mapping[str, float], epoch: int | None) -> Loop | None:
+    def _place(self, values: Mapping[str, float], epoch: EpochOf | int | None) -> Loop | None:
         """Find the loop of this step; None if it is held, or is not recorded at all."""
         if suspension.suspended() or workers.is_framework_worker():
             return None
@@ -327,10 +330,14 @@ class LoopOptimizer:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def _write(self, loop: Loop, values: Mapping[str, float], epoch: int | None) -> None:
+    def _write(
+        self, loop: Loop, values: Mapping[str, float], epoch: EpochOf | int | None
+    ) -> None:
         run = loop.run
         if run is None:
             return
+        if callable(epoch):
+            epoch = epoch(loop)
         if self._names_are_several is not loop.several:
             self._names, self._names_are_several = {}, loop.several
         names = self._names

@@ -123,7 +123,7 @@ class Port:
 
     def loop(self) -> loops.Loop | None:
         """Return the loop that stepped last in this thread."""
-        return loops.latest()
+        return None if suspension.suspended() else loops.latest()
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""

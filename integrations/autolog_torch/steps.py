@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach, LoopOptimizer, Tap
+from autolog.integration import Capture, Detach, EpochOf, LoopOptimizer, Tap
 from autolog_torch import models
 from autolog_torch.compiling import is_compiling, outside_graphs
-from autolog_torch.current import here, loop_seen
+from autolog_torch.current import here, loop_seen, step_listeners
 from autolog_torch.gradients import Probes
 from autolog_torch.readings import Reading, readable
 
@@ -75,7 +75,7 @@ class Tracking:
         self._tracked: dict[int, Tracked] = {}
         self._numbers = itertools.count()
         self._inside = threading.local()
-        self._waiting: list[tuple[Tracked, dict[str, Any], int | None]] = []
+        self._waiting: list[tuple[Tracked, dict[str, Any], EpochOf | None]] = []
 
     def switch_on(self, capture: Capture) -> None:
         """Begin to record."""
@@ -136,6 +136,8 @@ class Tracking:
         tracked = self.of(optimizer)
         tracked.in_step = False
         tracked.steps += 1
+        for listener in step_listeners:
+            listener(optimizer)
         groups = optimizer.param_groups
         values: dict[str, Any] = {}
         loss = tracked.take_loss()
@@ -161,11 +163,11 @@ class Tracking:
         read = readable(values)
         if self._waiting or isinstance(read, Reading):
             self._waiting.append(
-                (tracked, values if not isinstance(read, Reading) else read, here.epoch)
+                (tracked, values if not isinstance(read, Reading) else read, here.epoch_of)
             )
             self.read_on()
             return
-        self._write(tracked, read, here.epoch)
+        self._write(tracked, read, here.epoch_of)
 
     def read_on(self) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
@@ -178,7 +180,9 @@ class Tracking:
             self._waiting.pop(0)
             self._write(tracked, read, epoch)
 
-    def _write(self, tracked: Tracked, values: Mapping[str, float], epoch: int | None) -> None:
+    def _write(
+        self, tracked: Tracked, values: Mapping[str, float], epoch: EpochOf | None
+    ) -> None:
         if tracked.known is None:
             return
         loop = tracked.known.step(values, epoch=epoch)
