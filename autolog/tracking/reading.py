@@ -60,6 +60,7 @@ def open_store(uri: str | None = None) -> Store:
 
     # A program that changes its folder still reads where it has written.
     store = open_plain(uri if uri is not None else current_recorder().location)
+    lifecycle.settle()
     fold(store)
     return store
 
@@ -327,6 +328,7 @@ def _reading() -> Generator[Store]:
     place = (os.getpid(), current_recorder().location.uri)
     store = _kept.pop(place, None)
     if store is not None and store.is_current():
+        lifecycle.settle()
         fold(store)
     else:
         _close_kept()

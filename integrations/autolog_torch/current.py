@@ -11,7 +11,7 @@ from autolog.integration import Detach, EpochOf, Loop
 __all__ = ["LoopSeen", "StepMade", "here", "loop_seen", "on_loop", "on_step", "step_listeners"]
 
 LoopSeen = Callable[[Loop, Any], None]
-"""Told once of each loop and each optimizer in it: `seen(loop, optimizer)`, after its first step."""
+"""Told once of each loop and optimizer: `seen(loop, optimizer)`, after its first step there."""
 
 StepMade = Callable[[Any], None]
 """Told of each step that an optimizer made, before it is recorded."""
