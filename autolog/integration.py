@@ -580,6 +580,14 @@ class Capture(Protocol):
         """
         ...
 
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """What the data is called that the code around this package gave to it in a call.
+
+        For `criterion(out, y_test)`, `position` 1 and `count` 2 that is `y_test`, also through
+        functions of the package; None if it is no variable.
+        """
+        ...
+
     def begin_pass(self) -> None:
         """Say that a pass over data (an iteration of a loader) begins in this thread."""
         ...

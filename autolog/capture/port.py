@@ -117,6 +117,12 @@ class Port:
 
         return assigned_name(package)
 
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """Return what the code around this package calls data that it gave to it."""
+        from autolog.patching.assignment import argument_outside
+
+        return argument_outside(package, position, count)
+
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""
         loops.begin_pass()

@@ -16,6 +16,8 @@ INTEGRATION = Integration(
         Attach(module="torch.nn.modules.module", attach="autolog_torch.models:attach"),
         Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),
         Attach(module="torch.optim.optimizer", attach="autolog_torch.losses:attach"),
+        Attach(module="torch.utils.data.dataloader", attach="autolog_torch.loaders:attach"),
+        Attach(module="torch.nn.functional", attach="autolog_torch.criteria:attach"),
         Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
     ),
     options="autolog_torch.options:Options",

@@ -50,8 +50,8 @@ def on_step(listener: StepMade) -> Detach:
 
 def loop_seen(loop: Loop, optimizer: Any) -> None:
     """Tell that an optimizer has made its first step in a loop."""
+    for listener in tuple(_listeners):
+        listener(loop, optimizer)
     waiting, here.opening = here.opening, []
     for callback in waiting:
         callback(loop)
-    for listener in tuple(_listeners):
-        listener(loop, optimizer)
