@@ -63,22 +63,29 @@ class Epochs:
             self.after += 1
             return self.number if self.after <= _AHEAD else None
         chosen = self._choose(fed)
+        if chosen is None:
+            return self.take((), loop)
         if primary is not None and primary.open and primary.source is not chosen.source:
             return self.number
         self.finish(loop)
         self._begin(chosen, loop)
         return self.number
 
-    def _choose(self, fed: tuple[Pass, ...]) -> Pass:
-        """Of several passes that gave batches before a step, find the one that trains."""
+    def _choose(self, fed: tuple[Pass, ...]) -> Pass | None:
+        """Of the passes that gave batches before a step, find the one that trains.
+
+        A batch that was taken and kept, or all of them, make no pass; one that is over counts only
+        if no more than what may be fetched ahead was left of it.
+        """
+        going_on = [one for one in fed if one.open or (one.whole and one.batches <= _AHEAD)]
         for candidates in (
-            [one for one in fed if self.knows(one)],
-            [one for one in fed if one.open and one.evaluation is None],
-            [one for one in fed if one.evaluation is None],
+            [one for one in going_on if self.knows(one) and one.open],
+            [one for one in going_on if one.evaluation is None and one.open],
+            going_on,
         ):
             if candidates:
                 return candidates[0]
-        return fed[0]
+        return None
 
     def knows(self, one: Pass) -> bool:
         """Whether a pass is over data that was trained on before."""

@@ -124,6 +124,7 @@ class _Loaders:
         for one in list(passes.values()):
             if one.feed is local.feed and not one.open:
                 epochs.finish(one)
+        local.feed.forget_closed()
         begin(iterator, source_of(args[0]), began, self._left)
         local.feed.criterion_known = False
         self._capture.begin_pass()
@@ -138,6 +139,7 @@ class _Loaders:
         one.last = now = perf_counter_ns()
         if asked is not None and isinstance(exc, StopIteration):
             one.waited += now - asked
+            one.whole = True
         self.left(one)
 
     def left(self, one: Pass) -> None:

@@ -51,6 +51,7 @@ class Pass:
         "started",
         "steps",
         "waited",
+        "whole",
     )
 
     def __init__(self, source: Source, started: int, feed: Feed) -> None:
@@ -58,6 +59,8 @@ class Pass:
         self.feed = feed
         self.reference: weakref.ref[Any] | None = None
         self.open = True
+        self.whole = False
+        """Whether it was over because the data was exhausted."""
         self.fed = False
         """Whether it has given a batch since the last step."""
         self.steps = 0
@@ -116,6 +119,10 @@ class Feed:
         if not one.fed:
             one.fed = True
             self.fed.append(one)
+
+    def forget_closed(self) -> None:
+        """Another pass begins: what closed ones have given is used by now."""
+        self.fed = [one for one in self.fed if one.open]
 
     def take(self) -> tuple[Pass, ...]:
         """Return what gave batches since the last step, which is now made."""
