@@ -527,6 +527,11 @@ class Capture(Protocol):
         """Whether only the bridges of this integration are on, for the sake of another one."""
         ...
 
+    @property
+    def suspended(self) -> bool:
+        """Whether the user wants nothing of this context recorded for now."""
+        ...
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package, by its top-level name."""
         ...
@@ -593,7 +598,7 @@ class Capture(Protocol):
         ...
 
     def loop(self) -> Loop | None:
-        """The loop that stepped last in this thread, if it has not gone; None if suspended."""
+        """The loop that stepped last in this thread, if it has not gone."""
         ...
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:

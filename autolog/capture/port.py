@@ -56,6 +56,11 @@ class Port:
         """The integration's own options."""
         return self._own_options
 
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing of this context is to be recorded for now."""
+        return suspension.suspended()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()
@@ -129,7 +134,7 @@ class Port:
 
     def loop(self) -> loops.Loop | None:
         """Return the loop that stepped last in this thread."""
-        return None if suspension.suspended() else loops.latest()
+        return loops.latest()
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""

@@ -123,6 +123,8 @@ class _Criterion:
         feed.depth -= 1
         if feed.depth or type(result) is not self._tensor:
             return  # of a function of this kind inside another, or of the user's own tensors
+        if self._capture.suspended:
+            return
         training = self._torch.is_grad_enabled()
         if training and not feed.criterion_known:
             self._note(feed, args, kwargs)

@@ -56,6 +56,7 @@ def attach(capture: Capture) -> Detach:
             untap()
         forget()
         here.epoch = here.epoch_of = None
+        here.opening = []
 
     return detach
 
