@@ -487,6 +487,11 @@ class LoopOptimizer(Protocol):
         """What the code calls it, or empty."""
         ...
 
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several: its name, else `opt0`, `opt1`."""
+        ...
+
     def step(
         self, values: Mapping[str, float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:

@@ -100,6 +100,11 @@ class LoopOptimizer:
 
     # -- the contract ------------------------------------------------------------------------
 
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several."""
+        return self.name or (self.loop.number_of(self) if self.loop is not None else "")
+
     def step(
         self, values: Mapping[str, float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:
@@ -374,7 +379,7 @@ class LoopOptimizer:
         try:
             named = {names[key]: value for key, value in values.items()}
         except KeyError:
-            name = f"/{self.name or loop.number_of(self)}"
+            name = f"/{self.label}"
             alone = name if loop.several else ""
             names.update((key, key.replace("/**", name).replace("/*", alone)) for key in values)
             named = {names[key]: value for key, value in values.items()}

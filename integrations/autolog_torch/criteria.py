@@ -248,9 +248,10 @@ def _stepped(optimizer: Any) -> None:
     """A step is made: its loss is known."""
     del optimizer
     feed = local.feed
-    feed.fresh = bool(feed.criteria)
-    if feed.criteria:
+    feed.fresh = bool(feed.criteria or feed.precision)
+    if feed.fresh:
         feed.criteria_of_step, feed.criteria = feed.criteria, []
+        feed.precision_of_step, feed.precision = feed.precision, {}
         feed.criterion_known = True
         loop = feed.awaiting() if feed.awaiting is not None else None
         if loop is not None:
@@ -273,7 +274,9 @@ def _loop_seen(loop: Loop, optimizer: Any) -> None:
 
 def _record(loop: Loop, feed: Feed) -> None:
     criteria = feed.criteria_of_step
-    params: dict[str, Any] = {"criterion": " + ".join(dict.fromkeys(name for name, _ in criteria))}
+    params = dict(feed.precision_of_step)
+    if criteria:
+        params["criterion"] = " + ".join(dict.fromkeys(name for name, _ in criteria))
     for name, settings in criteria:
         prefix = "criterion" if len(criteria) == 1 else f"criterion.{name}"
         params |= {f"{prefix}.{key}": value for key, value in settings.items()}

@@ -104,6 +104,9 @@ class Feed:
         """The functions of the loss of the next step, and how they are set."""
         self.criteria_of_step: list[tuple[str, dict[str, Any]]] = []
         """Those of a step that was made."""
+        self.precision: dict[str, Any] = {}
+        """Mixed precision on the way to the next step, as parameters."""
+        self.precision_of_step: dict[str, Any] = {}
         self.fresh = False
         """Whether that was the last one."""
         self.awaiting: weakref.ref[Loop] | None = None
