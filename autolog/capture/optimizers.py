@@ -365,9 +365,7 @@ class LoopOptimizer:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def _write(
-        self, loop: Loop, values: Mapping[str, float], epoch: EpochOf | int | None
-    ) -> None:
+    def _write(self, loop: Loop, values: Mapping[str, float], epoch: EpochOf | int | None) -> None:
         run = loop.run
         if run is None:
             return

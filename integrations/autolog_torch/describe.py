@@ -32,9 +32,7 @@ def attach(capture: Capture) -> Detach:
     averages: Any = import_module("torch.optim.swa_utils")
     undo = [
         on_loop(capture.guarded(_seen)),
-        capture.tap(
-            averages.AveragedModel, "__init__", Tap(exit=_averages, unless=is_compiling)
-        ),
+        capture.tap(averages.AveragedModel, "__init__", Tap(exit=_averages, unless=is_compiling)),
     ]
 
     def detach() -> None:
@@ -112,7 +110,9 @@ def _model(loop: Loop, module: Any, place: str, *, first: bool) -> dict[str, Any
         loop.span.artifact(path.replace(".", "_", 1), tree(module).encode())
     if place.startswith("."):
         params = {
-            key.replace("model", f"model{place}", 1) if key.startswith("model") else f"{key}{place}": v
+            key.replace("model", f"model{place}", 1)
+            if key.startswith("model")
+            else f"{key}{place}": v
             for key, v in params.items()
         }
     averaged = [name for reference, name in _averaged if reference() is module]

@@ -66,9 +66,7 @@ def _now(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     return perf_counter_ns()
 
 
-def _gave(
-    asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Any
-) -> None:
+def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], batch: Any) -> None:
     """A batch was given: the only hook that runs for each."""
     del kwargs
     one = passes.get(id(args[0]))

@@ -165,9 +165,7 @@ def source_of(loader: Any, name: str | None = None) -> Source:
     return known
 
 
-def begin(
-    iterator: Any, source: Source, started: int, left: Callable[[Pass], None]
-) -> Pass | None:
+def begin(iterator: Any, source: Source, started: int, left: Callable[[Pass], None]) -> Pass | None:
     """Begin a pass; `left` is called when its iterator is dropped before it was exhausted."""
     key = id(iterator)
     one = Pass(source, started, local.feed)

@@ -41,9 +41,7 @@ def evaluated(feed: Feed, value: Any, size: int, one: Pass) -> None:
     one.evaluation.add(value, size)
 
 
-def full_batch(
-    feed: Feed, value: Any, size: int, data: str | None, capture: Capture
-) -> None:
+def full_batch(feed: Feed, value: Any, size: int, data: str | None, capture: Capture) -> None:
     """A loss was evaluated outside of a pass: it stands for itself."""
     if any(one.steps for one in feed.fed):
         return  # on the way from a batch to its step

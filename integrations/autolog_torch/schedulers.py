@@ -93,7 +93,9 @@ def _described(known: _Known) -> dict[str, Any]:
     if scheduler is None:
         return {}
     found = {"": type(scheduler).__name__}
-    found |= {f".{key}": value for key, value in (known.arguments or _attributes(scheduler)).items()}
+    found |= {
+        f".{key}": value for key, value in (known.arguments or _attributes(scheduler)).items()
+    }
     for at, part in enumerate(known.parts):
         found |= {f".{at}{key}": value for key, value in _described(part).items()}
     return found

@@ -178,9 +178,7 @@ class Tracking:
             self._waiting.pop(0)
             self._write(tracked, read, epoch)
 
-    def _write(
-        self, tracked: Tracked, values: Mapping[str, float], epoch: EpochOf | None
-    ) -> None:
+    def _write(self, tracked: Tracked, values: Mapping[str, float], epoch: EpochOf | None) -> None:
         if tracked.known is None:
             return
         loop = tracked.known.step(values, epoch=epoch)

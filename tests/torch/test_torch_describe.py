@@ -21,8 +21,6 @@ def below(found, prefix):
     return {key.removeprefix(prefix): found[key] for key in found if key.startswith(prefix)}
 
 
-
-
 def test_the_options_of_an_optimizer_are_parameters(loops):
     model = loops.net()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1, betas=(0.8, 0.9))

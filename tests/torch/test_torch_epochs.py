@@ -394,9 +394,7 @@ def test_workers_by_fork_and_by_spawn_are_left_alone(loops):
     for x, y in training.train_loader:
         training.step(x, y)
     for method in ("fork", "spawn"):
-        loader = DataLoader(
-            Telling(), batch_size=2, num_workers=1, multiprocessing_context=method
-        )
+        loader = DataLoader(Telling(), batch_size=2, num_workers=1, multiprocessing_context=method)
         seen = [row for batch in loader for row in batch.tolist()]
         assert [there for there, _ in seen] == [int(method == "fork")] * 2
         assert [passes for _, passes in seen] == [0, 0]
