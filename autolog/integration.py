@@ -493,16 +493,16 @@ class LoopOptimizer(Protocol):
         ...
 
     def step(
-        self, values: Mapping[str, float], *, epoch: EpochOf | int | None = None
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
 
         An epoch that depends on the loop may be given as a function, which is asked once it is
         decided which loop that is.
 
-        In a key, `/*` stands for the optimizer's name where there are several and for nothing
-        where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`. `/**` stands
-        for its name in any case.
+        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
+        optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
+        is `train/loss` or `train/loss/optimizerD`. `/**` stands for its name in any case.
         """
         ...
 
@@ -604,6 +604,10 @@ class Capture(Protocol):
 
     def loop(self) -> Loop | None:
         """The loop that stepped last in this thread, if it has not gone."""
+        ...
+
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded: before an end, before a read."""
         ...
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:

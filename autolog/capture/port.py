@@ -136,6 +136,10 @@ class Port:
         """Return the loop that stepped last in this thread."""
         return loops.latest()
 
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded."""
+        return lifecycle.on_settle(self.guarded(callback), first=True)
+
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""
         if not suspension.suspended():

@@ -32,6 +32,7 @@ __all__ = [
     "enclosed",
     "enter",
     "in_part",
+    "nothing_open",
     "open_anywhere",
     "settle",
     "stack",
@@ -397,6 +398,11 @@ def current() -> CaptureSpan | None:
     """Return the innermost open span of this context."""
     spans = stack()
     return spans[-1] if spans else None
+
+
+def nothing_open() -> bool:
+    """Whether no span stands on this context's stack, not even one that was closed elsewhere."""
+    return not _stack.get()
 
 
 def enter(span: CaptureSpan) -> None:

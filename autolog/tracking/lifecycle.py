@@ -78,14 +78,19 @@ def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
     _model_loaded.append(callback)
 
 
-def on_settle(callback: Callable[[], None]) -> None:
-    """Have `callback()` called when what is not decided yet must be: at an end, before a read."""
-    _settling.append(callback)
+def on_settle(callback: Callable[[], None], *, first: bool = False) -> Callable[[], None]:
+    """Have `callback()` called when what is not decided yet must be: at an end, before a read.
+
+    Returns:
+        What undoes this.
+    """
+    _settling.insert(0 if first else len(_settling), callback)
+    return lambda: _settling.remove(callback)
 
 
 def settle() -> None:
     """Record what was held until it is clear which run it belongs to."""
-    for callback in _settling:
+    for callback in tuple(_settling):
         with contextlib.suppress(Exception):  # whoever ends or reads a run is better off without
             callback()
 

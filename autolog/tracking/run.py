@@ -215,6 +215,18 @@ class LiveRun:
             values = [*group.values()]
             writer.points(number, tuple(group), values, at, epoch, ctx, self._attempt)
 
+    def log_step(
+        self, keys: tuple[str, ...], values: list[float], step: int, epoch: int | None
+    ) -> None:
+        """Record the step of a loop: plain numbers at keys that are the same in many steps."""
+        bound = self._bound
+        if bound is None or not bound[0].alive:
+            bound = self._bind()
+        writer, number = bound
+        writer.points(number, keys, values, step, epoch, 0, self._attempt)
+        self.loop_step = step
+        self._last_step_us = writer.now_us()
+
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Record a dictionary of numbers; nested dictionaries become `outer/inner`."""
         self.log_metrics(dict(_flatten(values)), step)

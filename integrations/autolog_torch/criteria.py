@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import phases
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.current import on_loop, on_step
 from autolog_torch.epochs import epochs_of
 from autolog_torch.passes import Feed, local
@@ -58,7 +58,7 @@ def attach(capture: Capture) -> Detach:
     functional: Any = import_module("torch.nn.functional")
     torch: Any = import_module("torch")
     module: Any = import_module("torch.nn.modules.module")
-    enabled = torch.is_grad_enabled
+    enabled, is_compiling = torch.is_grad_enabled, compiling()
 
     def pass_by() -> bool:
         feed = local.feed
@@ -67,7 +67,7 @@ def attach(capture: Capture) -> Detach:
         return is_compiling()
 
     taps = [
-        capture.tap(module.Module, "eval", Tap(exit=_switched, unless=is_compiling)),
+        capture.tap(module.Module, "eval", Tap(exit=_switched, unless=compiling())),
         on_step(capture.guarded(_stepped)),
         on_loop(capture.guarded(_loop_seen)),
     ]
@@ -244,9 +244,8 @@ def _described(value: Any) -> Any:
     return f"{type(value).__name__}{tuple(shape)}"
 
 
-def _stepped(optimizer: Any) -> None:
+def _stepped() -> None:
     """A step is made: its loss is known."""
-    del optimizer
     feed = local.feed
     feed.fresh = bool(feed.criteria or feed.precision)
     if feed.fresh:

@@ -13,7 +13,7 @@ __all__ = ["LoopSeen", "StepMade", "here", "loop_seen", "on_loop", "on_step", "s
 LoopSeen = Callable[[Loop, Any], None]
 """Told once of each loop and optimizer: `seen(loop, optimizer)`, after its first step there."""
 
-StepMade = Callable[[Any], None]
+StepMade = Callable[[], None]
 """Told of each step that an optimizer made, before it is recorded."""
 
 
@@ -23,6 +23,8 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.extras: dict[str, Any] = {}
         """Recorded with the next step: numbers or tensors of one element, by key."""
+        self.stepping: list[Any] = []
+        """Optimizers whose step is under way, outermost first."""
         self.epoch: int | None = None
         """The epoch of the newest step; None without a loader."""
         self.epoch_of: EpochOf | None = None

@@ -13,7 +13,7 @@ from typing import Any, Final
 from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import models
 from autolog_torch.architecture import described, tree
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.current import on_loop
 from autolog_torch.schedulers import plain, schedulers_of
 from autolog_torch.steps import tracking
@@ -32,7 +32,7 @@ def attach(capture: Capture) -> Detach:
     averages: Any = import_module("torch.optim.swa_utils")
     undo = [
         on_loop(capture.guarded(_seen)),
-        capture.tap(averages.AveragedModel, "__init__", Tap(exit=_averages, unless=is_compiling)),
+        capture.tap(averages.AveragedModel, "__init__", Tap(exit=_averages, unless=compiling())),
     ]
 
     def detach() -> None:

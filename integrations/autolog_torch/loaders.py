@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import epochs, phases
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.current import here, on_loop, on_step
 from autolog_torch.passes import Pass, begin, forget, local, passes, source_of
 
@@ -40,7 +40,7 @@ def attach(capture: Capture) -> Detach:
     _torch.Tensor = import_module("torch").Tensor
     loaders = _Loaders(capture)
     taps = [
-        capture.tap(module.DataLoader, "__init__", Tap(exit=loaders.built, unless=is_compiling)),
+        capture.tap(module.DataLoader, "__init__", Tap(exit=loaders.built, unless=compiling())),
         capture.tap(module.DataLoader, "__iter__", Tap(enter=_now, exit=loaders.begun)),
         capture.tap(
             module._BaseDataLoaderIter,  # noqa: SLF001
@@ -151,9 +151,8 @@ class _Loaders:
         epochs.ended(one)
         phases.ended(one, self._capture)
 
-    def stepped(self, optimizer: Any) -> None:
+    def stepped(self) -> None:
         """An optimizer makes a step with the batches that were given since the last one."""
-        del optimizer
         feed = local.feed
         phases.stepping(feed)
         here.epoch_of = epochs.epoch_of(feed.take() if feed.fed else ())
@@ -164,7 +163,7 @@ def _loop_seen(loop: Loop, optimizer: Any) -> None:
     """Keep in mind whose parameters a loop trains, and what is to be read at its end."""
     known = epochs.epochs_of(loop).optimizers
     if not known:
-        loop.span.at_end(functools.partial(phases.read_on, wait=True))
+        loop.span.at_end(functools.partial(phases.read_on, to_the_end=True))
     known.append(weakref.ref(optimizer))
 
 

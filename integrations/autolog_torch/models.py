@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 
 __all__ = ["attach", "of_optimizer", "of_parameters", "whole_of"]
 
@@ -32,7 +32,7 @@ def attach(capture: Capture) -> Detach:
         module.register_module_parameter_registration_hook(capture.guarded(_holds)),
         module.register_module_module_registration_hook(capture.guarded(_contains)),
     ]
-    untap = capture.tap(module.Module, "__setstate__", Tap(exit=_restored, unless=is_compiling))
+    untap = capture.tap(module.Module, "__setstate__", Tap(exit=_restored, unless=compiling()))
 
     def detach() -> None:
         global _looked_around

@@ -30,7 +30,7 @@ _VAL: Final = "val"
 _WORDS: Final = re.compile(r"(data)?_?(loader|iterator|iter|dl|set|ds)s?$|^(data|dl|loader)_?")
 _ANY_VAL: Final = re.compile(r"^(|val\w*|dev|eval\w*|holdout|it)$")
 
-_unread: list[tuple[Reading, weakref.ref[Loop], int, int | None]] = []
+_unread: list[tuple[Reading, str, weakref.ref[Loop], int, int | None]] = []
 """Evaluations whose numbers are still on their device."""
 
 
@@ -81,15 +81,15 @@ def stepping(feed: Feed) -> None:
             _record_later(one, None)
 
 
-def read_on(*, wait: bool = False) -> None:
+def read_on(*, to_the_end: bool = False) -> None:
     """Record the evaluations whose numbers have arrived."""
     for entry in list(_unread):
-        reading, reference, step, epoch = entry
-        if wait or reading.ready():
+        reading, key, reference, step, epoch = entry
+        if reading.ready() or (to_the_end and reading.wait()):
             _unread.remove(entry)
             loop = reference()
             if loop is not None:
-                loop.span.metrics(reading.values(), step=step, epoch=epoch)
+                loop.span.metrics({key: reading.values()[0]}, step=step, epoch=epoch)
 
 
 def _record(evaluation: Evaluation, source: Source | None, capture: Capture) -> None:
@@ -132,11 +132,11 @@ def _write(
     module = evaluation.module() if evaluation.module is not None else None
     averaged = type(module).__name__ == "AveragedModel"
     key = f"{label}/{'averaged_' if averaged else ''}{'eval_' if label == 'train' else ''}loss"
-    read = readable({key: mean})
+    read = readable([mean])
     if isinstance(read, Reading):
-        _unread.append((read, weakref.ref(loop), step, epoch))
+        _unread.append((read, key, weakref.ref(loop), step, epoch))
     else:
-        loop.span.metrics(read, step=step, epoch=epoch)
+        loop.span.metrics({key: read[0]}, step=step, epoch=epoch)
 
 
 def _label(epochs: Epochs, name: str | None) -> str:

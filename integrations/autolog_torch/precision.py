@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.passes import local
 
 __all__ = ["attach"]
@@ -17,8 +17,13 @@ def attach(capture: Capture) -> Detach:
     """Watch what switches autocast on, and the scaler, until a step has shown how they are set."""
     autocast: Any = import_module("torch.amp.autocast_mode").autocast
     scaler: Any = import_module("torch.amp.grad_scaler").GradScaler
+    is_compiling = compiling()
+
+    def pass_by() -> bool:
+        return local.feed.criterion_known or is_compiling()
+
     taps = [
-        capture.tap(autocast, "__enter__", Tap(exit=_entered, unless=_pass_by)),
+        capture.tap(autocast, "__enter__", Tap(exit=_entered, unless=pass_by)),
         capture.tap(scaler, "step", Tap(enter=_scaled)),
     ]
 
@@ -27,10 +32,6 @@ def attach(capture: Capture) -> Detach:
             untap()
 
     return detach
-
-
-def _pass_by() -> bool:
-    return local.feed.criterion_known or is_compiling()
 
 
 def _entered(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:

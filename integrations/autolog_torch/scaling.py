@@ -8,7 +8,7 @@ from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch import losses
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.steps import tracking
 
 __all__ = ["attach"]
@@ -18,7 +18,7 @@ def attach(capture: Capture) -> Detach:
     """Watch the scaler, whose subclasses for one device or for FSDP go through it."""
     scaler: Any = import_module("torch.amp.grad_scaler").GradScaler
     taps = [
-        capture.tap(scaler, "scale", Tap(exit=_scaled, unless=is_compiling)),
+        capture.tap(scaler, "scale", Tap(exit=_scaled, unless=compiling())),
         capture.tap(scaler, "step", Tap(enter=_before_step, exit=_after_step)),
     ]
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 
 __all__ = ["attach", "plain", "schedulers_of"]
 
@@ -42,7 +42,7 @@ def attach(capture: Capture) -> Detach:
         if isinstance(one, type) and issubclass(one, module.LRScheduler) and "__init__" in vars(one)
     }
     taps = [
-        capture.tap(one, "__init__", Tap(exit=_noting(one), unless=is_compiling)) for one in classes
+        capture.tap(one, "__init__", Tap(exit=_noting(one), unless=compiling())) for one in classes
     ]
 
     def detach() -> None:
