@@ -25,6 +25,7 @@ __all__ = [
     "Call",
     "Capture",
     "Detach",
+    "EpochOf",
     "Example",
     "Finished",
     "Format",
@@ -483,6 +484,10 @@ class Loop(Protocol):
         ...
 
 
+EpochOf = Callable[[Loop], "int | None"]
+"""The epoch of a step, once the loop is known that the step belongs to."""
+
+
 class LoopOptimizer(Protocol):
     """One optimizer in the loops of this process."""
 
@@ -496,10 +501,18 @@ class LoopOptimizer(Protocol):
         """What the code calls it, or empty."""
         ...
 
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several: its name, else `opt0`, `opt1`."""
+        ...
+
     def step(
-        self, keys: tuple[str, ...], values: list[float], *, epoch: int | None = None
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
+
+        An epoch that depends on the loop may be given as a function, which is asked once it is
+        decided which loop that is.
 
         Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
         optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
@@ -531,6 +544,11 @@ class Capture(Protocol):
     @property
     def bridging(self) -> bool:
         """Whether only the bridges of this integration are on, for the sake of another one."""
+        ...
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the user wants nothing of this context recorded for now."""
         ...
 
     def watches(self, package: str) -> bool:
@@ -583,6 +601,14 @@ class Capture(Protocol):
 
         For `self.opt_d = SGD(...)` that is `opt_d`, also through functions that return the object;
         None where it goes into a list or an argument.
+        """
+        ...
+
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """What the data is called that the code around this package gave to it in a call.
+
+        For `criterion(out, y_test)`, `position` 1 and `count` 2 that is `y_test`, also through
+        functions of the package; None if it is no variable.
         """
         ...
 

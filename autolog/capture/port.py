@@ -66,6 +66,11 @@ class Port:
         """The integration's own options."""
         return self._own_options
 
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing of this context is to be recorded for now."""
+        return suspension.suspended()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()
@@ -126,6 +131,12 @@ class Port:
         from autolog.patching.assignment import assigned_name
 
         return assigned_name(package)
+
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """Return what the code around this package calls data that it gave to it."""
+        from autolog.patching.assignment import argument_outside
+
+        return argument_outside(package, position, count)
 
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""
