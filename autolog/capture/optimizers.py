@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from autolog.capture import loops, spans, suspension, workers
+from autolog.capture import loops, resumption, spans, suspension, workers
 from autolog.capture.loops import Loop, here
 from autolog.tracking import context, notices
 
@@ -278,6 +278,7 @@ class LoopOptimizer:
         if span is None:
             return None
         loop.begin(span, after)
+        resumption.begin(loop, self.parameters())
         loop.take(self)
         here.loop = loop
         return loop

@@ -8,17 +8,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import kept, loops, optimizers, spans, suspension
+from autolog.capture import kept, loops, optimizers, resumption, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
-from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
+from autolog.integration import (
+    Detach,
+    Hook,
+    Integration,
+    Origin,
+    Produced,
+    Role,
+    RoleOf,
+    Span,
+    Tap,
+)
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, notices, recorder
+from autolog.tracking import context, fluent, lifecycle, lineage, notices, recorder
 
 __all__ = ["Port"]
 
@@ -172,9 +182,17 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Remember, by weak reference, that a model came from elsewhere."""
-        _come_from_elsewhere(model, self._integration.name, self._options())
+        _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
+
+    def origin(self, path: str) -> Origin | None:
+        """Return which run wrote a file as a checkpoint."""
+        return lineage.find(recorder.current_recorder().location, path)
+
+    def restored(self, parameters: Sequence[Any], origin: Origin) -> None:
+        """Remember, by weak reference, that parameters have values that a run wrote."""
+        resumption.remember(parameters, origin)
 
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""

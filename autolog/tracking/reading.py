@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
-from autolog.tracking import lifecycle
+from autolog.tracking import abandoned, lifecycle
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -58,10 +59,19 @@ def open_store(uri: str | None = None) -> Store:
     from autolog.store import open_store as open_plain
     from autolog.store.fold import fold
 
+    _settle_own()
     # A program that changes its folder still reads where it has written.
     store = open_plain(uri if uri is not None else current_recorder().location)
     fold(store)
+    abandoned.take_up(store)
     return store
+
+
+def _settle_own() -> None:
+    """Bring the checkpoints of this process's runs where a reader finds them."""
+    checkpoints = sys.modules.get("autolog.tracking.checkpoints")
+    if checkpoints is not None:
+        checkpoints.settle_all()
 
 
 _SEARCHES_BY: Final = ("filter", "experiment", "order_by", "limit", "page_token", "total")
@@ -327,7 +337,9 @@ def _reading() -> Generator[Store]:
     place = (os.getpid(), current_recorder().location.uri)
     store = _kept.pop(place, None)
     if store is not None and store.is_current():
+        _settle_own()
         fold(store)
+        abandoned.take_up(store)
     else:
         _close_kept()
         store = open_store()
@@ -355,9 +367,16 @@ def _reference(run: str | LiveRun) -> str:
 
 
 def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]:
-    """Return the one model that is meant, in each format that it is stored in."""
+    """Return the one model that is meant, in each format that it is stored in.
+
+    Of a model that is there as its last and its best checkpoint, the best is meant.
+    """
     names = sorted({model.name for model in saved})
     wanted = name if name is not None else names[0] if len(names) == 1 else None
+    states = {str(model.manifest.get("group", model.name)) for model in saved}
+    if wanted is None and len(states) == 1:
+        best = [model.name for model in saved if model.manifest.get("role") == "best"]
+        wanted = best[0] if best else names[0]
     if name is None and not names:
         raise NotFoundError(f"run {reference} has no model")
     fitting = [model for model in saved if model.name == wanted]

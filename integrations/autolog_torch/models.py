@@ -16,7 +16,7 @@ from typing import Any
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import is_compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "outermost"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
@@ -60,6 +60,16 @@ def of_parameters(parameters: list[Any]) -> Any:
         _look_around()
         found = _climb(parameters)
     return found
+
+
+def outermost(module: Any) -> Any:
+    """Return the module that is no part of another, and that this one is or is a part of."""
+    whole = _wholes.get(module)
+    seen = {id(module)}
+    while whole is not None and (above := whole()) is not None and id(above) not in seen:
+        seen.add(id(above))
+        module, whole = above, _wholes.get(above)
+    return module
 
 
 def _climb(parameters: list[Any]) -> Any:
