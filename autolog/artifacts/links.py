@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from autolog.artifacts.copying import Identity, identify
 
-__all__ = ["State", "link", "state", "where_now"]
+__all__ = ["State", "link", "place", "state", "where_now"]
 
 State = Literal["linked", "replaced", "gone"]
 """Whether a file is as it was when it was linked, another one, or not there."""
@@ -32,11 +32,17 @@ def state(uri: str) -> State | None:
         return None
     told = {key: values[0] for key, values in parse_qs(parts.fragment).items()}
     try:
-        now = identify(_path(parts.path))
+        now = identify(place(uri))
     except OSError:
         return "gone"
     same = (str(now.inode), str(now.size), str(now.mtime_ns))
     return "linked" if same == tuple(map(told.get, ("inode", "size", "mtime_ns"))) else "replaced"
+
+
+def place(uri: str) -> str:
+    """Return the path of a linked file."""
+    path = unquote(urlsplit(uri).path)
+    return path[1:] if path[2:3] == ":" else path  # a drive of Windows
 
 
 def where_now(path: Path, identity: Identity) -> Path | None:
@@ -50,8 +56,3 @@ def where_now(path: Path, identity: Identity) -> Path | None:
                 if identify(other) == identity:
                     return other
     return None
-
-
-def _path(quoted: str) -> str:
-    path = unquote(quoted)
-    return path[1:] if path[2:3] == ":" else path  # a drive of Windows

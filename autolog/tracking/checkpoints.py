@@ -120,22 +120,31 @@ class Checkpoints:
                 self._mark(state)
                 self._tell(state, None, "not stored")
                 return
-            group = self._group(checkpoint.path)
-            group.count += 1
-            state.number = group.count
-            newest = self._run.newest(_VALIDATION)
-            self._validate(group, state, newest)
-            self._promote(group, newest)
-            group.last = state
-            self._mark(state)
-            if state.place is not None:
-                waiting.write_note(state.place, self._note(group, state))
-            self._tell(state, newest, "linked" if state.place is None else "copied")
-            if not self._run.active:
-                self.settle()
-            elif not self._waits_for_end:
-                self._waits_for_end = True
-                self._run.before_end(self._at_end)
+            try:
+                self._take(state)
+            except BaseException:
+                if state.place is not None:
+                    waiting.discard(state.place)
+                raise
+
+    def _take(self, state: _State) -> None:
+        """Make it the last one of its group."""
+        group = self._group(state.told.path)
+        group.count += 1
+        state.number = group.count
+        newest = self._run.newest(_VALIDATION)
+        self._validate(group, state, newest)
+        if state.place is not None:
+            waiting.write_note(state.place, self._note(group, state))
+        self._promote(group, newest)
+        group.last = state
+        self._mark(state)
+        self._tell(state, newest, "linked" if state.place is None else "copied")
+        if not self._run.active:
+            self.settle()
+        elif not self._waits_for_end:
+            self._waits_for_end = True
+            self._run.before_end(self._at_end)
 
     def settle(self) -> None:
         """Give what is kept its place among the run's files and models."""
@@ -150,13 +159,16 @@ class Checkpoints:
                 if last.value is None and newest is not None and newest.mark is not last.seen:
                     last.value = newest.value
                 if best is not None and self._is_better(last, best, newest):
-                    best = last
+                    self._release(best)
+                    group.best = best = None
                 told_last, told_best = group.told
+                if best is None and told_best is not None:
+                    best = last
                 if told_last is not last:
                     self._record(last, group.label, "last")
-                if best is not None and told_best is not best and (best is not last or told_best):
+                if best is not None and told_best is not best:
                     self._record(best, f"{group.label}-best", "best")
-                group.told = (last, best if best is not last or told_best else None)
+                group.told = (last, best)
 
     # -- one checkpoint ----------------------------------------------------------------------
 

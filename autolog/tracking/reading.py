@@ -311,8 +311,33 @@ def get_artifact(run: str | LiveRun, path: str = "", to: str | Path | None = Non
         target = place / file.path
         if not target.resolve().is_relative_to(place.resolve()):
             raise StoreError(f"run {reference} names a file outside of its own: {file.path!r}")
-        repository.get(file.uri, target)
+        if not _copy_linked(file, target):
+            repository.get(file.uri, target)
     return place / path
+
+
+def _copy_linked(file: Artifact, target: Path) -> bool:
+    """Copy a file that was linked to; False if it is one of the store's own.
+
+    Raises:
+        StoreError: it is not there any more, or is another one now.
+    """
+    from autolog.artifacts import copying, links
+
+    state = links.state(file.uri)
+    if state is None:
+        return False
+    place = links.place(file.uri)
+    if state == "linked":
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if copying.copy(place, target) is not None and links.state(file.uri) == "linked":
+                return True
+    raise StoreError(
+        f"{file.path} was too large to be copied (max_model_mb) and was linked to {place}, which is"
+        f" {'gone' if state == 'gone' else 'another file now'}"
+    )
 
 
 def _below(files: list[Artifact], path: str, reference: str) -> list[Artifact]:
