@@ -536,14 +536,15 @@ class LoopOptimizer(Protocol):
 
     @property
     def name(self) -> str:
-        """What its series are called where there are several."""
+        """What the code calls it, or empty."""
         ...
 
     def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
 
         In a key, `/*` stands for the optimizer's name where there are several and for nothing
-        where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`.
+        where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`. `/**` stands
+        for its name in any case.
         """
         ...
 
@@ -612,7 +613,8 @@ class Capture(Protocol):
             parameters: what it trains, asked at its first step.
             model: what these are the parameters of; None if that is not known. The run is called
                 after its class.
-            name: what the code calls the optimizer, `optimizerD`.
+            name: what the code calls the optimizer, `optimizerD`; empty if that is not known,
+                then it is numbered, `opt0`.
             built: whether it is being built now, or was there before anybody looked.
         """
         ...

@@ -32,6 +32,8 @@ class Here(threading.local):
     """The loop that stepped last."""
     holding: tuple[LoopOptimizer, ...] = ()
     """Optimizers whose steps are held until it is clear what they belong to."""
+    newest_held: LoopOptimizer | None = None
+    """The one of these that stepped last."""
     passes: int = 0
     """How many passes over data have begun."""
 
@@ -74,6 +76,7 @@ class Loop:
         """The pass over data of its last step."""
         self.model: weakref.ref[Any] | None = None
         self.began = next(births)
+        self._nameless: list[weakref.ref[LoopOptimizer]] = []
         self._parameters: dict[int, weakref.ref[Any]] = {}
         self.newer: list[Loop] = []
 
@@ -190,20 +193,27 @@ class Loop:
 
     @property
     def alive(self) -> bool:
-        """Whether its parameters are still there."""
-        return bool(self._parameters)
+        """Whether its parameters are still there; inner work goes on with others."""
+        return bool(self._parameters) or (self.outer is not None and self.outer.alive)
 
     def take(self, one: LoopOptimizer) -> None:
         """Take in an optimizer and its parameters."""
         if one.loop is not self:
             one.loop = self
             one.counter = itertools.count(self.first_step)
+            if not one.name:
+                self._nameless.append(weakref.ref(one))
         if self.alone is None and not self.several:
             self.alone = one
         if self.model is None and (model := one.model()) is not None:
             self.model = weakref.ref(model)
         for parameter in one.parameters():
             self._watch(parameter)
+
+    def number_of(self, one: LoopOptimizer) -> str:
+        """Name an optimizer that the code keeps under no name of its own: `opt0`, `opt1`."""
+        known = [other for reference in self._nameless if (other := reference()) is not None]
+        return f"opt{sorted(known, key=lambda other: other.birth).index(one)}"
 
     def replace(self, one: LoopOptimizer) -> None:
         """Let an optimizer follow the one before it: its steps go on where the others' ended."""
@@ -240,7 +250,7 @@ class Loop:
         """A parameter was collected; with the last one the training is over."""
         if self._parameters.get(key) is reference:
             del self._parameters[key]
-        if not self._parameters:
+        if not self._parameters and self.outer is None:
             self.over()
 
 
@@ -262,6 +272,11 @@ def over_parameters(parameters: Sequence[Any]) -> Loop | None:
         return next((loop for loop in reversed(_loops) if loop.knows(parameters)), None)
 
 
+def newest_begin() -> int:
+    """Return when the newest loop began, in the numbers of `births`; -1 before the first."""
+    return max((loop.began for loop in _loops), default=-1)
+
+
 def begin_pass() -> None:
     """Note that a pass over data begins in this thread."""
     here.passes += 1
@@ -277,4 +292,4 @@ def after_fork() -> None:
     global _lock
     _lock = threading.RLock()
     _loops.clear()
-    here.loop, here.holding, here.passes = None, (), 0
+    here.loop, here.newest_held, here.holding, here.passes = None, None, (), 0

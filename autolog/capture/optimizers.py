@@ -32,7 +32,7 @@ from autolog.tracking import context, notices
 if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
 
-__all__ = ["COVERED", "MAX_LOOP_RUNS", "LoopOptimizer", "OpenSpan", "find", "settle"]
+__all__ = ["COVERED", "MAX_LOOP_RUNS", "LoopOptimizer", "OpenSpan", "end_all", "find", "settle"]
 
 COVERED: Final = "torch.covered"
 """In the state of a span: its integration records the loop itself."""
@@ -66,7 +66,7 @@ class LoopOptimizer:
         optimizer: referred to weakly.
         parameters: what it trains, asked at its first step.
         model: what these are the parameters of, if that is known.
-        name: what the code calls it.
+        name: what the code calls it, or empty.
         built: False if nobody saw it being built: it was there before autolog was on.
         open_span: how a run is opened for it.
     """
@@ -88,10 +88,11 @@ class LoopOptimizer:
         self.loop: Loop | None = None
         self.counter = itertools.count()
         self.birth = next(loops.births) if built else -1
-        self._open_span = open_span
+        self.open_span = open_span
         self.held: list[_Step] = []
         self._shapes: list[Any] | None = None
         self.stepped = False
+        self.passes = 0
         self.allies: weakref.WeakSet[LoopOptimizer] = weakref.WeakSet()
         self._names: dict[str, str] = {}
         self._names_are_several = False
@@ -130,7 +131,10 @@ class LoopOptimizer:
             around = spans.current()
             if around is not None and around.role != "study":
                 return self._inside(around)
-            loop = None if self.held else self._own_loop() or self._first_step()
+            if self.held:
+                loop = self._return_of_one_held()
+            else:
+                loop = self._own_loop() or self._first_step()
             if loop is not None:
                 return loop
             self._hold(_Step(dict(values), epoch))
@@ -216,11 +220,36 @@ class LoopOptimizer:
         waiting = [one for one in here.holding if one.waits_for(self)]
         self.stepped = True
         if waiting:
-            return self._begin_with(waiting)
-        others = [one for one in list(_known.values()) if not one.stepped]
+            return self._begin_behind(waiting)
+        # One that was there when another loop began without it has nothing to do with this one.
+        since = loops.newest_begin()
+        others = [one for one in list(_known.values()) if not one.stepped and one.birth > since]
         if any(self.waits_for(one) for one in others):
             return None
         return self.open_loop()
+
+    def _begin_behind(self, waiting: Sequence[LoopOptimizer]) -> Loop | None:
+        """Begin with those that wait for this optimizer, if they belong together, or without."""
+        for one in waiting:
+            is_copy = one.shapes() == self.shapes()
+            in_pass = here.passes and one.passes == here.passes
+            if is_copy or in_pass or one in self.allies:
+                return self._begin_with(waiting)
+        if here.passes:  # a new pass has begun: they have nothing to do with this one
+            waiting[-1].resolve()
+            return self._first_step()
+        return None
+
+    def _return_of_one_held(self) -> Loop | None:
+        """One that is held steps again: those that have stepped in between take turns with it."""
+        others = [one for one in here.holding if one is not self]
+        if here.newest_held not in others:
+            return None
+        if self.loop is None:
+            return self._begin_with(others)
+        self._join_waiting(self.loop)
+        self.flush(self.loop)
+        return self.loop
 
     def waits_for(self, other: LoopOptimizer) -> bool:
         """Whether what another one does will tell what this one is.
@@ -239,7 +268,7 @@ class LoopOptimizer:
             loop.take(one)
         if partners:
             loop.take_turns()
-        for one in partners:
+        for one in (*partners, self):
             one.flush(loop)
         for one in copies:
             inner = loop.begin_inner(one.title())
@@ -274,7 +303,7 @@ class LoopOptimizer:
             after.resume()
             return after
         loop = Loop(spans.current(), context.current())
-        span = self._open_span(loop, self.title(), goes_on_from)
+        span = self.open_span(loop, self.title(), goes_on_from)
         if span is None:
             return None
         loop.begin(span, after)
@@ -298,6 +327,7 @@ class LoopOptimizer:
 
     def _hold(self, step: _Step) -> None:
         self.held.append(step)
+        self.passes, here.newest_held = here.passes, self
         if self not in here.holding:
             self.shapes()
             here.holding = (*here.holding, self)
@@ -338,8 +368,9 @@ class LoopOptimizer:
         try:
             named = {names[key]: value for key, value in values.items()}
         except KeyError:
-            ending = f"/{self.name}" if loop.several else ""
-            names.update((key, key.replace("/*", ending)) for key in values)
+            name = f"/{self.name or loop.number_of(self)}"
+            alone = name if loop.several else ""
+            names.update((key, key.replace("/**", name).replace("/*", alone)) for key in values)
             named = {names[key]: value for key, value in values.items()}
         number = next(self.counter)
         if number > loop.step or not loop.several:
@@ -370,6 +401,16 @@ def settle() -> None:
     with _lock:
         if _holding:
             _holding[-1].resolve()
+
+
+def end_all(open_span: OpenSpan) -> None:
+    """Forget the optimizers of an integration that is switched off: it sees no further step."""
+    settle()
+    for optimizer, one in list(_known.items()):
+        if one.open_span == open_span:
+            if one.loop is not None:
+                one.loop.over()
+            del _known[optimizer]
 
 
 def after_fork() -> None:

@@ -224,6 +224,7 @@ class Port:
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""
+        optimizers.end_all(self._open_loop)
         kept.end_all(self._integration.name)
 
     def notice(self, key: str, text: str) -> None:
@@ -260,5 +261,5 @@ def _versions() -> dict[str, str]:
 
 
 recorder.report_versions(_versions)
-lifecycle.before_finish(optimizers.settle)
+lifecycle.on_settle(optimizers.settle)
 lifecycle.on_model_loaded(_model_loaded)

@@ -1,7 +1,7 @@
 """The name under which a caller stores what a constructor makes, read from the caller's code.
 
-As in `names`, neither a frame's variables nor a source file is read: the instruction behind the call
-says where its result goes.
+As in `names`, neither a frame's variables nor a source file is read: the instruction behind the
+call says where its result goes.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ def assigned_name(package: str) -> str | None:
     home = getattr(sys.modules.get(package), "__file__", None)
     inside = os.path.dirname(home) + os.sep if home else None  # noqa: PTH120
     frame: FrameType | None = _get_frame(1)
+    reached = False
     for _ in range(_DEPTH):
         if frame is None or inside is None:
             return None
         code = frame.f_code
-        if not code.co_filename.startswith((inside, "<", os.path.dirname(__file__))):  # noqa: PTH120
+        if code.co_filename.startswith(inside):
+            reached = True
+        elif reached and not code.co_filename.startswith("<autolog"):
             operation, name = _behind(code, frame.f_lasti)
             if operation in _STORES:
                 return name

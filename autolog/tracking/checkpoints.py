@@ -22,7 +22,7 @@ from autolog.artifacts.blobs import Blob
 from autolog.artifacts.copying import Identity, copy, identify, sha256
 from autolog.artifacts.manifest import format_named
 from autolog.integration import Origin
-from autolog.tracking import lineage
+from autolog.tracking import lifecycle, lineage
 from autolog.tracking.printing import lower_is_better
 from autolog.tracking.values import well_formed
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from autolog.integration import Checkpoint
     from autolog.tracking.run import LiveRun, Point
 
-__all__ = ["CHECKPOINT", "Checkpoints", "settle_all"]
+__all__ = ["CHECKPOINT", "Checkpoints"]
 
 CHECKPOINT: Final = "checkpoint"
 """Event of a checkpoint."""
@@ -342,10 +342,13 @@ class Checkpoints:
         self._run.note_file(f"{name}/{state.told.file}", Blob(digest, state.identity.size, uri))
 
 
-def settle_all() -> None:
+def _settle_all() -> None:
     """Bring the checkpoints of this process's runs where a reader finds them."""
     for one in list(_all):
         one.settle()
+
+
+lifecycle.on_settle(_settle_all)
 
 
 def _label(path: str) -> str:

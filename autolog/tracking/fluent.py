@@ -14,7 +14,7 @@ from typing import Any, Literal
 from autolog import settings
 from autolog.errors import UsageError
 from autolog.ids import is_run_id
-from autolog.tracking import context, opening
+from autolog.tracking import context, lifecycle, opening
 from autolog.tracking.run import CallSite, Fits, LiveRun
 
 __all__ = [
@@ -135,6 +135,7 @@ def last_run() -> LiveRun | None:
 
 def end_run(status: str = "FINISHED") -> None:
     """End the active run, else those of trainings that only their last step would end."""
+    lifecycle.settle()
     run = context.current()
     for one in (run,) if run is not None else context.open_loops():
         one.end(status)

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from autolog.tracking.run import LiveRun
 
 __all__ = [
-    "before_finish",
     "exit_known",
     "finish",
     "model_loaded",
     "on_model_loaded",
+    "on_settle",
     "run_counted",
     "run_ended",
     "run_opened",
     "run_reopened",
+    "settle",
 ]
 
 _EXIT_PRIORITY: Final = 10
@@ -47,7 +48,7 @@ _registered_in: int | None = None
 _finished_in: int | None = None
 _exit: tuple[int | None, BaseException | None] | None = None
 _model_loaded: list[Callable[[Any, str], None]] = []
-_before_finish: list[Callable[[], None]] = []
+_settling: list[Callable[[], None]] = []
 
 
 def exit_known(code: int | None, exception: BaseException | None) -> None:
@@ -77,9 +78,16 @@ def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
     _model_loaded.append(callback)
 
 
-def before_finish(callback: Callable[[], None]) -> None:
-    """Have `callback()` called before the runs that are still open at the end are ended."""
-    _before_finish.append(callback)
+def on_settle(callback: Callable[[], None]) -> None:
+    """Have `callback()` called when what is not decided yet must be: at an end, before a read."""
+    _settling.append(callback)
+
+
+def settle() -> None:
+    """Record what was held until it is clear which run it belongs to."""
+    for callback in _settling:
+        with contextlib.suppress(Exception):  # whoever ends or reads a run is better off without
+            callback()
 
 
 def model_loaded(model: Any, run_id: str) -> None:
@@ -101,9 +109,7 @@ def finish() -> None:
         return
     _finished_in = os.getpid()
     timeout = settings.value("finish_timeout")
-    for callback in _before_finish:
-        with contextlib.suppress(Exception):  # the program has ended well without it
-            callback()
+    settle()
     for one in recorder.all_recorders():
         with contextlib.suppress(AutologError):  # a full disk must not turn into an exit code
             for run in list(one.open_runs.values()):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -59,19 +58,12 @@ def open_store(uri: str | None = None) -> Store:
     from autolog.store import open_store as open_plain
     from autolog.store.fold import fold
 
-    _settle_own()
     # A program that changes its folder still reads where it has written.
     store = open_plain(uri if uri is not None else current_recorder().location)
+    lifecycle.settle()
     fold(store)
     abandoned.take_up(store)
     return store
-
-
-def _settle_own() -> None:
-    """Bring the checkpoints of this process's runs where a reader finds them."""
-    checkpoints = sys.modules.get("autolog.tracking.checkpoints")
-    if checkpoints is not None:
-        checkpoints.settle_all()
 
 
 _SEARCHES_BY: Final = ("filter", "experiment", "order_by", "limit", "page_token", "total")
@@ -362,7 +354,7 @@ def _reading() -> Generator[Store]:
     place = (os.getpid(), current_recorder().location.uri)
     store = _kept.pop(place, None)
     if store is not None and store.is_current():
-        _settle_own()
+        lifecycle.settle()
         fold(store)
         abandoned.take_up(store)
     else:

@@ -11,7 +11,7 @@ from autolog.integration import Detach, Loop
 __all__ = ["LoopSeen", "here", "loop_seen", "on_loop"]
 
 LoopSeen = Callable[[Loop, Any], None]
-"""Told once of each loop and each optimizer in it: `seen(loop, optimizer)`, after its first step."""
+"""Told once of each loop and optimizer: `seen(loop, optimizer)`, after its first step there."""
 
 
 class _Here(threading.local):

@@ -1,8 +1,8 @@
 """Which optimizers a backward gave gradients to, seen from a few of their parameters.
 
 A gradient that a backward adds to is another tensor afterwards, or has another version. Looking at
-all parameters of a large model would cost more than a small step: up to four are probed, spread over
-the optimizer's parameters so that the parts of a model (encoder, heads) are told apart.
+all parameters of a large model would cost more than a small step: up to four are probed, spread
+over the optimizer's parameters so that the parts of a model (encoder, heads) are told apart.
 """
 
 from __future__ import annotations

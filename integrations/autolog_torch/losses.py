@@ -1,8 +1,8 @@
 """The loss of a step: the sum of what ran backward for the gradients that an optimizer applies.
 
 Every way to a backward passes through `torch.autograd.backward`. Before and after it the gradients
-of each optimizer are probed; what moved them is pending for that optimizer until it steps. Gradients
-that were dropped or zeroed before they were applied take their losses along.
+of each optimizer are probed; what moved them is pending for that optimizer until it steps.
+Gradients that were dropped or zeroed before they were applied take their losses along.
 
 A loss that a `GradScaler` has scaled counts as it was before; a division by the user does count.
 """
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import is_compiling
+from autolog_torch.current import here
 from autolog_torch.steps import Tracked, tracking
 
 __all__ = ["attach", "remember_scaled", "unscaled"]
@@ -97,15 +98,21 @@ class _Losses:
         for tensor in tensors:
             value = unscaled(tensor)
             if value.numel() != 1:
-                self._capture.notice(
-                    "loss_is_no_scalar",
-                    "a backward began at a tensor of several elements: it has no single loss, so"
-                    " none was recorded; autolog.log_metric records what you mean by it",
-                )
+                self._say_that_there_is_none()
                 return None
             value = value if value.dim() == 0 else value.reshape(())
             total = value if total is None else total + value
         return total
+
+    def _say_that_there_is_none(self, *_: Any) -> None:
+        if self._capture.loop() is None:
+            here.opening.append(self._say_that_there_is_none)
+            return
+        self._capture.notice(
+            "loss_is_no_scalar",
+            "a backward began at a tensor of several elements: it has no single loss, so none was"
+            " recorded; autolog.log_metric records what you mean by it",
+        )
 
 
 def unscaled(tensor: Any) -> Any:

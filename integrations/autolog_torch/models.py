@@ -112,9 +112,10 @@ def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) ->
 
 
 def _take(module: Any) -> None:
-    for name, parameter in vars(module).get("_parameters", {}).items():
+    state: dict[str, dict[str, Any]] = vars(module)
+    for name, parameter in state.get("_parameters", {}).items():
         _holds(module, name, parameter)
-    for name, part in vars(module).get("_modules", {}).items():
+    for name, part in state.get("_modules", {}).items():
         _contains(module, name, part)
 
 

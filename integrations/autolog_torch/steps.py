@@ -7,7 +7,6 @@ its own step (SAM, Lookahead) is a part of that one.
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 import weakref
@@ -49,7 +48,7 @@ class Tracked:
     def rate_keys(self, groups: list[Any]) -> tuple[str, ...]:
         """Return the keys of the learning rates, one for each parameter group."""
         if len(self._keys) != len(groups):
-            several = [f"lr/{self.name}/{at}" for at in range(len(groups))]
+            several = [f"lr/**/{at}" for at in range(len(groups))]
             self._keys = ("lr/*",) if len(groups) == 1 else tuple(several)
         return self._keys
 
@@ -73,7 +72,6 @@ class Tracking:
     def __init__(self) -> None:
         self._capture: Capture | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._numbers = itertools.count()
         self._inside = threading.local()
         self._waiting: list[tuple[Tracked, dict[str, Any], int | None]] = []
 
@@ -99,7 +97,7 @@ class Tracking:
             return known
         capture = self._capture
         name = capture.assigned_name("torch") if built and capture is not None else None
-        known = Tracked(optimizer, name or f"opt{next(self._numbers)}", built=built)
+        known = Tracked(optimizer, name or "", built=built)
         weakref.finalize(optimizer, self._tracked.pop, key, None).atexit = False
         self._tracked[key] = known
         if capture is not None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from autolog.integration import Loop
 from autolog_torch import models
+from autolog_torch.steps import Tracked, tracking
 
 __all__ = ["Trained", "all_trained", "clear", "of_loop", "whole"]
 
@@ -27,18 +28,28 @@ class Trained:
         self.names: dict[str, str] = {}
         """By the optimizer's name: the class of that module."""
         self.without_module = False
+        self._taken: weakref.WeakSet[Tracked] = weakref.WeakSet()
+        self._count = 0
+        self.begun = False
         self.saved_step: int | None = None
         """The newest step that is in a checkpoint; None if there is none."""
         self.saved_epoch: int | None = None
 
-    def take(self, name: str, optimizer: Any) -> None:
+    def take(self, tracked: Tracked) -> None:
         """Note what an optimizer trains."""
+        optimizer = tracked.reference()
+        if optimizer is None or tracked in self._taken:
+            return
+        self._taken.add(tracked)
+        self._count += 1
         parameters = [one for group in optimizer.param_groups for one in group["params"]]
         module = models.of_parameters(parameters)
         found = [module] if module is not None else _roots(parameters)
         self.without_module = self.without_module or not found
+        name = tracked.name or f"opt{self._count - 1}"
         for at, one in enumerate(found):
-            key = f"{name}/{at}" if at else name
+            key = f"{name}-{at}" if at else name
+            key = key if key not in self.parts else f"{key}-{len(self.parts)}"
             self.parts[key] = weakref.ref(one)
             self.names[key] = type(whole(one)).__name__
 
@@ -53,7 +64,7 @@ class Trained:
         classes = [type(module).__name__ for _, module in found.values()]
         named: dict[str, Any] = {}
         for (key, module), name in zip(found.values(), classes, strict=True):
-            unique = name if classes.count(name) == 1 else f"{name}-{key}".replace("/", "-")
+            unique = name if classes.count(name) == 1 else f"{name}-{key}"
             named[unique] = module
         return named
 
@@ -71,6 +82,10 @@ def of_loop(loop: Loop) -> Trained:
 
 def all_trained() -> Iterator[tuple[Loop, Trained]]:
     """Yield every loop that is still there, the newest first."""
+    for tracked in tracking.all():
+        loop = tracked.known.loop if tracked.known is not None else None
+        if loop is not None:
+            of_loop(loop).take(tracked)
     yield from reversed(list(_trained.items()))
 
 

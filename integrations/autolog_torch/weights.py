@@ -59,9 +59,9 @@ class _Weights:
     def begins(self, loop: Loop, optimizer: Any) -> None:
         """An optimizer has made its first step in a loop."""
         known = trained.of_loop(loop)
-        is_new = not known.parts and not known.without_module
-        known.take(tracking.of(optimizer).name, optimizer)
-        if is_new:
+        known.take(tracking.of(optimizer))
+        if not known.begun:
+            known.begun = True
             known.saved_epoch = here.epoch
             if loop.span.owns_run:
                 loop.span.at_end(partial(self._at_end, loop.span, known, _step_of(loop)))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 
 import autolog
+from autolog.cli.commands import cli
 from tests.torch.small_loops import Net, same, train
 
 
@@ -36,6 +37,11 @@ def names(recording):
 def kept(name):
     """The bytes of a checkpoint that was kept."""
     return autolog.get_artifact(autolog.last_run(), f"{name}/checkpoint.pt").read_bytes()
+
+
+def show(run):
+    """What `autolog show` prints of a run."""
+    return CliRunner().invoke(cli, ["show", run.name], env={"COLUMNS": "200"}).output
 
 
 def leftovers(recording):
@@ -129,7 +135,7 @@ def test_a_whole_module_is_loaded_from_a_store_of_ones_own(recording):
     loaded = autolog.load_model(autolog.last_run())
     assert same(loaded, model.state_dict())
     assert type(loaded.checkpoint) is torch.nn.Sequential
-    with pytest.raises(autolog.errors.ModelError, match="torch.nn.modules.linear.Linear"):
+    with pytest.raises(autolog.errors.ModelError, match=r"torch\.nn\.modules\.linear\.Linear"):
         autolog.load_model(autolog.last_run(), trusted=())
 
 
@@ -181,7 +187,7 @@ def test_files_by_path_and_by_handle_are_seen_and_memory_is_not(recording, tmp_p
             torch.save(state, file)
         with tempfile.NamedTemporaryFile(dir=tmp_path, prefix="atomic", delete=False) as file:
             torch.save(state, file)
-        os.replace(file.name, "moved.pt")
+        Path(file.name).replace("moved.pt")
         torch.save(state, io.BytesIO())
 
     train(model, after=save)
@@ -238,7 +244,7 @@ def test_equal_files_are_stored_once(recording):
 
 
 def test_a_file_above_the_limit_is_linked_and_read_as_replaced_once_it_changed(
-    recording, capsys, cli
+    recording,
 ):
     autolog.autolog("torch", max_model_mb=0.001)
     model = torch.nn.Linear(40, 40)
@@ -247,7 +253,7 @@ def test_a_file_above_the_limit_is_linked_and_read_as_replaced_once_it_changed(
     model(data).mean().backward()
     optimizer.step()
     torch.save(model.state_dict(), "large.pt.tmp")
-    os.replace("large.pt.tmp", "large.pt")
+    Path("large.pt.tmp").replace("large.pt")
     end()
     (file,) = recording.details().artifacts
     assert file.uri.startswith(Path("large.pt").absolute().as_uri())
@@ -256,13 +262,13 @@ def test_a_file_above_the_limit_is_linked_and_read_as_replaced_once_it_changed(
     run = autolog.last_run()
     copied = autolog.get_artifact(run, "large/checkpoint.pt")
     assert copied.read_bytes() == Path("large.pt").read_bytes()
-    assert "linked" in cli("show", run.name).out
+    assert "linked" in show(run)
     torch.save(model.state_dict(), "large.pt")
-    assert "replaced" in cli("show", run.name).out
+    assert "replaced" in show(run)
     with pytest.raises(autolog.errors.StoreError, match="another file now"):
         autolog.get_artifact(run, "large/checkpoint.pt")
     Path("large.pt").unlink()
-    assert "gone" in cli("show", run.name).out
+    assert "gone" in show(run)
 
 
 def test_where_no_model_is_wanted_a_checkpoint_is_told_and_not_copied(recording):
@@ -287,7 +293,7 @@ def test_a_save_that_fails_raises_what_it_would_and_leaves_nothing(recording):
 def test_a_store_that_cannot_be_written_does_not_disturb_the_save(recording):
     model = Net()
     train(model)
-    waiting = recording.folder / "artifacts" / "tmp"
+    waiting = recording.folder / "artifacts" / "tmp" / "checkpoints"
     waiting.parent.mkdir(exist_ok=True)
     waiting.write_text("in the way")
     torch.save(model.state_dict(), "w.pt")
@@ -301,11 +307,11 @@ def test_saved_bytes_are_the_same_with_autolog_and_without(recording):
     model = Net()
     optimizer = train(model)
     whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "module": model}
-    torch.save(whole, "on.pt")
+    torch.save(whole, "whole.pt")
+    watched = Path("whole.pt").read_bytes()
     autolog.disable()
-    torch.save(whole, "off.pt")
-    on, off = Path("on.pt").read_bytes(), Path("off.pt").read_bytes()
-    assert on.replace(b"on/", b"xxx/").replace(b"off/", b"xxx/") == off.replace(b"off/", b"xxx/")
+    torch.save(whole, "whole.pt")
+    assert watched == Path("whole.pt").read_bytes()
 
 
 def test_a_model_saved_before_any_step_is_no_checkpoint(recording):
