@@ -10,12 +10,13 @@ import io
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Tap
 from autolog_torch import formats, trained
 from autolog_torch.contents import Held, find_models
 from autolog_torch.current import here
+from autolog_torch.tensors import is_own
 from autolog_torch.trained import Trained
 
 __all__ = ["attach", "attach_safetensors", "file_of"]
@@ -51,7 +52,7 @@ def attach_safetensors(capture: Capture) -> Detach:
 def file_of(target: Any) -> str | None:
     """Return the path of what was written to or read from; None if it is no file by a name."""
     if isinstance(target, (str, bytes, os.PathLike)):
-        return os.path.abspath(os.fsdecode(target))  # noqa: PTH100
+        return os.path.abspath(os.fsdecode(cast("str", target)))  # noqa: PTH100
     opened = getattr(target, "file", target)  # a temporary file wraps the one that it opens
     name = getattr(opened, "name", None)
     if not isinstance(opened, _FILES) or not isinstance(name, (str, bytes)):
@@ -65,7 +66,7 @@ def file_of(target: Any) -> str | None:
 
 
 def _take(capture: Capture, thing: Any, target: Any, form: str, file: str) -> None:
-    if formats.is_own():
+    if is_own():
         return
     around = capture.current()
     if around is not None and _COVERED in around.state:

@@ -8,13 +8,14 @@ in dictionaries and lists, a few levels deep: a cached data set is found to be n
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from autolog_torch.formats import named_tensors
+from autolog_torch.tensors import named_tensors
 
-__all__ = ["Held", "find_models", "tensors_in"]
+__all__ = ["Held", "find_models", "is_module", "tensors_in"]
 
 _DEPTH: Final = 3
 _BREADTH: Final = 256
@@ -63,7 +64,7 @@ def tensors_in(thing: Any) -> Iterator[Any]:
     stack = [(thing, _DEPTH)]
     while stack:
         one, depth = stack.pop()
-        if _is_tensor(one) or _is_module(one):
+        if _is_tensor(one) or is_module(one):
             yield one
         elif depth and isinstance(one, Mapping):
             stack += [(value, depth - 1) for value in cast("Mapping[Any, Any]", one).values()]
@@ -72,7 +73,7 @@ def tensors_in(thing: Any) -> Iterator[Any]:
 
 
 def _held(thing: Any, where: tuple[str | int, ...], depth: int) -> Iterator[Held]:
-    if _is_module(thing):
+    if is_module(thing):
         yield Held(where, module=thing, marked=True)
     elif isinstance(thing, Mapping):
         items = cast("Mapping[Any, Any]", thing)
@@ -104,8 +105,13 @@ def _bare(name: str) -> str:
 
 
 def _is_tensor(thing: Any) -> bool:
-    return hasattr(thing, "untyped_storage") and hasattr(thing, "data_ptr")
+    return issubclass(type(thing), _torch().Tensor)
 
 
-def _is_module(thing: Any) -> bool:
-    return hasattr(thing, "load_state_dict") and hasattr(thing, "_parameters")
+def is_module(thing: Any) -> bool:
+    """Whether it is a module, by its type: no attribute of an unknown object is asked for."""
+    return issubclass(type(thing), _torch().nn.Module)
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]

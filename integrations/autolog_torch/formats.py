@@ -11,11 +11,12 @@ import contextlib
 import inspect
 import json
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
+
+from autolog_torch.tensors import named_tensors, write_tensors, writing_own
 
 __all__ = [
     "CHECKPOINT",
@@ -24,15 +25,11 @@ __all__ = [
     "SAFETENSORS_FILE",
     "StateDict",
     "code_reference",
-    "is_own",
     "load",
     "load_checkpoint",
-    "named_tensors",
     "save",
     "save_checkpoint",
     "unknown_types",
-    "write_tensors",
-    "writing_own",
 ]
 
 SAFETENSORS: Final = "torch-safetensors"
@@ -44,13 +41,6 @@ _SOURCE: Final = "source.py"
 _LARGEST_SOURCE: Final = 1 << 20
 _LONGEST_TREE: Final = 20_000
 _INSTALLED: Final = ("site-packages", "dist-packages")
-
-
-class _Own(threading.local):
-    writing = False
-
-
-_own = _Own()
 
 
 class StateDict(dict[str, Any]):
@@ -94,9 +84,10 @@ def load(directory: Path) -> StateDict:
     """Load what `save` wrote."""
     safetensors: Any = import_module("safetensors")
     with safetensors.safe_open(directory / SAFETENSORS_FILE, framework="pt") as file:
-        tied = json.loads((file.metadata() or {}).get("tied", "{}"))
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        order = json.loads((file.metadata() or {}).get("order", "[]"))
+        told: dict[str, str] = file.metadata() or {}
+        tensors: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tied = json.loads(told.get("tied", "{}"))
+    order = json.loads(told.get("order", "[]"))
     tensors |= {name: tensors[other] for name, other in tied.items()}
     names = order if set(order) == set(tensors) else list(tensors)
     return _described({name: tensors[name] for name in names}, directory)
@@ -121,12 +112,11 @@ def load_checkpoint(directory: Path, trusted: Sequence[str]) -> StateDict:
     path = directory / CHECKPOINT_FILE
     with _trusting([_found(name) for name in trusted]):
         whole = torch.load(path, map_location="cpu", weights_only=True)
-    part = whole
+    part: Any = whole
     for key in _reference(directory).get("where", []):
-        part = part[key] if isinstance(key, int) else cast("dict[str, Any]", part)[key]
-    is_module = hasattr(part, "state_dict") and not isinstance(part, Mapping)
-    weights = named_tensors(part) if is_module else part
-    loaded = _described(cast("Mapping[str, Any]", weights), directory)
+        part = part[key]
+    weights: Any = named_tensors(part) if hasattr(part, "_parameters") else part
+    loaded = _described(weights, directory)
     loaded.checkpoint = whole
     return loaded
 
@@ -143,46 +133,6 @@ def unknown_types(directory: Path) -> list[str]:
         return []
 
 
-def named_tensors(module: Any) -> dict[str, Any]:
-    """Return what `state_dict` holds by default, calling no code of the user's.
-
-    Modules of a distributed training gather their shards in hooks of `state_dict`, which would wait
-    for the other processes.
-    """
-    return dict(_tensors(module, "", set()))
-
-
-def write_tensors(tensors: Mapping[str, Any], path: Path) -> None:
-    """Write tensors to a safetensors file: those on a device are copied from it, which waits.
-
-    A tensor that stands under several names is written once.
-
-    Raises:
-        ValueError: one is of a kind that has no place there.
-    """
-    save_file = import_module("safetensors.torch").save_file
-    kept: dict[str, Any] = {}
-    tied: dict[str, str] = {}
-    places: dict[tuple[Any, ...], str] = {}
-    for name, tensor in tensors.items():
-        plain = tensor.detach()
-        if type(plain).__name__ not in ("Tensor", "Parameter") or plain.is_sparse:
-            raise ValueError(f"{name} is a {type(tensor).__name__} of layout {tensor.layout}")
-        shape = (tuple(plain.shape), plain.stride(), plain.dtype)
-        place = (plain.device, plain.data_ptr(), *shape)
-        if plain.numel() and place in places:
-            tied[name] = places[place]
-            continue
-        places[place] = name
-        kept[name] = plain.cpu()
-    kept = _apart(kept)
-    metadata = {"format": "pt", "order": json.dumps(list(tensors))}
-    if tied:
-        metadata["tied"] = json.dumps(tied)
-    with writing_own():
-        save_file(kept, path, metadata=metadata)
-
-
 def code_reference(module: Any, where: Sequence[str | int] = ()) -> dict[str, bytes]:
     """Return the small files that say what module some weights belong to.
 
@@ -193,7 +143,7 @@ def code_reference(module: Any, where: Sequence[str | int] = ()) -> dict[str, by
     told: dict[str, Any] = {"where": list(where)}
     files: dict[str, bytes] = {}
     if module is not None:
-        cls = type(module)
+        cls = type(cast("object", module))
         told["class"] = f"{cls.__module__}:{cls.__qualname__}"
         with contextlib.suppress(Exception):  # `extra_repr` is anybody's code
             told["tree"] = repr(module)[:_LONGEST_TREE]
@@ -204,53 +154,6 @@ def code_reference(module: Any, where: Sequence[str | int] = ()) -> dict[str, by
             files[_SOURCE] = source
     files[_REFERENCE] = json.dumps(told, indent=1).encode()
     return files
-
-
-@contextlib.contextmanager
-def writing_own() -> Iterator[None]:
-    """Mark what is written in this thread as ours."""
-    _own.writing = True
-    try:
-        yield
-    finally:
-        _own.writing = False
-
-
-def is_own() -> bool:
-    """Whether we ourselves are writing in this thread."""
-    return _own.writing
-
-
-def _tensors(module: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    known = vars(module)
-    transient = known.get("_non_persistent_buffers_set", ())
-    for name, tensor in known.get("_parameters", {}).items():
-        if tensor is not None:
-            yield f"{prefix}{name}", tensor
-    for name, tensor in known.get("_buffers", {}).items():
-        if tensor is not None and name not in transient:
-            yield f"{prefix}{name}", tensor
-    for name, part in known.get("_modules", {}).items():
-        if part is not None and id(part) not in seen:  # of itself: a cycle has no state dict
-            yield from _tensors(part, f"{prefix}{name}.", seen | {id(part)})
-
-
-def _apart(tensors: dict[str, Any]) -> dict[str, Any]:
-    """Make each tensor dense, with a memory of its own."""
-    taken: set[int] = set()
-    apart: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        storage = tensor.untyped_storage().data_ptr()
-        if not tensor.is_contiguous() or (tensor.numel() and storage in taken):
-            apart[name] = tensor.clone(memory_format=_contiguous())
-        else:
-            apart[name] = tensor
-            taken.add(storage)
-    return apart
-
-
-def _contiguous() -> Any:
-    return cast("Any", import_module("torch")).contiguous_format
 
 
 def _source_of(cls: type) -> tuple[str | None, bytes | None]:

@@ -7,7 +7,7 @@ takes them, whatever the program has renamed or left out in between.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +15,7 @@ from autolog.integration import Capture, Detach, Origin, Tap
 from autolog_torch import trained
 from autolog_torch.checkpoints import file_of
 from autolog_torch.compiling import is_compiling
-from autolog_torch.contents import tensors_in
+from autolog_torch.contents import is_module, tensors_in
 
 __all__ = ["attach", "attach_safetensors"]
 
@@ -56,13 +56,13 @@ class _Lineage:
 
     def loaded(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Something was loaded from a file."""
-        target = args[0] if args else kwargs.get("f", kwargs.get("filename"))
+        target: Any = args[0] if args else kwargs.get("f", kwargs.get("filename"))
         path = file_of(target)
         origin = self._capture.origin(path) if path is not None else None
         if origin is None:
             return
         for one in tensors_in(result):
-            if hasattr(one, "load_state_dict"):
+            if is_module(one):
                 self._restored(one, origin)
             else:
                 key = id(one)
@@ -70,10 +70,11 @@ class _Lineage:
 
     def taken(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
         """A module has taken a state dict."""
-        given = args[1] if len(args) > 1 else kwargs.get("state_dict")
+        module, *rest = args
+        given = rest[0] if rest else kwargs.get("state_dict")
         origin = self._origin_of(given)
         if origin is not None:
-            self._restored(args[0], origin)
+            self._restored(module, origin)
 
     def _origin_of(self, given: Any) -> Origin | None:
         for one in tensors_in(given):
@@ -98,7 +99,7 @@ def _is_part(part: Any, module: Any) -> bool:
     return any(one is part for one in module.modules())
 
 
-def _forgetting(key: int) -> Any:
+def _forgetting(key: int) -> Callable[[weakref.ref[Any]], None]:
     def collected(reference: weakref.ref[Any]) -> None:
         known = _loaded.get(key)
         if known is not None and known[0] is reference:

@@ -19,3 +19,14 @@ class Options:
     """
 
     checkpoint_every: int | Literal["epoch"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no interval.
+
+        Raises:
+            ValueError: it is neither a number of steps nor "epoch".
+        """
+        every: object = self.checkpoint_every
+        is_number = isinstance(every, int) and not isinstance(every, bool) and every > 0
+        if every is not None and every != "epoch" and not is_number:
+            raise ValueError('checkpoint_every is a number of steps, or "epoch"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Iterator
 from typing import Any, Final
@@ -23,6 +24,7 @@ class Trained:
     """What one loop trains, and what was saved of it."""
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self.parts: dict[str, weakref.ref[Any]] = {}
         """By the optimizer's name: the smallest module that holds its parameters."""
         self.names: dict[str, str] = {}
@@ -81,12 +83,13 @@ def of_loop(loop: Loop) -> Trained:
 
 
 def all_trained() -> Iterator[tuple[Loop, Trained]]:
-    """Yield every loop that is still there, the newest first."""
+    """Yield every loop of this process that is still there, the newest first."""
     for tracked in tracking.all():
         loop = tracked.known.loop if tracked.known is not None else None
         if loop is not None:
             of_loop(loop).take(tracked)
-    yield from reversed(list(_trained.items()))
+    pid = os.getpid()
+    yield from ((loop, one) for loop, one in reversed(list(_trained.items())) if one.pid == pid)
 
 
 def clear() -> None:
@@ -101,7 +104,7 @@ def whole(module: Any) -> Any:
         inner = _WRAPPERS.get(type(module).__name__)
         if inner is None:
             break
-        module = module._modules.get(inner, module)
+        module = getattr(module, inner)
     return module
 
 

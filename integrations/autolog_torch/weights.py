@@ -7,23 +7,21 @@ store, and its run says so. Weights on a device are copied to the CPU, at the en
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Snapshot, Span
-from autolog_torch import formats, trained
+from autolog_torch import formats, tensors, trained
 from autolog_torch.compiling import outside_graphs
 from autolog_torch.current import here, on_loop
 from autolog_torch.steps import tracking
 from autolog_torch.trained import Trained
 
 __all__ = ["attach"]
-
-_SHARDED: Final = frozenset({"DTensor", "FlatParameter"})
 
 
 def attach(capture: Capture) -> Detach:
@@ -94,8 +92,8 @@ class _Weights:
         if not self._is_able():
             return
         for name, module in known.modules().items():
-            tensors = formats.named_tensors(module)
-            if _is_sharded(tensors):
+            weights = tensors.named_tensors(module)
+            if tensors.is_sharded(weights):
                 self._say_sharded(span)
                 continue
             span.checkpoint(
@@ -107,7 +105,7 @@ class _Weights:
                     step=step,
                     epoch=epoch,
                     beside=formats.code_reference(module),
-                    write=partial(_write, tensors),
+                    write=partial(tensors.write_tensors, weights),
                 )
             )
         known.saved_step = step
@@ -133,8 +131,8 @@ class _Weights:
                 ' autolog.log_model(model), or autolog(torch={"checkpoint_every": "epoch"})',
             )
         for name, module in modules.items():
-            tensors = formats.named_tensors(module)
-            if _is_sharded(tensors):
+            weights = tensors.named_tensors(module)
+            if tensors.is_sharded(weights):
                 self._say_sharded(span)
                 continue
             self._is_able()
@@ -143,7 +141,7 @@ class _Weights:
                     model=module,
                     format=formats.SAFETENSORS,
                     name="model" if len(known.parts) == 1 else name,
-                    size=_size_of(tensors),
+                    size=tensors.size_of(weights),
                     versions={"torch": str(import_module("torch").__version__)},
                 )
             )
@@ -171,13 +169,7 @@ def _say(span: Span, key: str, text: str) -> None:
     span.event("notice", {"key": key, "text": text})
 
 
-def _write(tensors: dict[str, Any], path: Path) -> None:
-    formats.write_tensors(tensors, path)
-
-
 def _step_of(loop: Loop) -> Callable[[], int | None]:
-    import weakref
-
     reference = weakref.ref(loop)
 
     def step() -> int | None:
@@ -188,18 +180,5 @@ def _step_of(loop: Loop) -> Callable[[], int | None]:
 
 
 def _class_of(module: Any) -> str:
-    cls = type(module)
+    cls = type(cast("object", module))
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _size_of(tensors: dict[str, Any]) -> int:
-    """Return the bytes of all tensors; what stands under several names counts once."""
-    sizes = {
-        (one.data_ptr(), tuple(one.shape)): one.numel() * one.element_size()
-        for one in tensors.values()
-    }
-    return sum(sizes.values())
-
-
-def _is_sharded(tensors: dict[str, Any]) -> bool:
-    return any(type(one).__name__ in _SHARDED for one in tensors.values())

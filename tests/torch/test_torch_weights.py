@@ -207,6 +207,12 @@ def test_weights_are_stored_after_each_epoch(recording):
     assert same(autolog.load_model(autolog.last_run()), states[2])
 
 
+def test_an_interval_that_is_none_is_refused(recording):
+    for wrong in (0, -1, True, "epochs", 1.5):
+        with pytest.raises(autolog.errors.UsageError, match="number of steps"):
+            autolog.autolog("torch", torch={"checkpoint_every": wrong})
+
+
 def test_a_module_that_is_logged_is_stored_as_safetensors(recording):
     model = Net()
     with autolog.start_run() as run:
@@ -239,9 +245,9 @@ def test_without_safetensors_weights_are_pickled_and_the_user_is_told(recording,
 
 
 def test_what_each_process_holds_a_part_of_is_not_gathered(recording, monkeypatch):
-    from autolog_torch import weights
+    from autolog_torch import tensors
 
-    monkeypatch.setattr(weights, "_SHARDED", frozenset({"Parameter"}))
+    monkeypatch.setattr(tensors, "_SHARDED", frozenset({"Parameter"}))
     model = Net()
     train(model)
     end()
