@@ -17,13 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "API",
     "Attach",
     "Call",
     "Capture",
+    "Checkpoint",
     "Detach",
     "EpochOf",
     "Example",
@@ -34,6 +38,7 @@ __all__ = [
     "Loop",
     "LoopOptimizer",
     "NameOf",
+    "Origin",
     "Patch",
     "Produced",
     "Role",
@@ -235,8 +240,8 @@ class Snapshot:
         contains_data: the model holds training rows (nearest neighbours, support vectors).
         signature: what it takes and gives: column names, dtypes, shapes.
         versions: distributions that must be present to load it, with their versions.
-        size: bytes that a native format will take, if that is known beforehand: of a model that is
-            too large nothing is written.
+        name: what it is called among the models of the run.
+        size: its bytes, if they are known: one that is too large is not written at all.
     """
 
     model: Any
@@ -244,7 +249,48 @@ class Snapshot:
     contains_data: bool = False
     signature: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
+    name: str = "model"
     size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A file with a model in it, as it was after a step of a training.
+
+    Args:
+        path: the file that the program wrote, or what to call the one that `write` makes.
+        format: name of the `Format` that loads it.
+        file: what the format calls it.
+        step: the newest step that it holds.
+        epoch: the epoch of that step.
+        model: the class of the model.
+        beside: small files that the format wants beside it, by name.
+        versions: distributions that must be present to load it, with their versions.
+        write: writes it to a new file; None for one that the program wrote.
+    """
+
+    path: str
+    format: str
+    file: str
+    model: str
+    step: int | None = None
+    epoch: int | None = None
+    beside: Mapping[str, bytes] | None = None
+    versions: Mapping[str, str] | None = None
+    write: Callable[[Path], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where weights come from: a run, and the step that they were written after, if known.
+
+    `writer` names the journal of the process that wrote them.
+    """
+
+    run_id: str
+    step: int | None = None
+    epoch: int | None = None
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,6 +465,14 @@ class Span(Protocol):
 
     def model(self, snapshot: Snapshot) -> None:
         """Store the model as it is now, if it is within the user's limits."""
+        ...
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep a copy of a checkpoint, if it is within the user's limits; else a link to it.
+
+        Of files whose names differ in numbers alone, the last one is kept and the one with the
+        best value of the run's first `val/` series.
+        """
         ...
 
     def artifact(self, path: str, content: bytes) -> None:
@@ -651,20 +705,31 @@ class Capture(Protocol):
     def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
 
-        They go to the user's open run, else to a run of kind `eval`, which is linked to the run
-        `trained_by` if that is known.
+        They go to the user's open run, else to a run of kind `eval`.
+
+        Args:
+            model: referred to weakly.
+            trained_by: the id of the run that trained it, if that is known.
         """
         ...
 
-    def wrote(self, path: str, span: Span) -> None:
+    def origin(self, path: str) -> Origin | None:
+        """Return which run wrote a file as a checkpoint, if that is known."""
+        ...
+
+    def restored(self, parameters: Sequence[Any], origin: Origin) -> None:
+        """Say that these parameters, referred to weakly, have values that a run wrote.
+
+        A loop that trains them says so: it continues that run where the scheduler started the same
+        job again, else its run is tagged `resumed_from`.
+        """
+        ...
+
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
         """Remember that the program's training wrote a checkpoint: whoever loads it can be linked.
 
         The file is not touched. Programs that use the same store on this host know of it too.
         """
-        ...
-
-    def written_by(self, path: str) -> str | None:
-        """Id of the run whose training wrote this very file, if it is known and unchanged."""
         ...
 
     def producer(self, thing: Any) -> Produced | None:

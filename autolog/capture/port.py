@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import kept, loops, optimizers, spans, suspension
+from autolog.capture import kept, loops, optimizers, resumption, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
@@ -20,6 +20,7 @@ from autolog.integration import (
     Hook,
     Integration,
     NameOf,
+    Origin,
     Produced,
     Role,
     RoleOf,
@@ -28,7 +29,7 @@ from autolog.integration import (
 )
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import checkpoints, context, fluent, lifecycle, notices, ranks, recorder
+from autolog.tracking import context, fluent, lifecycle, lineage, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -201,14 +202,19 @@ class Port:
         """Remember, by weak reference, that a model came from elsewhere."""
         _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
 
-    def wrote(self, path: str, span: Span) -> None:
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
         """Remember which run a checkpoint is of."""
         if span.run_id is not None:
-            checkpoints.wrote(path, span.run_id)
+            origin = Origin(run_id=span.run_id, step=step)
+            lineage.mark(recorder.current_recorder().location, path, origin)
 
-    def written_by(self, path: str) -> str | None:
-        """Return the run whose training wrote this file."""
-        return checkpoints.written_by(path)
+    def origin(self, path: str) -> Origin | None:
+        """Return which run wrote a file as a checkpoint."""
+        return lineage.find(recorder.current_recorder().location, path)
+
+    def restored(self, parameters: Sequence[Any], origin: Origin) -> None:
+        """Remember, by weak reference, that parameters have values that a run wrote."""
+        resumption.remember(parameters, origin)
 
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""

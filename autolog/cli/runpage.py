@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from autolog.artifacts import links
 from autolog.cli import format as written
 from autolog.cli.curves import metric_table
 from autolog.cli.listing import run_time, runs_table
@@ -298,9 +299,13 @@ def _reservations(models: Sequence[Model]) -> Iterator[str]:
 def _artifacts(details: RunDetails) -> Iterator[RenderableType]:
     if not details.artifacts:
         return
-    rows = table("PATH", "SIZE", right=("SIZE",))
+    states = {one.path: links.state(one.uri) for one in details.artifacts}
+    linked = any(states.values())
+    rows = table("PATH", "SIZE", *(("STATE", "FILE") if linked else ()), right=("SIZE",))
     for one in details.artifacts:
-        rows.add_row(written.plain(one.path), written.size(one.size))
+        state = states[one.path]
+        more = [state or "", links.place(one.uri) if state else ""] if linked else []
+        rows.add_row(written.plain(one.path), written.size(one.size), *map(written.plain, more))
     yield heading("Artifacts", rows)
 
 

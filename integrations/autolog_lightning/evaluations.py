@@ -48,11 +48,16 @@ class Evaluations:
         known = self._capture.producer(module)
         origin = None
         if ckpt_path is not None and ckpt_path not in _WORDS:
-            origin = self._capture.written_by(str(ckpt_path))
+            origin = self._writer_of(ckpt_path)
         if known is None or (origin is not None and origin != known.span.trained_by):
             self._from_file(module, origin)
             known = self._capture.producer(module)
         return known.span if known is not None else None
+
+    def _writer_of(self, path: Any) -> str | None:
+        """Return the run that wrote a checkpoint."""
+        origin = self._capture.origin(str(path))
+        return origin.run_id if origin is not None else None
 
     def _from_file(self, module: Any, origin: str | None) -> None:
         """Attach a module to the run whose weights it has from here on."""
@@ -68,7 +73,7 @@ class Evaluations:
         if hasattr(result, "training_step") and isinstance(path, str | bytes) | hasattr(
             path, "__fspath__"
         ):
-            self._from_file(result, self._capture.written_by(str(path)))
+            self._from_file(result, self._writer_of(path))
 
     def ends(self, call: Call, _: Any) -> None:
         """Record that the evaluation took place, also where it logged nothing."""

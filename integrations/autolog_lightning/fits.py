@@ -71,7 +71,8 @@ class Fits:
             origin = known.span.trained_by
         if ckpt_path is not None:
             span.params({"ckpt_path": str(ckpt_path)})
-            origin = self._capture.written_by(str(ckpt_path)) or origin
+            written = self._capture.origin(str(ckpt_path))
+            origin = written.run_id if written is not None else origin
         if origin is not None and origin != span.run_id:
             span.tag("resumed_from", origin)
 

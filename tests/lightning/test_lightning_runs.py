@@ -61,8 +61,9 @@ def test_a_fit_from_a_checkpoint_continues_its_steps_and_names_the_run_that_wrot
     assert history(second, "train_loss_step").epoch.tolist() == [2] * 4
     assert second.tags["resumed_from"] == first.run_id
     elsewhere = program(
-        "from autolog.tracking import checkpoints\n"
-        f"print(checkpoints.written_by({str(tmp_path / 'last.ckpt')!r}))\n"
+        "from autolog.tracking import lineage, recorder\n"
+        f"path = {str(tmp_path / 'last.ckpt')!r}\n"
+        "print(lineage.find(recorder.current_recorder().location, path).run_id)\n"
     )
     assert elsewhere.out.strip() == first.run_id
     (tmp_path / "last.ckpt").write_bytes(b"another file")
