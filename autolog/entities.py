@@ -52,6 +52,8 @@ class Kind(str, Enum):
     LOOP = "loop"
     INNER = "inner"
     EVAL = "eval"
+    RANK = "rank"
+    """What a rank above 0 has logged, until the run of its group is known to the store."""
 
 
 class Phase(str, Enum):

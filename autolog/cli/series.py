@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,7 +27,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     `last`, `mean`, `min` and `max` are of the points that count; all but `last` leave out NaN and
     are NaN if nothing else is there. `evaluation`: some point was measured on named data, or after
-    the training. `system`: it was measured of the machine, from outside.
+    the training. `system`: it was measured of the machine, from outside. `ranks`: how many ranks
+    above 0 have logged it too, which is not counted here.
     """
 
     points: int
@@ -39,6 +41,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: bool
     mean: float
     system: bool
+    ranks: int = 0
 
 
 def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.float64]]]:
@@ -47,11 +50,11 @@ def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.fl
     Evaluations (`<data>/<metric>`) come first. Of a long series the values are means of groups,
     so that a run of many long series fits into memory.
     """
-    found = {
-        key: (_summary(history), _shortened(history.value))
-        for key, history in store.histories(run.run_id)
-        if len(history)
-    }
+    found: dict[str, tuple[Series, NDArray[np.float64]]] = {}
+    for key, every in store.histories(run.run_id):
+        history, ranks = _without_ranks(every)
+        if len(history):
+            found[key] = _summary(history, ranks), _shortened(history.value)
     return dict(sorted(found.items(), key=lambda item: ("/" not in item[0], item[0])))
 
 
@@ -83,7 +86,23 @@ def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
 
 
-def _summary(history: History) -> Series:
+def _without_ranks(history: History) -> tuple[History, int]:
+    """Leave out the points of ranks above 0, unless there are no others; count these ranks."""
+    import numpy as np
+
+    ranks = np.array([one.get("rank") or 0 for one in history.contexts], np.int64)
+    if not ranks.any():
+        return history, 0
+    mine = ranks[history.context_index] == 0
+    others = len(set(ranks[history.context_index[~mine]].tolist()))
+    if not mine.any():
+        return history, 0
+    columns = ("step", "value", "timestamp", "epoch", "attempt", "context_index")
+    kept = {name: getattr(history, name)[mine] for name in columns}
+    return dataclasses.replace(history, **kept), others
+
+
+def _summary(history: History, ranks: int) -> Series:
     import numpy as np
 
     values = history.value
@@ -103,4 +122,5 @@ def _summary(history: History) -> Series:
         mean=mean,
         system=all(one.get("phase") == Phase.SYSTEM for one in contexts),
         evaluation=any("dataset" in one or one.get("phase") == "post" for one in contexts),
+        ranks=ranks,
     )

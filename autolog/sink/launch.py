@@ -25,8 +25,8 @@ _POLL_SECONDS: Final = 0.05
 _HOPELESS_TRIES: Final = 2
 _HOPELESS_SECONDS: Final = 5.0
 _LEFT_OUT: Final = ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
-
-
+_BOOT: Final = str(Path(__file__).resolve().parent.parent / "_boot")
+"""Where `autolog run -- COMMAND` has Python switch autolog on; the helper trains nothing."""
 _SHELL: Final = "/bin/sh"
 
 
@@ -55,6 +55,9 @@ def start_helper(location: Location) -> None:
             "PYTHONWARNINGS": "ignore",
             "OMP_NUM_THREADS": "1",
         }
+        paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+        if any(path not in ("", _BOOT) for path in paths):
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path != _BOOT)
         if not hasattr(os, "posix_spawn"):
             _start_on_windows(location, environment)
             return

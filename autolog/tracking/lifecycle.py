@@ -64,6 +64,8 @@ def run_opened(run: LiveRun) -> None:
 
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
+    if run.rank is not None:  # rank 0 speaks of the run of its group
+        return
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
 
@@ -156,7 +158,8 @@ def _end_at_exit(run: LiveRun) -> None:
             run.end(status.value, exit_code=code)
         return
     status, code, error = outcome(run.failed_since_start())
-    run.log_event(OPEN_AT_EXIT)
+    if run.rank is None:
+        run.log_event(OPEN_AT_EXIT)
     run.end(status, exit_code=code, error=error)
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import compiling
+from autolog_torch.compiling import compiling, outside_graphs
 from autolog_torch.current import here
 from autolog_torch.gradients import Mark
 from autolog_torch.readings import local
@@ -39,7 +39,11 @@ def attach(capture: Capture) -> Detach:
     untap = capture.tap(
         autograd,
         "backward",
-        Tap(enter=losses.before, exit=losses.after, unless=compiling()),
+        Tap(
+            enter=outside_graphs(losses.before),
+            exit=outside_graphs(losses.after),
+            unless=compiling(),
+        ),
     )
 
     def detach() -> None:

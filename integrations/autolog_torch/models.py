@@ -16,7 +16,7 @@ from typing import Any
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "outermost", "whole_of"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
@@ -62,6 +62,22 @@ def of_parameters(parameters: list[Any]) -> Any:
     return found
 
 
+def whole_of(module: Any) -> Any:
+    """Return the module that a module is a part of, as far as that is known."""
+    whole = _wholes.get(module)
+    return whole() if whole is not None else None
+
+
+def outermost(module: Any) -> Any:
+    """Return the module that is no part of another, and that this one is or is a part of."""
+    whole = _wholes.get(module)
+    seen = {id(module)}
+    while whole is not None and (above := whole()) is not None and id(above) not in seen:
+        seen.add(id(above))
+        module, whole = above, _wholes.get(above)
+    return module
+
+
 def _climb(parameters: list[Any]) -> Any:
     entry = _holders.get(id(parameters[0]))
     if entry is None or entry[0]() is not parameters[0]:
@@ -71,8 +87,7 @@ def _climb(parameters: list[Any]) -> Any:
     while module is not None:
         if wanted <= {id(one) for one in module.parameters()}:
             return module
-        whole = _wholes.get(module)
-        module = whole() if whole is not None else None
+        module = whole_of(module)
     return None
 
 

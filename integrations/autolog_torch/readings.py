@@ -58,11 +58,8 @@ class Reading:
 
     def ready(self) -> bool:
         """Whether all have arrived; asking makes nobody wait."""
-        for place, event in self._events:
-            # A graph that is being captured breaks where the device is asked for anything.
-            if _is_capturing(place) or not event.query():
-                return False
-        return True
+        # A graph that is being captured breaks where its device is asked for anything.
+        return all(not _is_capturing(place) and event.query() for place, event in self._events)
 
     def wait(self) -> bool:
         """Give the last numbers of a training a moment to arrive; False if they did not."""

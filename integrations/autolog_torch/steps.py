@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach, LoopOptimizer, Tap
+from autolog.integration import Capture, Detach, EpochOf, LoopOptimizer, Tap
 from autolog_torch import models
-from autolog_torch.compiling import compiling
-from autolog_torch.current import here, loop_seen
+from autolog_torch.compiling import compiling, outside_graphs
+from autolog_torch.current import here, loop_seen, step_listeners
 from autolog_torch.gradients import Mark, Probes
 from autolog_torch.readings import Reading, is_captured, local, readable
 
@@ -27,7 +27,7 @@ __all__ = ["Tracked", "Tracking", "attach", "tracking"]
 
 _LOSS: Final = "train/loss/*"
 
-_Step = tuple["Tracked", tuple[str, ...], "Reading | list[float]", "int | None"]
+_Step = tuple["Tracked", tuple[str, ...], "Reading | list[float]", "EpochOf | None"]
 """A step whose numbers are read: whose it is, keys, numbers, epoch."""
 
 _get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -157,7 +157,7 @@ class Tracking:
         if stack:
             if any(one is optimizer for one in stack):
                 del stack[[one is optimizer for one in stack].index(True) :]
-            elif not _is_stepping(_get_frame(1)):
+            elif not _is_stepping(_get_frame(2)):
                 stack.clear()  # an exception has left that step
         stack.append(optimizer)
         if len(stack) == 1:
@@ -186,6 +186,8 @@ class Tracking:
             tracked.losses = []
             return  # nothing was computed: the replays of the graph will be steps
         tracked.steps += 1
+        for listener in step_listeners:
+            listener()
         loss = tracked.take_loss()
         keys = tracked.rate_keys(len(groups))
         values = [group["lr"] for group in groups]
@@ -203,10 +205,10 @@ class Tracking:
         if self._waiting or isinstance(read, Reading):
             with self._reading:
                 waiting = self._waiting.setdefault(threading.get_ident(), deque())
-                waiting.append((tracked, keys, read, here.epoch))
+                waiting.append((tracked, keys, read, here.epoch_of))
                 self._read_on(waiting)
         else:
-            self._write(tracked, keys, read, here.epoch)
+            self._write(tracked, keys, read, here.epoch_of)
 
     def _read_on(self, waiting: deque[_Step], *, to_the_end: bool = False) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
@@ -235,7 +237,7 @@ class Tracking:
                         del self._waiting[thread]
 
     def _write(
-        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: int | None
+        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None
     ) -> None:
         if tracked.known is None:
             return
@@ -265,8 +267,8 @@ def attach(capture: Capture) -> Detach:
         tracking.of(args[0], built=True)
 
     handles = [
-        torch_optimizer.register_optimizer_step_pre_hook(tracking.begin),
-        torch_optimizer.register_optimizer_step_post_hook(tracking.end),
+        torch_optimizer.register_optimizer_step_pre_hook(outside_graphs(tracking.begin)),
+        torch_optimizer.register_optimizer_step_post_hook(outside_graphs(tracking.end)),
     ]
     untap = capture.tap(cls, "__init__", Tap(exit=built, unless=compiling()))
     forget = capture.on_settle(tracking.finish)

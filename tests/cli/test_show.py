@@ -203,6 +203,7 @@ def test_the_history_of_a_metric_sums_up_its_points(recorded: Path, invoke: Invo
         "last_step": 299,
         "evaluation": False,
         "system": False,
+        "ranks": 0,
     }
 
 

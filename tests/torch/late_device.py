@@ -1,8 +1,8 @@
 """A program whose device is slow: it trains there, and prints what was asked of the device.
 
-`late:0` is a device of a backend in Python. Its tensors compute at once, so that the expected losses
-are known, but a copy to the host that does not block stays in the queue of the device's stream:
-each question whether an event has passed lets a device do one thing more.
+`late:0` is a device of a backend in Python. Its tensors compute at once, so that the losses are
+known, but a copy to the host that does not block stays in the queue of the device's stream: each
+question whether an event has passed lets a device do one thing more.
 """
 
 import json

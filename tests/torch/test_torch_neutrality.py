@@ -59,7 +59,7 @@ def saved(thing):
 
 
 def generators():
-    name, keys, *rest = np.random.get_state()
+    _, keys, *rest = np.random.get_state()
     return random.getstate(), keys.tobytes(), rest, bytes(torch.get_rng_state().numpy())
 
 
