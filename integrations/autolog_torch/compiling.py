@@ -37,7 +37,8 @@ def outside_graphs(function: _Function) -> _Function:
     It takes positional arguments only.
     """
     # It is a part of torch's extension module: there with torch, and the compiler is not.
-    look: Any = import_module("torch._C._dynamo.eval_frame").set_eval_frame
+    extension: Any = import_module("torch._C")
+    look: Any = extension._dynamo.eval_frame.set_eval_frame  # noqa: SLF001
 
     @functools.wraps(function)
     def outside(*given: Any) -> Any:
