@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "de542d5348ab020206531b510f5c3b6b45efbe48ba8eea8e94bfc4015f56f05c"
+SHA256 = "b2daa19a459db77b2d9dcca02e4e46c204f57d7a554b7a0805739075b69e70cf"
 
 DATA: MatrixData = {
     "lightgbm": {
@@ -228,13 +228,51 @@ DATA: MatrixData = {
         "latest_known": "2.15.0",
         "tested": (
             {
+                "version": "2.4.1",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
                 "version": "2.13.0",
                 "python": "3.11",
                 "tier": "commit",
             },
         ),
         "strategies": {},
-        "quirks": (),
+        "quirks": (
+            {
+                "id": "torch-lrscheduler-bypasses-proxy",
+                "when": ">=2.4",
+                "symptom": "a scheduler rebinds step on the optimizer through the method's __func__, which is the original where a proxy stands on the class, so no step is seen once there is one",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_torch_quirks.py::test_steps_are_seen_with_a_scheduler_attached",
+            },
+            {
+                "id": "torch-optimizer-init-buries-step-patch",
+                "when": ">=2.4",
+                "symptom": "the first optimizer of a class puts a wrapper of its own around the class's step, so a patch that was there before is buried under it and cannot be removed",
+                "guard": "engine",
+                "fails_with": "wrapt.WrapperNotOutermostError",
+                "test": "tests/matrix/test_torch_quirks.py::test_what_watches_steps_is_removed_after_the_first_optimizer",
+            },
+            {
+                "id": "torch-base-step-patch-unseen",
+                "when": ">=2.4",
+                "symptom": "every optimizer overrides step, so a patch of the base class sees no step at all",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_torch_quirks.py::test_steps_of_every_class_are_seen",
+            },
+            {
+                "id": "torch-dynamo-contextvar-in-wrapper",
+                "when": ">=2.4",
+                "symptom": "a context variable that is set in a wrapper of something that is traced cannot be compiled, so a training with fullgraph=True fails",
+                "guard": "engine",
+                "fails_with": "torch._dynamo.exc.Unsupported",
+                "test": "tests/matrix/test_torch_quirks.py::test_a_model_with_its_loss_compiles_as_one_graph",
+            },
+        ),
     },
     "xgboost": {
         "distributions": (

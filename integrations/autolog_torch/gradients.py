@@ -21,21 +21,20 @@ Mark = tuple[Any, ...]
 class Probes:
     """The probed parameters of one optimizer, referred to weakly."""
 
-    __slots__ = ("_count", "_references")
+    __slots__ = ("_references", "lost")
 
     def __init__(self, optimizer: Any) -> None:
         self._references: tuple[weakref.ref[Any], ...] = ()
-        self._count = -1
+        self.lost = False
+        """Whether a probed parameter is gone: others may have taken its place."""
         self.choose(optimizer)
 
     def choose(self, optimizer: Any) -> None:
-        """Choose parameters anew if there are more or fewer than before."""
+        """Choose among the parameters that the optimizer has now."""
+        self.lost = False
         groups = optimizer.param_groups
-        count = sum([len(group["params"]) for group in groups])
-        if count == self._count:
-            return
-        self._count = count
-        parameters = [one for group in groups for one in group["params"] if one.requires_grad]
+        everything = [one for group in groups for one in group["params"]]
+        parameters = [one for one in everything if one.requires_grad] or everything
         last = len(parameters) - 1
         chosen = sorted({round(last * at / (_PROBES - 1)) for at in range(_PROBES)})
         self._references = tuple(weakref.ref(parameters[at]) for at in chosen if at <= last >= 0)
@@ -58,6 +57,8 @@ class Probes:
         found: list[Any] = []
         for reference in self._references:
             parameter = reference()
+            if parameter is None:
+                self.lost = True
             gradient = parameter.grad if parameter is not None else None
             version = None if gradient is None else gradient._version  # noqa: SLF001
             found.append(None if gradient is None else (id(gradient), version))

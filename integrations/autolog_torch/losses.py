@@ -65,6 +65,9 @@ class _Losses:
         state: _State = []
         for tracked in tracking.all():
             mark = tracked.probes.mark()
+            if tracked.probes.lost and (optimizer := tracked.reference()) is not None:
+                tracked.probes.choose(optimizer)
+                mark = tracked.probes.mark()
             if tracked.losses and mark != tracked.left and _dropped(tracked, mark):
                 tracked.losses.clear()
             state.append((tracked, mark))
@@ -82,7 +85,7 @@ class _Losses:
         if loss is None:
             return
         for tracked in moved:
-            if not tracked.in_step:
+            if not tracking.is_stepping(tracked):
                 tracked.losses.append(loss)
             elif tracked.loss_in_step is None:
                 tracked.loss_in_step = loss

@@ -103,6 +103,8 @@ class Tracking:
         """Steps whose numbers are on their way, by the thread that made them."""
         self._reading = threading.RLock()
         self._is_reading = False
+        self._wrapper: Any = None
+        """The code of what torch puts around every step."""
 
     def switch_on(self, capture: Capture) -> None:
         """Begin to record."""
@@ -157,13 +159,21 @@ class Tracking:
         if stack:
             if any(one is optimizer for one in stack):
                 del stack[[one is optimizer for one in stack].index(True) :]
-            elif not _is_stepping(_get_frame(2)):
+            elif not _is_stepping(_get_frame(2), _get_frame(2).f_code):
                 stack.clear()  # an exception has left that step
+        elif self._wrapper is None:
+            self._wrapper = _get_frame(2).f_code
         stack.append(optimizer)
         if len(stack) == 1:
             tracked = self._tracked.get(id(optimizer)) or self.of(optimizer)
             tracked.in_step = True
             tracked.loss_in_step = None
+
+    def is_stepping(self, tracked: Tracked) -> bool:
+        """Whether a step is under way in which a closure may run; an exception may have left it."""
+        if tracked.in_step and not _is_stepping(_get_frame(1), self._wrapper):
+            tracked.in_step = False
+        return tracked.in_step
 
     def end(self, optimizer: Any, *_: Any) -> None:
         """A step was made."""
@@ -173,14 +183,15 @@ class Tracking:
             if stack:
                 return
         try:
-            self._made(self.of(optimizer), optimizer.param_groups)
+            self._made(self.of(optimizer), optimizer)
         except BaseException as exception:
             if self._report is not None:
                 self._report(exception)
 
     # -- recording ---------------------------------------------------------------------------
 
-    def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
+    def _made(self, tracked: Tracked, optimizer: Any) -> None:
+        groups: list[dict[str, Any]] = optimizer.param_groups
         tracked.in_step = False
         if tracked.losses and is_captured(tracked.losses[0]):
             tracked.losses = []
@@ -194,6 +205,8 @@ class Tracking:
         if loss is not None:
             keys = _with_loss(keys)
             values.append(loss)
+        else:  # its gradients come from nowhere, or it has got other parameters
+            tracked.probes.choose(optimizer)
         if here.extras:
             extras, here.extras = here.extras, {}
             for key, value in extras.items():
@@ -270,7 +283,11 @@ def attach(capture: Capture) -> Detach:
         torch_optimizer.register_optimizer_step_pre_hook(outside_graphs(tracking.begin)),
         torch_optimizer.register_optimizer_step_post_hook(outside_graphs(tracking.end)),
     ]
-    untap = capture.tap(cls, "__init__", Tap(exit=built, unless=compiling()))
+    taps = [
+        capture.tap(cls, "__init__", Tap(exit=built, unless=compiling())),
+        # A copy or a pickle comes about without a constructor.
+        capture.tap(cls, "__setstate__", Tap(exit=built, unless=compiling())),
+    ]
     forget = capture.on_settle(tracking.finish)
     for one in _built_before(cls):
         tracking.of(one)
@@ -278,7 +295,8 @@ def attach(capture: Capture) -> Detach:
     def detach() -> None:
         for handle in handles:
             handle.remove()
-        untap()
+        for untap in taps:
+            untap()
         forget()
         tracking.switch_off()
 
@@ -298,11 +316,10 @@ def _built_before(cls: type) -> list[Any]:
     return [thing for thing in gc.get_objects() if issubclass(type(thing), cls)]
 
 
-def _is_stepping(frame: Any) -> bool:
-    """Whether a step of another optimizer is under way further out."""
-    own: Any = frame.f_code  # of the wrapper that torch puts around every step
+def _is_stepping(frame: Any, wrapper: Any) -> bool:
+    """Whether a step is under way further out: something runs in the code around every step."""
     while (frame := frame.f_back) is not None:
-        if frame.f_code is own:
+        if frame.f_code is wrapper:
             return True
     return False
 
