@@ -1,8 +1,8 @@
 """Passes over `DataLoader`s: where a training gets its batches, and when it has seen them all.
 
-Hooks stand at `DataLoader.__iter__` and at `__next__` of its iterators. They look at the iterator and
-at the shape of what it gives; the dataset and its items are not touched. Worker processes iterate
-no loader: nothing of this runs in them.
+Hooks stand at `DataLoader.__iter__` and at `__next__` of its iterators. They look at the iterator
+and at the shape of what it gives; the dataset and its items are not touched. What a dataset
+iterates in a worker process is left alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import epochs, phases
 from autolog_torch.compiling import compiling
 from autolog_torch.current import here, on_loop, on_step
-from autolog_torch.passes import Pass, begin, forget, local, passes, source_of
+from autolog_torch.passes import AHEAD, Pass, begin, forget, local, passes, source_of
 
 __all__ = ["attach"]
 
@@ -75,7 +75,7 @@ def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], b
     one.last = now = perf_counter_ns()
     one.waited += now - asked
     one.batches += 1
-    kind = type(batch)
+    kind: Any = type(batch)
     if (kind is list or kind is tuple) and batch and type(batch[0]) is _torch.Tensor:
         one.samples += batch[0].shape[0]  # what most loaders give; no tensor is touched
     else:
@@ -93,7 +93,8 @@ def _size(batch: Any) -> int:
         if isinstance(batch, _torch.Tensor):
             return batch.shape[0] if batch.dim() else 1
         if isinstance(batch, (dict, UserDict)) and batch:
-            batch = next(iter(batch.values()))
+            values: Any = batch.values()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            batch = next(iter(values))
         elif isinstance(batch, (list, tuple)) and batch:
             batch = batch[0]
         else:
@@ -155,8 +156,15 @@ class _Loaders:
         """An optimizer makes a step with the batches that were given since the last one."""
         feed = local.feed
         phases.stepping(feed)
-        here.epoch_of = epochs.epoch_of(feed.take() if feed.fed else ())
         feed.steps += 1
+        if feed.fed:
+            feed.unfed = 0
+            here.epoch_of = epochs.epoch_of(feed.take())
+            return
+        here.epoch_of = epochs.going_on
+        feed.unfed += 1
+        if feed.unfed == AHEAD + 1 and not any(one.open for one in feed.passes()):
+            self._capture.end_passes()
 
 
 def _loop_seen(loop: Loop, optimizer: Any) -> None:

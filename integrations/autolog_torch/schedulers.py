@@ -103,7 +103,7 @@ def _described(known: _Known) -> dict[str, Any]:
 
 def _attributes(scheduler: Any) -> dict[str, Any]:
     """Describe a scheduler of a user's class."""
-    state = vars(scheduler)
+    state: dict[str, Any] = vars(scheduler)
     names = inspect.signature(type(scheduler).__init__).parameters
     return {name: plain(state[name]) for name in names if name in state and name not in _LEFT_OUT}
 
