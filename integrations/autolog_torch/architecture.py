@@ -39,13 +39,13 @@ def described(module: Any) -> dict[str, Any]:
 
 
 def _held(module: Any, what: str) -> dict[str, Any]:
-    state: dict[str, Any] = vars(module)
+    state: dict[str, Any] = module.__dict__
     return state.get(what) or {}
 
 
 def _original(module: Any) -> Any:
     """Return the user's class, which `fully_shard` and parametrizations replace by theirs."""
-    cls: Any = type(module)
+    cls: Any = module.__class__
     replaced = cls.__name__.startswith(("FSDP", "Parametrized")) and len(cls.__mro__) > 2
     generated = any(base.__name__ == "FSDPModule" for base in cls.__mro__)
     if replaced and (generated or cls.__name__.startswith("Parametrized")):
@@ -68,7 +68,7 @@ def _around(module: Any) -> list[str]:
 
 
 def _compiled(module: Any) -> bool:
-    state: dict[str, Any] = vars(module)
+    state: dict[str, Any] = module.__dict__
     return state.get("_compiled_call_impl") is not None
 
 

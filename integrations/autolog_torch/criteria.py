@@ -170,7 +170,7 @@ class _Criterion:
     ) -> tuple[Any, int] | None:
         """Return the mean loss of the batch and the batch's size; None if there is none."""
         target = _target(args, kwargs)
-        shape = getattr(target, "shape", ())
+        shape: Any = getattr(target, "shape", ())
         size = int(shape[0]) if len(shape) else 1
         if result.dim():
             self._capture.notice(

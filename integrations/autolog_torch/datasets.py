@@ -48,7 +48,7 @@ def _batch_size(loader: Any) -> int | None:
 def _length(loader: Any) -> int | None:
     """Return the length of a dataset that torch itself has asked for."""
     data: Any = import_module("torch.utils.data")
-    state: dict[str, Any] = vars(loader)
+    state: dict[str, Any] = loader.__dict__
     kept = state.get("_IterableDataset_len_called")
     if isinstance(kept, int):
         return kept

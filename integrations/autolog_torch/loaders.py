@@ -27,6 +27,9 @@ _DEPTH: Final = 8
 """So deep a batch is looked into for a tensor."""
 
 
+_type: Any = type
+
+
 class _Torch:
     Tensor: Any = None
 
@@ -75,8 +78,8 @@ def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], b
     one.last = now = perf_counter_ns()
     one.waited += now - asked
     one.batches += 1
-    kind: Any = type(batch)
-    if (kind is list or kind is tuple) and batch and type(batch[0]) is _torch.Tensor:
+    kind = _type(batch)
+    if (kind is list or kind is tuple) and batch and _type(batch[0]) is _torch.Tensor:
         one.samples += batch[0].shape[0]  # what most loaders give; no tensor is touched
     else:
         one.samples += _size(batch)
@@ -89,14 +92,15 @@ def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], b
 
 def _size(batch: Any) -> int:
     """Return how many samples a batch has: the length of the first tensor that is found in it."""
+    part: Any = batch
     for _ in range(_DEPTH):
-        if isinstance(batch, _torch.Tensor):
-            return batch.shape[0] if batch.dim() else 1
-        if isinstance(batch, (dict, UserDict)) and batch:
-            values: Any = batch.values()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            batch = next(iter(values))
-        elif isinstance(batch, (list, tuple)) and batch:
-            batch = batch[0]
+        kind = _type(part)
+        if issubclass(kind, _torch.Tensor):
+            return part.shape[0] if len(part.shape) else 1
+        if issubclass(kind, (dict, UserDict)) and len(part):
+            part = next(iter(part.values()))
+        elif issubclass(kind, (list, tuple)) and len(part):
+            part = part[0]
         else:
             break
     return 0
