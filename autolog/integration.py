@@ -17,13 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "API",
     "Attach",
     "Call",
     "Capture",
+    "Checkpoint",
     "Detach",
     "EpochOf",
     "Example",
@@ -33,6 +37,8 @@ __all__ = [
     "Integration",
     "Loop",
     "LoopOptimizer",
+    "NameOf",
+    "Origin",
     "Patch",
     "Produced",
     "Role",
@@ -70,6 +76,9 @@ next training. `evaluation` scores what was trained before.
 
 RoleOf = Callable[["Call"], Role]
 """A role that depends on the call, for instance on the class of `call.instance`."""
+
+NameOf = Callable[["Call"], str]
+"""What a run is called after, where that depends on the call: the model that a trainer trains."""
 
 Detach = Callable[[], None]
 """Undoes an attachment; called at most once, in any order relative to others."""
@@ -231,6 +240,8 @@ class Snapshot:
         contains_data: the model holds training rows (nearest neighbours, support vectors).
         signature: what it takes and gives: column names, dtypes, shapes.
         versions: distributions that must be present to load it, with their versions.
+        name: what it is called among the models of the run.
+        size: its bytes, if they are known: one that is too large is not written at all.
     """
 
     model: Any
@@ -238,6 +249,48 @@ class Snapshot:
     contains_data: bool = False
     signature: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
+    name: str = "model"
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A file with a model in it, as it was after a step of a training.
+
+    Args:
+        path: the file that the program wrote, or what to call the one that `write` makes.
+        format: name of the `Format` that loads it.
+        file: what the format calls it.
+        step: the newest step that it holds.
+        epoch: the epoch of that step.
+        model: the class of the model.
+        beside: small files that the format wants beside it, by name.
+        versions: distributions that must be present to load it, with their versions.
+        write: writes it to a new file; None for one that the program wrote.
+    """
+
+    path: str
+    format: str
+    file: str
+    model: str
+    step: int | None = None
+    epoch: int | None = None
+    beside: Mapping[str, bytes] | None = None
+    versions: Mapping[str, str] | None = None
+    write: Callable[[Path], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where weights come from: a run, and the step that they were written after, if known.
+
+    `writer` names the journal of the process that wrote them.
+    """
+
+    run_id: str
+    step: int | None = None
+    epoch: int | None = None
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,8 +467,23 @@ class Span(Protocol):
         """Store the model as it is now, if it is within the user's limits."""
         ...
 
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep a copy of a checkpoint, if it is within the user's limits; else a link to it.
+
+        Of files whose names differ in numbers alone, the last one is kept and the one with the
+        best value of the run's first `val/` series.
+        """
+        ...
+
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""
+        ...
+
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file that the program wrote, if it is within the user's limits.
+
+        Returns whether it was stored. It takes the time of reading the file: not in a loop.
+        """
         ...
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -549,7 +617,7 @@ class Capture(Protocol):
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
@@ -638,10 +706,33 @@ class Capture(Protocol):
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
         ...
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
 
         They go to the user's open run, else to a run of kind `eval`.
+
+        Args:
+            model: referred to weakly.
+            trained_by: the id of the run that trained it, if that is known.
+        """
+        ...
+
+    def origin(self, path: str) -> Origin | None:
+        """Return which run wrote a file as a checkpoint, if that is known."""
+        ...
+
+    def restored(self, parameters: Sequence[Any], origin: Origin) -> None:
+        """Say that these parameters, referred to weakly, have values that a run wrote.
+
+        A loop that trains them says so: it continues that run where the scheduler started the same
+        job again, else its run is tagged `resumed_from`.
+        """
+        ...
+
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
+        """Remember that the program's training wrote a checkpoint: whoever loads it can be linked.
+
+        The file is not touched. Programs that use the same store on this host know of it too.
         """
         ...
 
@@ -653,6 +744,15 @@ class Capture(Protocol):
         """Wrap a callback given to a framework, so that its errors never reach the training.
 
         They are counted and shown once; after three the callback does nothing any more.
+        """
+        ...
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Say which rank of a process group this process is, where a framework knows it first.
+
+        torchrun's variables and an initialised `torch.distributed` are seen without this. Say it
+        before the training's ownership is decided (in the call's `role`); trainings on a rank above
+        0 are not recorded, because rank 0 owns the run. A `size` of 1 takes it back.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from autolog.integration import Format, Integration, Snapshot
 
-__all__ = ["STAGED", "manifest", "native_format", "snapshot"]
+__all__ = ["STAGED", "format_named", "manifest", "native_format", "snapshot"]
 
 STAGED: Final = "pickle"
 """The format in which the trainer stores a model unless its framework has a fast one."""
@@ -24,11 +24,17 @@ def snapshot(model: object) -> Snapshot:
 
 def native_format(snapshot: Snapshot) -> Format | None:
     """Return the format that the trainer stores this model in at once; None for a pickle."""
+    form = format_named(snapshot.format)
+    return form if form is not None and form.native else None
+
+
+def format_named(name: str) -> Format | None:
+    """Return a format of an installed integration."""
     from autolog.discovery import discover
 
     for integration in discover().integrations.values():
         for form in integration.formats:
-            if form.native and form.name == snapshot.format:
+            if form.name == name:
                 return form
     return None
 

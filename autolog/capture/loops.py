@@ -71,6 +71,8 @@ class Loop:
         self.inner: Loop | None = None
         self.outer: Loop | None = None
         self.step = -1
+        self.first_step = 0
+        """The number of its first step: a run that is continued goes on counting."""
         self.passes = 0
         """The pass over data of its last step."""
         self.model: weakref.ref[Any] | None = None
@@ -210,7 +212,7 @@ class Loop:
         """Take in an optimizer and its parameters."""
         if one.loop is not self:
             one.loop = self
-            one.counter = itertools.count()
+            one.counter = itertools.count(self.first_step)
             if not one.name:
                 self._nameless.append(weakref.ref(one))
         if self.alone is None and not self.several:

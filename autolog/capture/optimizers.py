@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from autolog.capture import loops, spans, suspension, workers
+from autolog.capture import loops, resumption, spans, suspension, workers
 from autolog.capture.loops import Loop, here
 from autolog.tracking import context, notices
 
@@ -318,6 +318,7 @@ class LoopOptimizer:
         if span is None:
             return None
         loop.begin(span, after)
+        resumption.begin(loop, self.parameters())
         loop.take(self)
         here.loop = loop
         return loop

@@ -8,17 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import kept, loops, optimizers, spans, suspension
+from autolog.capture import kept, loops, optimizers, resumption, spans, suspension
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
-from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
+from autolog.integration import (
+    Detach,
+    Hook,
+    Integration,
+    NameOf,
+    Origin,
+    Produced,
+    Role,
+    RoleOf,
+    Span,
+    Tap,
+)
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, notices, recorder
+from autolog.tracking import context, fluent, lifecycle, lineage, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -73,7 +84,7 @@ class Port:
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module."""
         watched = WatchedCall(
@@ -146,7 +157,7 @@ class Port:
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""
-        if not suspension.suspended():
+        if not suspension.suspended() and ranks.follower() is None:
             fluent.log_metrics(values, step)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
@@ -191,9 +202,23 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Remember, by weak reference, that a model came from elsewhere."""
-        _come_from_elsewhere(model, self._integration.name, self._options())
+        _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
+
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
+        """Remember which run a checkpoint is of."""
+        if span.run_id is not None:
+            origin = Origin(run_id=span.run_id, step=step)
+            lineage.mark(recorder.current_recorder().location, path, origin)
+
+    def origin(self, path: str) -> Origin | None:
+        """Return which run wrote a file as a checkpoint."""
+        return lineage.find(recorder.current_recorder().location, path)
+
+    def restored(self, parameters: Sequence[Any], origin: Origin) -> None:
+        """Remember, by weak reference, that parameters have values that a run wrote."""
+        resumption.remember(parameters, origin)
 
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""
@@ -222,6 +247,10 @@ class Port:
                     raise
 
         return guarded
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Note the rank that a framework gives this process."""
+        ranks.tell(rank, size)
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""

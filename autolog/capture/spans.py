@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections import Counter
@@ -18,8 +19,8 @@ from typing import Any, Final
 from autolog.capture import kept
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Kind, Status
-from autolog.errors import AutologError, ModelError
-from autolog.integration import Finished, Snapshot
+from autolog.errors import AutologError, ModelError, StoreError
+from autolog.integration import Checkpoint, Finished, Snapshot
 from autolog.journal.records import SpanClose, SpanOpen
 from autolog.tracking import context, finished, notices, opening, printing
 from autolog.tracking.run import LiveRun, outcome
@@ -256,11 +257,33 @@ class CaptureSpan:
             about=f"{name} {capped}",
         )
 
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep a copy of a checkpoint, or a link to it, within the user's limits."""
+        self.settle()
+        if self.run is None:
+            return
+        limit = 0 if self._options.log_models == "never" else self._options.max_model_bytes
+        try:
+            self.run.checkpoints.add(checkpoint, limit=limit)
+        except (OSError, StoreError) as exc:  # no fault of a hook: a full disk, a file that is gone
+            notices.keep_with(self.run, f"{self.integration}, checkpoint", exc)
+            notices.tell("checkpoint_not_stored", f"a checkpoint was not stored: {exc}", self.run)
+
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""
         self.settle()
         if self.run is not None:
             self.run.log_bytes(content, path)
+
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file within the user's limits."""
+        self.settle()
+        if self.run is None or self._options.log_models == "never":
+            return False
+        if not 0 < os.path.getsize(path) <= self._options.max_model_bytes:  # noqa: PTH202
+            return False
+        self.run.copy_file(path, name)
+        return True
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns."""
@@ -327,6 +350,8 @@ class CaptureSpan:
             self._pause(exception)
             if self._ends_run:
                 return
+        elif self.closed:  # by the integration, which knows better how the training ended
+            return
         else:
             self._leave()
         if self.run is None or not self.owns_run:

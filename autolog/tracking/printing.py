@@ -7,12 +7,13 @@ stdout.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
-from autolog.tracking import notices
+from autolog.tracking import notices, ranks
 
 if TYPE_CHECKING:
     from autolog.store.location import Location
@@ -23,12 +24,16 @@ __all__ = [
     "ended",
     "evaluated",
     "left_behind",
+    "lower_is_better",
     "opened",
     "reopened",
     "waiting",
 ]
 
 _LOWER_IS_BETTER: Final = ("loss", "error", "mse", "rmse", "mae", "mape", "deviance", "inertia")
+_ALSO_AS_WORDS: Final = frozenset(
+    {"err", "nll", "bce", "ce", "ppl", "perplexity", "wer", "cer", "fid"}
+)
 
 
 class _Tally:
@@ -75,10 +80,17 @@ def evaluated(run: LiveRun, key: str, value: float) -> None:
     """Keep the best value of an evaluation for the closing line."""
     if value != value:  # NaN is never the best
         return
-    lower = any(word in key.lower() for word in _LOWER_IS_BETTER)
+    lower = lower_is_better(key)
     known = _tally.best.get(key)
     if known is None or (value < known[0] if lower else value > known[0]):
         _tally.best[key] = (value, run.name)
+
+
+def lower_is_better(key: str) -> bool:
+    """Whether low values of a metric are the good ones, by its name: of losses and errors."""
+    name = key.lower()
+    words = re.split(r"[^a-z0-9]+", name)
+    return any(word in name for word in _LOWER_IS_BETTER) or not _ALSO_AS_WORDS.isdisjoint(words)
 
 
 def closing() -> None:
@@ -130,7 +142,7 @@ def _leads() -> bool:
     processes = sys.modules.get("multiprocessing.process")
     if _tally.pid != os.getpid() or (processes and processes.parent_process() is not None):
         return False
-    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    return ranks.follower() is None
 
 
 def _wanted() -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from autolog.artifacts.manifest import STAGED
 from autolog.entities import TABLE, Artifact, Experiment, Model, Run
 from autolog.errors import AutologError, NotFoundError, StoreError, UsageError
-from autolog.tracking import lifecycle
+from autolog.tracking import abandoned, lifecycle
 from autolog.tracking.recorder import current_recorder
 from autolog.tracking.run import LiveRun
 
@@ -62,6 +62,7 @@ def open_store(uri: str | None = None) -> Store:
     store = open_plain(uri if uri is not None else current_recorder().location)
     lifecycle.settle()
     fold(store)
+    abandoned.take_up(store)
     return store
 
 
@@ -302,8 +303,33 @@ def get_artifact(run: str | LiveRun, path: str = "", to: str | Path | None = Non
         target = place / file.path
         if not target.resolve().is_relative_to(place.resolve()):
             raise StoreError(f"run {reference} names a file outside of its own: {file.path!r}")
-        repository.get(file.uri, target)
+        if not _copy_linked(file, target):
+            repository.get(file.uri, target)
     return place / path
+
+
+def _copy_linked(file: Artifact, target: Path) -> bool:
+    """Copy a file that was linked to; False if it is one of the store's own.
+
+    Raises:
+        StoreError: it is not there any more, or is another one now.
+    """
+    from autolog.artifacts import copying, links
+
+    state = links.state(file.uri)
+    if state is None:
+        return False
+    place = links.place(file.uri)
+    if state == "linked":
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if copying.copy(place, target) is not None and links.state(file.uri) == "linked":
+                return True
+    raise StoreError(
+        f"{file.path} was too large to be copied (max_model_mb) and was linked to {place}, which is"
+        f" {'gone' if state == 'gone' else 'another file now'}"
+    )
 
 
 def _below(files: list[Artifact], path: str, reference: str) -> list[Artifact]:
@@ -330,6 +356,7 @@ def _reading() -> Generator[Store]:
     if store is not None and store.is_current():
         lifecycle.settle()
         fold(store)
+        abandoned.take_up(store)
     else:
         _close_kept()
         store = open_store()
@@ -357,9 +384,16 @@ def _reference(run: str | LiveRun) -> str:
 
 
 def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]:
-    """Return the one model that is meant, in each format that it is stored in."""
+    """Return the one model that is meant, in each format that it is stored in.
+
+    Of a model that is there as its last and its best checkpoint, the best is meant.
+    """
     names = sorted({model.name for model in saved})
     wanted = name if name is not None else names[0] if len(names) == 1 else None
+    states = {str(model.manifest.get("group", model.name)) for model in saved}
+    if wanted is None and len(states) == 1:
+        best = [model.name for model in saved if model.manifest.get("role") == "best"]
+        wanted = best[0] if best else names[0]
     if name is None and not names:
         raise NotFoundError(f"run {reference} has no model")
     fitting = [model for model in saved if model.name == wanted]

@@ -10,10 +10,11 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from autolog.artifacts.manifest import STAGED, manifest, native_format, snapshot
 from autolog.entities import TABLE, Kind, Phase, Status
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from autolog.artifacts.staging import TooLarge
     from autolog.integration import Snapshot
     from autolog.journal.writer import Writer
+    from autolog.tracking.checkpoints import Checkpoints
     from autolog.tracking.recorder import Recorder
 
-__all__ = ["CallSite", "Fits", "LiveRun", "last_exception", "outcome"]
+__all__ = ["CallSite", "Fits", "LiveRun", "Point", "last_exception", "outcome"]
 
 Fits = Literal["join", "children"]
 CallSite = tuple[str, int, int]
@@ -58,6 +60,15 @@ _LONG_PARAM: Final = 8192
 def last_exception() -> BaseException | None:
     """Return the exception that this process reported last, if any."""
     return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+
+
+class Point(NamedTuple):
+    """The newest point of a series; `mark` is the same object as long as there is no newer one."""
+
+    key: str
+    step: int
+    value: float
+    mark: object
 
 
 class LiveRun:
@@ -98,8 +109,14 @@ class LiveRun:
         self.loop_step: int | None = None
         self._last_step_us: int | None = None
         self._before_end: list[Callable[[], None]] = []
+        self.rank: int | None = None
+        """Of a rank above 0: its points are told apart from those of the group's other ranks."""
+        self._newest: dict[tuple[str, ...], tuple[int, list[float]]] = {}
+        """The newest step and values of each set of keys that are logged together."""
+        self._checkpoints: Checkpoints | None = None
         self._recorder = recorder
         self._attempt = attempt
+        self.began_us = time.time_ns() // 1000
         self._error_before = last_exception()
         self._counters: dict[str, Iterator[int]] = {}
         self._counting: Writer | None = None
@@ -204,16 +221,26 @@ class LiveRun:
         if not metrics:
             return
         ctx = 0
-        if dataset is not None or self.status != _RUNNING:
+        if dataset is not None or self.status != _RUNNING or self.rank is not None:
             phase = Phase.FIT if self.active else Phase.POST
-            ctx = writer.context(phase=phase.value, dataset=dataset)
+            ctx = writer.context(phase=phase.value, dataset=dataset, rank=self.rank)
         if step is not None:
-            values = [*metrics.values()]
-            writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
+            values, keys = [*metrics.values()], tuple(metrics)
+            writer.points(number, keys, values, step, epoch, ctx, self._attempt)
+            self._newest[keys] = (step, values)
             return
         for at, group in self._numbered(writer, metrics):
-            values = [*group.values()]
-            writer.points(number, tuple(group), values, at, epoch, ctx, self._attempt)
+            values, keys = [*group.values()], tuple(group)
+            writer.points(number, keys, values, at, epoch, ctx, self._attempt)
+            self._newest[keys] = (at, values)
+
+    def newest(self, prefix: str) -> Point | None:
+        """Return the newest point of the first series that was logged with such a name."""
+        for keys, (step, values) in tuple(self._newest.items()):
+            for key, value in zip(keys, values, strict=True):
+                if key.startswith(prefix):
+                    return Point(key, step, value, values)
+        return None
 
     def log_step(
         self, keys: tuple[str, ...], values: list[float], step: int, epoch: int | None
@@ -239,9 +266,13 @@ class LiveRun:
         if source.is_dir():
             self.log_artifacts(source, _join(artifact_path, source.name))
         elif source.is_file():
-            self._store(_join(artifact_path, source.name), self._recorder.blobs.put_file(source))
+            self.note_file(_join(artifact_path, source.name), self._recorder.blobs.put_file(source))
         else:
             raise UsageError(f"log_artifact: there is no file {str(source)!r}")
+
+    def copy_file(self, path: str | Path, name: str) -> None:
+        """Store a copy of a file as the artifact `name`."""
+        self.note_file(_join(None, name), self._recorder.blobs.put_file(Path(path)))
 
     def log_artifacts(self, folder: str | Path, artifact_path: str | None = None) -> None:
         """Store copies of all files of a folder, with their relative paths."""
@@ -251,7 +282,7 @@ class LiveRun:
         for path in sorted(root.rglob("*")):
             if path.is_file():
                 name = _join(artifact_path, path.relative_to(root).as_posix())
-                self._store(name, self._recorder.blobs.put_file(path))
+                self.note_file(name, self._recorder.blobs.put_file(path))
 
     def log_text(self, text: str, artifact_file: str) -> None:
         """Store text as a file (UTF-8)."""
@@ -284,7 +315,7 @@ class LiveRun:
 
     def log_bytes(self, content: bytes, artifact_file: str) -> None:
         """Store bytes as a file."""
-        self._store(_join(None, artifact_file), self._recorder.blobs.put(content))
+        self.note_file(_join(None, artifact_file), self._recorder.blobs.put(content))
 
     def log_table(self, data: Any, name: str) -> None:
         """Record a table, so that `load_table` can give it back.
@@ -302,7 +333,7 @@ class LiveRun:
         if rows * len(columns) <= CELLS_IN_JOURNAL:
             self.log_event(TABLE, {**told, "columns": columns})
             return
-        path = _join("tables", f"{name}.json")
+        path = self._placed(_join("tables", f"{name}.json"))
         self.log_text(as_json(columns), path)
         self.log_event(TABLE, {**told, "artifact": path})
 
@@ -325,32 +356,58 @@ class LiveRun:
         self.save_model(snapshot(model), name)
 
     def save_model(
-        self, snapshot: Snapshot, name: str = "model", *, limit: int = sys.maxsize
+        self, snapshot: Snapshot, name: str | None = None, *, limit: int = sys.maxsize
     ) -> TooLarge | None:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
+        name = self._placed(snapshot.name if name is None else name)
+        if snapshot.size is not None and snapshot.size > limit:
+            return TooLarge(snapshot.size)
         native = native_format(snapshot)
         staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
             return staged
-        files = {f"{name}/{path}": blob for path, blob in staged.files.items()}
-        for path, blob in files.items():
-            self._store(path, blob)
+        form = STAGED if staged.form is None else staged.form.name
+        safe = staged.form is not None and staged.form.safe
         described = manifest(snapshot, by_value=staged.by_value, fallback=staged.fallback)
+        self.note_model(name, form, staged.files, described, safe=safe)
+        return None
+
+    def note_model(
+        self,
+        name: str,
+        form: str,
+        files: Mapping[str, Blob],
+        described: Mapping[str, Any],
+        *,
+        safe: bool,
+    ) -> None:
+        """Record a model whose files are in the store, by their names below the model's."""
+        named = {f"{name}/{path}": blob for path, blob in files.items()}
+        for path, blob in named.items():
+            self.note_file(path, blob)
         self._append(
             ModelSaved(
                 run=self._number(),
                 name=name,
-                format=STAGED if staged.form is None else staged.form.name,
-                safe=staged.form is not None and staged.form.safe,
-                size=staged.size,
-                paths=list(files),
+                format=form,
+                safe=safe,
+                size=sum(blob.size for blob in files.values()),
+                paths=list(named),
                 manifest=plain_mapping(described),
                 wall_us=self._writer.now_us(),
             )
         )
-        return None
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The files that its training writes its models to."""
+        if self._checkpoints is None:
+            from autolog.tracking.checkpoints import Checkpoints
+
+            self._checkpoints = Checkpoints(self)
+        return self._checkpoints
 
     # -- the tree and the end ----------------------------------------------------------------
 
@@ -409,20 +466,9 @@ class LiveRun:
             return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
-        if not self.attached:  # whoever opened the run ends it
-            writer = self._writer
-            writer.append(
-                RunEnd(
-                    run=writer.run(self.run_id),
-                    status=status,
-                    end_us=self._last_step_us or writer.now_us(),
-                    exit_code=exit_code,
-                    error=error,
-                )
-            )
+        self._write_end(status, exit_code, error)
         self.status = status
         self._bound = None
-        self._recorder.sync()
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
@@ -471,6 +517,21 @@ class LiveRun:
 
     # -- the journal -------------------------------------------------------------------------
 
+    def _write_end(self, status: str, exit_code: int | None, error: str | None) -> None:
+        if not self.attached:  # whoever opened the run ends it
+            writer = self._writer
+            writer.append(
+                RunEnd(
+                    run=writer.run(self.run_id),
+                    status=status,
+                    end_us=self._last_step_us or writer.now_us(),
+                    exit_code=exit_code,
+                    error=error,
+                )
+            )
+        self._recorder.note_group()
+        self._recorder.sync()
+
     @property
     def _writer(self) -> Writer:
         return self._recorder.writer
@@ -480,8 +541,8 @@ class LiveRun:
 
         The number of a run that has ended does not hold for ever.
         """
-        writer = self._recorder.writer
-        bound = (writer, writer.run(self.run_id))
+        number = self._number()
+        bound = (self._recorder.writer, number)
         if self.status == _RUNNING:
             self._bound = bound
         return bound
@@ -492,14 +553,19 @@ class LiveRun:
     def _append(self, record: Any) -> None:
         self._recorder.writer.append(record)
 
-    def _store(self, path: str, blob: Blob) -> None:
+    def _placed(self, path: str) -> str:
+        return path
+
+    def note_file(self, path: str, blob: Blob) -> None:
+        """Record a file that is in the store, or a link to one that is not."""
+        path = self._placed(path)
         number = self._number()
         self._append(
             ArtifactFile(run=number, path=path, size=blob.size, sha256=blob.sha256, uri=blob.uri)
         )
 
     def _store_long_param(self, key: str, text: str) -> str:
-        path = f"params/{key.replace('/', '_')}.txt"
+        path = self._placed(f"params/{key.replace('/', '_')}.txt")
         self.log_text(text, path)
         self.log_event("long_param", {"key": key, "characters": len(text), "artifact": path})
         return f"{text[:200]}… ({len(text)} characters, whole in artifact {path})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autolog.integration import API, Attach, Integration
+from autolog.integration import API, Attach, Format, Integration
 
 __all__ = ["INTEGRATION"]
 
@@ -22,6 +22,27 @@ INTEGRATION = Integration(
         Attach(module="torch.optim.swa_utils", attach="autolog_torch.describe:attach"),
         Attach(module="torch.amp.autocast_mode", attach="autolog_torch.precision:attach"),
         Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
+        Attach(module="torch.optim.optimizer", attach="autolog_torch.weights:attach"),
+        Attach(module="torch.serialization", attach="autolog_torch.checkpoints:attach"),
+        Attach(module="torch.serialization", attach="autolog_torch.lineage:attach"),
+        Attach(module="safetensors.torch", attach="autolog_torch.checkpoints:attach_safetensors"),
+        Attach(module="safetensors.torch", attach="autolog_torch.lineage:attach_safetensors"),
+    ),
+    formats=(
+        Format(
+            name="torch-safetensors",
+            save="autolog_torch.formats:save",
+            load="autolog_torch.formats:load",
+            safe=True,
+            native=True,
+        ),
+        Format(
+            name="torch-checkpoint",
+            save="autolog_torch.formats:save_checkpoint",
+            load="autolog_torch.formats:load_checkpoint",
+            safe=True,
+            unknown="autolog_torch.formats:unknown_types",
+        ),
     ),
     options="autolog_torch.options:Options",
     aliases=("pytorch",),

@@ -16,7 +16,7 @@ from typing import Any
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters", "whole_of"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "outermost", "whole_of"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
@@ -68,6 +68,16 @@ def whole_of(module: Any) -> Any:
     return whole() if whole is not None else None
 
 
+def outermost(module: Any) -> Any:
+    """Return the module that is no part of another, and that this one is or is a part of."""
+    whole = _wholes.get(module)
+    seen = {id(module)}
+    while whole is not None and (above := whole()) is not None and id(above) not in seen:
+        seen.add(id(above))
+        module, whole = above, _wholes.get(above)
+    return module
+
+
 def _climb(parameters: list[Any]) -> Any:
     entry = _holders.get(id(parameters[0]))
     if entry is None or entry[0]() is not parameters[0]:
@@ -107,10 +117,11 @@ def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) ->
 
 
 def _take(module: Any) -> None:
-    state: dict[str, dict[str, Any]] = vars(module)
-    for name, parameter in state.get("_parameters", {}).items():
+    parameters: dict[str, Any] = getattr(module, "_parameters", {})
+    parts: dict[str, Any] = getattr(module, "_modules", {})
+    for name, parameter in parameters.items():
         _holds(module, name, parameter)
-    for name, part in state.get("_modules", {}).items():
+    for name, part in parts.items():
         _contains(module, name, part)
 
 
@@ -119,6 +130,7 @@ def _look_around() -> None:
     global _looked_around
     _looked_around = True
     cls = import_module("torch.nn.modules.module").Module
-    for thing in gc.get_objects():
+    things: list[Any] = gc.get_objects()
+    for thing in things:
         if issubclass(type(thing), cls):
             _take(thing)

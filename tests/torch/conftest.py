@@ -64,7 +64,7 @@ class Loops:
         assert history.step.tolist() == list(range(len(history.step))), history.step
         return history.value.tolist()
 
-    def keys(self, run=None):
+    def metrics(self, run=None):
         return sorted((run or self.run()).metrics)
 
 

@@ -82,7 +82,7 @@ def test_a_loop_without_a_loader_has_no_epochs(loops):
         for x, y in loops.batches():
             loops.step(model, optimizer, x, y)
     assert all(epoch != epoch for epoch in history(loops.run(), "train/loss").epoch)
-    assert loops.keys() == ["lr", "train/loss"]
+    assert loops.metrics() == ["lr", "train/loss"]
 
 
 def test_the_seconds_of_an_epoch_add_up_and_leave_out_an_evaluation_inside_of_it(loops):

@@ -84,7 +84,7 @@ def test_each_optimizer_of_a_gan_has_the_losses_that_moved_its_gradients(loops, 
         optimizerG.step()
         of_d.append((real + fake).item())
         of_g.append(fooled.item())
-    assert loops.keys() == [
+    assert loops.metrics() == [
         *("lr/optimizerD", "lr/optimizerG", "train/loss/optimizerD", "train/loss/optimizerG"),
     ]
     assert close(loops.series("train/loss/optimizerD"), of_d)
@@ -479,7 +479,7 @@ def test_a_loss_with_several_elements_is_not_made_up(loops):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     (model(loops.X) - loops.Y).square().backward(torch.ones(32, 1))
     optimizer.step()
-    assert loops.keys() == ["lr"]
+    assert loops.metrics() == ["lr"]
     assert any("single loss" in event["text"] for event in loops.recording.events("notice"))
 
 
