@@ -17,6 +17,23 @@ INTEGRATION = Integration(
         Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),
         Attach(module="torch.optim.optimizer", attach="autolog_torch.losses:attach"),
         Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
+        Attach(module="torch.optim.optimizer", attach="autolog_torch.given:attach"),
+        Attach(module="torch.amp.grad_scaler", attach="autolog_torch.clipping:attach"),
+        Attach(
+            module="torch.distributed.fsdp.fully_sharded_data_parallel",
+            attach="autolog_torch.clipping:attach_fsdp",
+        ),
+        Attach(
+            module="torch.utils.tensorboard.writer",
+            attach="autolog_torch.summaries:attach_tensorboard",
+        ),
+        Attach(module="tensorboardX.writer", attach="autolog_torch.summaries:attach_tensorboardx"),
+        Attach(module="tqdm.std", attach="autolog_torch.progress:attach"),
+        Attach(module="torchmetrics.metric", attach="autolog_torch.metrics:attach_torchmetrics"),
+        Attach(
+            module="torchmetrics.collections", attach="autolog_torch.metrics:attach_collections"
+        ),
+        Attach(module="torcheval.metrics.metric", attach="autolog_torch.metrics:attach_torcheval"),
     ),
     options="autolog_torch.options:Options",
     aliases=("pytorch",),
