@@ -89,14 +89,8 @@ def test_a_script_that_ends_in_mid_epoch_has_all_its_steps_and_a_true_state(reco
 
 def test_under_autolog_run_the_exit_code_is_known_too(recording, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(SCRIPT.partition("# A process for each")[0] + "train(Exits, CASES[Exits])\n")
     command = [sys.executable, "-m", "autolog", "run", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert states(recording) == {
-        "Raises": ("FAILED", 7, None, "RuntimeError: in the second epoch"),
-        "Interrupted": ("KILLED", 7, None, "KeyboardInterrupt"),
-        "Killed": ("KILLED", 7, None, None),
-        "Exits": ("FAILED", 7, 3, "SystemExit: 3"),
-        "Ends": ("FINISHED", 12, 0, None),
-    }
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert states(recording) == {"Exits": ("FAILED", 7, 3, "SystemExit: 3")}
