@@ -42,9 +42,7 @@ _sources: weakref.WeakKeyDictionary[LiveRun, dict[str, str]] = weakref.WeakKeyDi
 _not_waited_for: weakref.WeakSet[optimizers.LoopOptimizer] = weakref.WeakSet()
 
 
-def log(
-    values: Mapping[str, Any], step: int | None, *, source: str, opens: bool = True
-) -> None:
+def log(values: Mapping[str, Any], step: int | None, *, source: str, opens: bool = True) -> None:
     """Record numbers.
 
     Args:

@@ -119,8 +119,9 @@ class _Watch:
         if self.is_gradient or len(self.medians) < _WARM_UP:
             return None
         typical = self.medians.value
-        limit = typical + _DIVERGENCE * max(abs(typical), self.spreads.value)
-        if median <= max(limit, (typical + self.first) / 2):
+        size = max(abs(typical), self.spreads.value)
+        limit = typical + _DIVERGENCE * size
+        if not size or median <= max(limit, (typical + self.first) / 2):
             return None
         return _DIVERGED, f"diverged: now about {median:.4g}, {typical:.4g} was usual"
 
@@ -180,9 +181,7 @@ class Health:
                 found.append((at, watch))
         return found
 
-    def _tell(
-        self, run: LiveRun, watch: _Watch, what: str, words: str, step: int | None
-    ) -> None:
+    def _tell(self, run: LiveRun, watch: _Watch, what: str, words: str, step: int | None) -> None:
         watch.state = what
         watch.found += 1
         if watch.found > _MOST:

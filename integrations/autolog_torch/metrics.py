@@ -130,9 +130,7 @@ class _Computations:
     def __init__(self, capture: Capture, package: str) -> None:
         self._capture = capture
         self._package = package
-        self.computation = Tap(
-            enter=self._begin, exit=self._end, error=_leave, unless=compiling()
-        )
+        self.computation = Tap(enter=self._begin, exit=self._end, error=_leave, unless=compiling())
         self.passage = Tap(enter=_enter, exit=_leave, error=_leave, unless=compiling())
 
     def made(self, args: tuple[Any, ...], _: Mapping[str, Any]) -> None:

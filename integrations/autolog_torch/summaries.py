@@ -18,6 +18,7 @@ from autolog_torch.given import is_covered, record
 
 __all__ = ["attach_tensorboard", "attach_tensorboardx"]
 
+
 def attach_tensorboard(capture: Capture) -> Detach:
     """Watch the writer of `torch.utils.tensorboard`."""
     return _watch(capture, import_module("torch.utils.tensorboard.writer"), "tensorboard")
@@ -57,17 +58,13 @@ class _Writers:
         self._linked: weakref.WeakSet[Any] = weakref.WeakSet()
         """The loops whose first writer is known."""
 
-    def scalar(
-        self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any
-    ) -> None:
+    def scalar(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
         """One number was written."""
         tag = _argument(args, kwargs, 1, "tag")
         value = _argument(args, kwargs, 2, "scalar_value")
         self._record(args[0], {str(tag): value}, _argument(args, kwargs, 3, "global_step"))
 
-    def scalars(
-        self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any
-    ) -> None:
+    def scalars(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
         """Several numbers of one tag were written."""
         tag = _argument(args, kwargs, 1, "main_tag")
         values = _argument(args, kwargs, 2, "tag_scalar_dict")
