@@ -13,12 +13,12 @@ INTEGRATION = Integration(
     modules=("torch",),
     sites=(
         Attach(module="torch._dynamo.trace_rules", attach="autolog_torch.compiling:attach"),
-        Attach(module="torch.nn.modules.module", attach="autolog_torch.models:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.losses:attach"),
-        Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.given:attach"),
-        Attach(module="torch.amp.grad_scaler", attach="autolog_torch.clipping:attach"),
+        Attach(module="torch", attach="autolog_torch.models:attach"),
+        Attach(module="torch", attach="autolog_torch.steps:attach"),
+        Attach(module="torch", attach="autolog_torch.losses:attach"),
+        Attach(module="torch", attach="autolog_torch.scaling:attach"),
+        Attach(module="torch", attach="autolog_torch.given:attach"),
+        Attach(module="torch", attach="autolog_torch.clipping:attach"),
         Attach(
             module="torch.distributed.fsdp.fully_sharded_data_parallel",
             attach="autolog_torch.clipping:attach_fsdp",
