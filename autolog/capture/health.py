@@ -4,8 +4,8 @@ The series of losses and gradient norms are looked at as they are written. What 
 of the run and a tag by which runs are searched; the training is never touched. Each finding is
 recorded once, when it begins; another one follows only after a stretch that was well.
 
-Most values cost a comparison and an append. Every `_BLOCK` of them the median of the block is taken,
-and what is typical is the median of the blocks so far (the last `_BLOCKS`):
+Most values cost a comparison and an append. Every `_BLOCK` of them the median of the block is
+taken, and what is typical is the median of the blocks so far (the last `_BLOCKS`):
 
 * a loss *diverged* if the median of a block lies above the typical one by nine times its size (or
   its usual spread, for losses around zero), and more than half of what was gained is lost again;

@@ -314,7 +314,7 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
 
 
 def _decorated(function: FunctionType) -> CellType | None:
-    """The cell in which a decorator's function holds what it decorates, if it is as plain as that."""
+    """The cell in which a plain decorator's function holds what it decorates."""
     wrapped = vars(function).get("__wrapped__")
     cells = [cell for cell in function.__closure__ or () if cell.cell_contents is wrapped]
     return cells[0] if len(cells) == 1 and is_plain(wrapped) else None

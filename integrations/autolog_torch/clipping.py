@@ -1,9 +1,9 @@
 """The norm of the gradients of a step: what the user's clipping found, or computed on request.
 
-Clipping computes the norm anyway and returns it; it is taken from there as the tensor it is, so that
-nothing waits for a device. Clipping multiplies the gradients in place, whatever it finds: whose
-gradients have another version afterwards, that optimizer's norm it was. Under loss scaling the norm
-counts as it is without the scale, also where the user clipped before `scaler.unscale_`.
+Clipping computes the norm anyway and returns it; it is taken from there as the tensor it is, so
+that nothing waits for a device. Clipping multiplies the gradients in place, whatever it finds:
+whose gradients have another version afterwards, that optimizer's norm it was. Under loss scaling
+the norm counts as it is without the scale, also where the user clipped before `scaler.unscale_`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def is_covered(capture: Capture) -> bool:
 
 def number(value: Any) -> Any:
     """Return a number, or a tensor of one element that is to be read later; None for others."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is float or kind is int:
         return value
     if isinstance(value, (bool, int, float)):

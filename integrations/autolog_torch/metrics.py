@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch import models
@@ -145,7 +145,7 @@ class _Computations:
         variable = self._capture.assigned_name(self._package)
         _made[key] = _Made(weakref.ref(metric, collected), variable)
 
-    def _begin(self, args: tuple[Any, ...], _: Mapping[str, Any]) -> tuple[int, str | None]:
+    def _begin(self, _: tuple[Any, ...], __: Mapping[str, Any]) -> tuple[int, str | None]:
         """Enter; the phase is known now, since some compute in inference mode."""
         depth = _inside.depth
         _inside.depth = depth + 1
@@ -213,24 +213,31 @@ def _named(metric: Any, phase: str, result: Any) -> Iterator[tuple[str, Any]]:
     phase = said or phase
     if isinstance(result, dict):
         classes = _classes_in(metric)
-        for key, value in result.items():  # type: ignore[reportUnknownVariableType]
-            said, name = _split(str(key))  # type: ignore[reportUnknownArgumentType]
+        for key, value in cast("dict[Any, Any]", result).items():
+            said, name = _split(str(key))
             yield f"{said or phase}/{classes.get(name, name)}", value
         return
     key = _key(made, phase, variable)
-    if isinstance(result, (list, tuple)) and len(result) <= _ELEMENTS:  # type: ignore[reportUnknownArgumentType]
-        for at, value in enumerate(result):  # type: ignore[reportUnknownArgumentType]
-            yield f"{key}/{at}", value
-    elif getattr(result, "ndim", 0) == 1 and 1 < result.numel() <= _ELEMENTS:
-        for at, value in enumerate(result.unbind()):
-            yield f"{key}/{at}", value
-    else:
+    elements = _elements(result)
+    if elements is None:
         yield key, result
+    elif len(elements) <= _ELEMENTS:
+        for at, value in enumerate(elements):
+            yield f"{key}/{at}", value
+
+
+def _elements(result: Any) -> Sequence[Any] | None:
+    """Return the elements of a list or a vector; None for a single value."""
+    if isinstance(result, (list, tuple)):
+        return cast("Sequence[Any]", result)
+    if getattr(result, "ndim", 0) == 1 and result.numel() > 1:
+        return result.unbind()
+    return None
 
 
 def _key(made: _Made, phase: str, variable: str | None) -> str:
     """Return the key of a metric: that of its class, unless another one in use has it."""
-    cls = type(made.reference())
+    cls: Any = type(made.reference())
     own = _class_name(cls)
     if variable and _AGGREGATION in cls.__module__:
         own = variable
@@ -253,7 +260,7 @@ def _classes_in(collection: Any) -> dict[str, str]:
     values = getattr(collection, "values", None)
     if values is None:
         return {}
-    classes = {type(one) for one in values(copy_state=False)}
+    classes: set[type] = {type(one) for one in values(copy_state=False)}
     return {cls.__name__: _class_name(cls) for cls in classes}
 
 

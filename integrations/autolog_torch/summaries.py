@@ -34,8 +34,8 @@ def _watch(capture: Capture, module: Any, source: str) -> Detach:
     # A program of tensorboardX alone has not imported torch, and compiles nothing.
     unless = compiling() if "torch.compiler" in sys.modules else None
     taps = [
-        capture.tap(module.SummaryWriter, name, Tap(exit=exit, unless=unless))
-        for name, exit in (
+        capture.tap(module.SummaryWriter, name, Tap(exit=written, unless=unless))
+        for name, written in (
             ("add_scalar", seen.scalar),
             ("add_scalars", seen.scalars),
             ("add_hparams", seen.hyperparameters),

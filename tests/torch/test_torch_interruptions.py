@@ -52,7 +52,7 @@ CASES = {
     OnlyPredicts: fail,
 }
 
-# A process for each. One import of torch is enough for all, and of what its first optimizer imports.
+# A process for each; one import of torch, and of what its first optimizer imports, is enough.
 torch.optim.SGD([torch.zeros(1)])
 sys.stderr = open(os.devnull, "w")
 for cls, end in CASES.items():
