@@ -87,6 +87,16 @@ def test_the_clipped_norm_of_a_gradient_that_is_infinite_is_said(loops):
     assert {one["key"] for one in loops.recording.events("health")} == {"train/loss", "grad_norm"}
 
 
+def test_the_series_that_other_integrations_record_are_watched_too(loops):
+    from autolog_torch.steps import tracking
+
+    span = tracking._capture.open("training", "fit", object(), "Model")
+    for epoch, loss in enumerate([1.0, float("nan"), float("nan")]):
+        span.metrics({"loss": loss, "accuracy": torch.tensor(float("nan"))}, step=epoch)
+    span.end()
+    assert [(one["key"], one["step"]) for one in loops.recording.events("health")] == [("loss", 1)]
+
+
 @pytest.mark.parametrize("key", ["loss", "train/loss/optimizerD", "val_loss", "train_loss_step"])
 def test_losses_are_watched_by_their_names(key):
     assert findings(key, [1.0, float("-inf")]) == ([("infinite", key, 1)], "infinite")
