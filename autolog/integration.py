@@ -25,6 +25,7 @@ __all__ = [
     "Call",
     "Capture",
     "Detach",
+    "EpochOf",
     "Example",
     "Finished",
     "Format",
@@ -32,6 +33,7 @@ __all__ = [
     "Integration",
     "Loop",
     "LoopOptimizer",
+    "NameOf",
     "Patch",
     "Produced",
     "Role",
@@ -69,6 +71,9 @@ next training. `evaluation` scores what was trained before.
 
 RoleOf = Callable[["Call"], Role]
 """A role that depends on the call, for instance on the class of `call.instance`."""
+
+NameOf = Callable[["Call"], str]
+"""What a run is called after, where that depends on the call: the model that a trainer trains."""
 
 Detach = Callable[[], None]
 """Undoes an attachment; called at most once, in any order relative to others."""
@@ -230,6 +235,8 @@ class Snapshot:
         contains_data: the model holds training rows (nearest neighbours, support vectors).
         signature: what it takes and gives: column names, dtypes, shapes.
         versions: distributions that must be present to load it, with their versions.
+        size: bytes that a native format will take, if that is known beforehand: of a model that is
+            too large nothing is written.
     """
 
     model: Any
@@ -237,6 +244,7 @@ class Snapshot:
     contains_data: bool = False
     signature: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +425,13 @@ class Span(Protocol):
         """Store a file under the run's artifacts."""
         ...
 
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file that the program wrote, if it is within the user's limits.
+
+        Returns whether it was stored. It takes the time of reading the file: not in a loop.
+        """
+        ...
+
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns, all of one length: importances, a confusion matrix."""
         ...
@@ -469,6 +484,10 @@ class Loop(Protocol):
         ...
 
 
+EpochOf = Callable[[Loop], "int | None"]
+"""The epoch of a step, once the loop is known that the step belongs to."""
+
+
 class LoopOptimizer(Protocol):
     """One optimizer in the loops of this process."""
 
@@ -482,10 +501,18 @@ class LoopOptimizer(Protocol):
         """What the code calls it, or empty."""
         ...
 
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several: its name, else `opt0`, `opt1`."""
+        ...
+
     def step(
-        self, keys: tuple[str, ...], values: list[float], *, epoch: int | None = None
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
+
+        An epoch that depends on the loop may be given as a function, which is asked once it is
+        decided which loop that is.
 
         Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
         optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
@@ -519,6 +546,11 @@ class Capture(Protocol):
         """Whether only the bridges of this integration are on, for the sake of another one."""
         ...
 
+    @property
+    def suspended(self) -> bool:
+        """Whether the user wants nothing of this context recorded for now."""
+        ...
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package, by its top-level name."""
         ...
@@ -531,7 +563,7 @@ class Capture(Protocol):
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
@@ -569,6 +601,14 @@ class Capture(Protocol):
 
         For `self.opt_d = SGD(...)` that is `opt_d`, also through functions that return the object;
         None where it goes into a list or an argument.
+        """
+        ...
+
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """What the data is called that the code around this package gave to it in a call.
+
+        For `criterion(out, y_test)`, `position` 1 and `count` 2 that is `y_test`, also through
+        functions of the package; None if it is no variable.
         """
         ...
 
@@ -633,11 +673,23 @@ class Capture(Protocol):
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
         ...
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Say that a model came from elsewhere (a pickle, a file): evaluations of it are recorded.
 
-        They go to the user's open run, else to a run of kind `eval`.
+        They go to the user's open run, else to a run of kind `eval`, which is linked to the run
+        `trained_by` if that is known.
         """
+        ...
+
+    def wrote(self, path: str, span: Span) -> None:
+        """Remember that the program's training wrote a checkpoint: whoever loads it can be linked.
+
+        The file is not touched. Programs that use the same store on this host know of it too.
+        """
+        ...
+
+    def written_by(self, path: str) -> str | None:
+        """Id of the run whose training wrote this very file, if it is known and unchanged."""
         ...
 
     def producer(self, thing: Any) -> Produced | None:
@@ -648,6 +700,15 @@ class Capture(Protocol):
         """Wrap a callback given to a framework, so that its errors never reach the training.
 
         They are counted and shown once; after three the callback does nothing any more.
+        """
+        ...
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Say which rank of a process group this process is, where a framework knows it first.
+
+        torchrun's variables and an initialised `torch.distributed` are seen without this. Say it
+        before the training's ownership is decided (in the call's `role`); trainings on a rank above
+        0 are not recorded, because rank 0 owns the run. A `size` of 1 takes it back.
         """
         ...
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from autolog.capture import health, loops, optimizers, suspension, workers
-from autolog.tracking import context, fluent
+from autolog.tracking import context, fluent, ranks
 from autolog.tracking.run import LiveRun
 
 __all__ = ["begun", "log", "log_params", "set_tag", "settle"]
@@ -100,7 +100,7 @@ def begun(run: LiveRun | None) -> None:
 
 
 def _give(write: _Write) -> None:
-    if suspension.suspended() or workers.is_framework_worker():
+    if suspension.suspended() or workers.is_framework_worker() or ranks.follower() is not None:
         return
     waiting = _waiting.values
     if context.current() is None:

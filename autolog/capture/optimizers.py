@@ -31,6 +31,7 @@ from autolog.tracking import context, notices
 
 if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
+    from autolog.integration import EpochOf
 
 __all__ = [
     "COVERED",
@@ -66,7 +67,7 @@ class _Step(NamedTuple):
 
     keys: tuple[str, ...]
     values: list[float]
-    epoch: int | None
+    epoch: EpochOf | int | None
 
 
 class LoopOptimizer:
@@ -109,8 +110,13 @@ class LoopOptimizer:
 
     # -- the contract ------------------------------------------------------------------------
 
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several."""
+        return self.name or (self.loop.number_of(self) if self.loop is not None else "")
+
     def step(
-        self, keys: tuple[str, ...], values: list[float], *, epoch: int | None = None
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
     ) -> Loop | None:
         """Record one step; return its loop, None while that is undecided."""
         loop = self.loop
@@ -135,7 +141,9 @@ class LoopOptimizer:
 
     # -- where a step belongs ----------------------------------------------------------------
 
-    def _place(self, keys: tuple[str, ...], values: list[float], epoch: int | None) -> Loop | None:
+    def _place(
+        self, keys: tuple[str, ...], values: list[float], epoch: EpochOf | int | None
+    ) -> Loop | None:
         """Find the loop of this step; None if it is held, or is not recorded at all."""
         if suspension.suspended() or workers.is_framework_worker():
             return None
@@ -370,16 +378,18 @@ class LoopOptimizer:
     # -- writing -----------------------------------------------------------------------------
 
     def _write(
-        self, loop: Loop, keys: tuple[str, ...], values: list[float], epoch: int | None
+        self, loop: Loop, keys: tuple[str, ...], values: list[float], epoch: EpochOf | int | None
     ) -> None:
         if self._named_in is not loop.several:
             self._names, self._named_in = {}, loop.several
         names = self._names.get(keys)
         if names is None:
-            name = f"/{self.name or loop.number_of(self)}"
+            name = f"/{self.label}"
             alone = name if loop.several else ""
             names = tuple([key.replace("/**", name).replace("/*", alone) for key in keys])
             self._names[keys] = names
+        if callable(epoch):
+            epoch = epoch(loop)
         loop.write(names, values, next(self.counter), epoch)
 
 

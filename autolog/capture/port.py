@@ -15,10 +15,20 @@ from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
-from autolog.integration import Detach, Hook, Integration, Produced, Role, RoleOf, Span, Tap
+from autolog.integration import (
+    Detach,
+    Hook,
+    Integration,
+    NameOf,
+    Produced,
+    Role,
+    RoleOf,
+    Span,
+    Tap,
+)
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, lifecycle, notices, recorder
+from autolog.tracking import checkpoints, context, lifecycle, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -56,6 +66,11 @@ class Port:
         """The integration's own options."""
         return self._own_options
 
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing of this context is to be recorded for now."""
+        return suspension.suspended()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()
@@ -68,7 +83,7 @@ class Port:
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module."""
         watched = WatchedCall(
@@ -116,6 +131,12 @@ class Port:
         from autolog.patching.assignment import assigned_name
 
         return assigned_name(package)
+
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """Return what the code around this package calls data that it gave to it."""
+        from autolog.patching.assignment import argument_outside
+
+        return argument_outside(package, position, count)
 
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""
@@ -190,9 +211,18 @@ class Port:
         """Remember, by weak reference, that `thing` came from `span`."""
         _attribution.remember(thing, Produced(span, data))
 
-    def loaded(self, model: Any) -> None:
+    def loaded(self, model: Any, *, trained_by: str | None = None) -> None:
         """Remember, by weak reference, that a model came from elsewhere."""
-        _come_from_elsewhere(model, self._integration.name, self._options())
+        _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
+
+    def wrote(self, path: str, span: Span) -> None:
+        """Remember which run a checkpoint is of."""
+        if span.run_id is not None:
+            checkpoints.wrote(path, span.run_id)
+
+    def written_by(self, path: str) -> str | None:
+        """Return the run whose training wrote this file."""
+        return checkpoints.written_by(path)
 
     def producer(self, thing: Any) -> Produced | None:
         """Return who produced `thing`, or the array that it is a view of."""
@@ -221,6 +251,10 @@ class Port:
                     raise
 
         return guarded
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Note the rank that a framework gives this process."""
+        ranks.tell(rank, size)
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""

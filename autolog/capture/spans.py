@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections import Counter
@@ -263,6 +264,16 @@ class CaptureSpan:
         if self.run is not None:
             self.run.log_bytes(content, path)
 
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file within the user's limits."""
+        self.settle()
+        if self.run is None or self._options.log_models == "never":
+            return False
+        if not 0 < os.path.getsize(path) <= self._options.max_model_bytes:  # noqa: PTH202
+            return False
+        self.run.copy_file(path, name)
+        return True
+
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns."""
         self.settle()
@@ -328,6 +339,8 @@ class CaptureSpan:
             self._pause(exception)
             if self._ends_run:
                 return
+        elif self.closed:  # by the integration, which knows better how the training ended
+            return
         else:
             self._leave()
         if self.run is None or not self.owns_run:

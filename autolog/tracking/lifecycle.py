@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autolog import settings
 from autolog.entities import OPEN_AT_EXIT, Status
 from autolog.errors import AutologError
-from autolog.tracking import context, jobs, printing, recorder
+from autolog.tracking import context, jobs, printing, recorder, system
 from autolog.tracking.run import outcome
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def run_opened(run: LiveRun) -> None:
 
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
+    if run.rank is not None:  # rank 0 speaks of the run of its group
+        return
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
 
@@ -156,17 +158,15 @@ def _end_at_exit(run: LiveRun) -> None:
             run.end(status.value, exit_code=code)
         return
     status, code, error = outcome(run.failed_since_start())
-    run.log_event(OPEN_AT_EXIT)
+    if run.rank is None:
+        run.log_event(OPEN_AT_EXIT)
     run.end(status, exit_code=code, error=error)
 
 
 def _on_recorder_start(one: Recorder) -> None:
-    """Arrange for the end, once per process that writes, and for the way to a server."""
+    """Arrange for the end, once per process that writes, and for the helper process."""
     global _registered_in
-    if one.location.remote:
-        from autolog.sink.launch import start_helper
-
-        start_helper(one.location)
+    system.begin(one)
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()

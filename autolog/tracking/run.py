@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -98,8 +99,11 @@ class LiveRun:
         self.loop_step: int | None = None
         self._last_step_us: int | None = None
         self._before_end: list[Callable[[], None]] = []
+        self.rank: int | None = None
+        """Of a rank above 0: its points are told apart from those of the group's other ranks."""
         self._recorder = recorder
         self._attempt = attempt
+        self.began_us = time.time_ns() // 1000
         self._error_before = last_exception()
         self._counters: dict[str, Iterator[int]] = {}
         self._counting: Writer | None = None
@@ -204,9 +208,9 @@ class LiveRun:
         if not metrics:
             return
         ctx = 0
-        if dataset is not None or self.status != _RUNNING:
+        if dataset is not None or self.status != _RUNNING or self.rank is not None:
             phase = Phase.FIT if self.active else Phase.POST
-            ctx = writer.context(phase=phase.value, dataset=dataset)
+            ctx = writer.context(phase=phase.value, dataset=dataset, rank=self.rank)
         if step is not None:
             values = [*metrics.values()]
             writer.points(number, tuple(metrics), values, step, epoch, ctx, self._attempt)
@@ -242,6 +246,10 @@ class LiveRun:
             self._store(_join(artifact_path, source.name), self._recorder.blobs.put_file(source))
         else:
             raise UsageError(f"log_artifact: there is no file {str(source)!r}")
+
+    def copy_file(self, path: str | Path, name: str) -> None:
+        """Store a copy of a file as the artifact `name`."""
+        self._store(_join(None, name), self._recorder.blobs.put_file(Path(path)))
 
     def log_artifacts(self, folder: str | Path, artifact_path: str | None = None) -> None:
         """Store copies of all files of a folder, with their relative paths."""
@@ -302,7 +310,7 @@ class LiveRun:
         if rows * len(columns) <= CELLS_IN_JOURNAL:
             self.log_event(TABLE, {**told, "columns": columns})
             return
-        path = _join("tables", f"{name}.json")
+        path = self._placed(_join("tables", f"{name}.json"))
         self.log_text(as_json(columns), path)
         self.log_event(TABLE, {**told, "artifact": path})
 
@@ -330,7 +338,10 @@ class LiveRun:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
+        name = self._placed(name)
         native = native_format(snapshot)
+        if native is not None and snapshot.size is not None and snapshot.size > limit:
+            return TooLarge(snapshot.size)
         staged = stage(snapshot.model, self._recorder.blobs, limit=limit, native=native)
         if isinstance(staged, TooLarge):
             return staged
@@ -409,20 +420,9 @@ class LiveRun:
             return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
-        if not self.attached:  # whoever opened the run ends it
-            writer = self._writer
-            writer.append(
-                RunEnd(
-                    run=writer.run(self.run_id),
-                    status=status,
-                    end_us=self._last_step_us or writer.now_us(),
-                    exit_code=exit_code,
-                    error=error,
-                )
-            )
+        self._write_end(status, exit_code, error)
         self.status = status
         self._bound = None
-        self._recorder.sync()
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
@@ -471,6 +471,21 @@ class LiveRun:
 
     # -- the journal -------------------------------------------------------------------------
 
+    def _write_end(self, status: str, exit_code: int | None, error: str | None) -> None:
+        if not self.attached:  # whoever opened the run ends it
+            writer = self._writer
+            writer.append(
+                RunEnd(
+                    run=writer.run(self.run_id),
+                    status=status,
+                    end_us=self._last_step_us or writer.now_us(),
+                    exit_code=exit_code,
+                    error=error,
+                )
+            )
+        self._recorder.note_group()
+        self._recorder.sync()
+
     @property
     def _writer(self) -> Writer:
         return self._recorder.writer
@@ -480,8 +495,8 @@ class LiveRun:
 
         The number of a run that has ended does not hold for ever.
         """
-        writer = self._recorder.writer
-        bound = (writer, writer.run(self.run_id))
+        number = self._number()
+        bound = (self._recorder.writer, number)
         if self.status == _RUNNING:
             self._bound = bound
         return bound
@@ -492,14 +507,18 @@ class LiveRun:
     def _append(self, record: Any) -> None:
         self._recorder.writer.append(record)
 
+    def _placed(self, path: str) -> str:
+        return path
+
     def _store(self, path: str, blob: Blob) -> None:
+        path = self._placed(path)
         number = self._number()
         self._append(
             ArtifactFile(run=number, path=path, size=blob.size, sha256=blob.sha256, uri=blob.uri)
         )
 
     def _store_long_param(self, key: str, text: str) -> str:
-        path = f"params/{key.replace('/', '_')}.txt"
+        path = self._placed(f"params/{key.replace('/', '_')}.txt")
         self.log_text(text, path)
         self.log_event("long_param", {"key": key, "characters": len(text), "artifact": path})
         return f"{text[:200]}… ({len(text)} characters, whole in artifact {path})"

@@ -87,7 +87,7 @@ class _Losses:
 
     def _value(self, given: Any) -> Any:
         """Return the value of what runs backward, detached and as it was before scaling."""
-        tensors = given if isinstance(given, (list, tuple)) else (given,)
+        tensors: Any = given if type(given) in (list, tuple) else (given,)
         total: Any = None
         for tensor in tensors:
             value = unscaled(tensor)

@@ -16,7 +16,7 @@ from typing import Any
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "whole_of"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
@@ -62,6 +62,12 @@ def of_parameters(parameters: list[Any]) -> Any:
     return found
 
 
+def whole_of(module: Any) -> Any:
+    """Return the module that a module is a part of, as far as that is known."""
+    whole = _wholes.get(module)
+    return whole() if whole is not None else None
+
+
 def _climb(parameters: list[Any]) -> Any:
     entry = _holders.get(id(parameters[0]))
     if entry is None or entry[0]() is not parameters[0]:
@@ -71,8 +77,7 @@ def _climb(parameters: list[Any]) -> Any:
     while module is not None:
         if wanted <= {id(one) for one in module.parameters()}:
             return module
-        whole = _wholes.get(module)
-        module = whole() if whole is not None else None
+        module = whole_of(module)
     return None
 
 
@@ -102,10 +107,11 @@ def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) ->
 
 
 def _take(module: Any) -> None:
-    state: dict[str, dict[str, Any]] = vars(module)
-    for name, parameter in state.get("_parameters", {}).items():
+    parameters: dict[str, Any] = getattr(module, "_parameters", {})
+    parts: dict[str, Any] = getattr(module, "_modules", {})
+    for name, parameter in parameters.items():
         _holds(module, name, parameter)
-    for name, part in state.get("_modules", {}).items():
+    for name, part in parts.items():
         _contains(module, name, part)
 
 
@@ -114,6 +120,7 @@ def _look_around() -> None:
     global _looked_around
     _looked_around = True
     cls = import_module("torch.nn.modules.module").Module
-    for thing in gc.get_objects():
+    things: list[Any] = gc.get_objects()
+    for thing in things:
         if issubclass(type(thing), cls):
             _take(thing)

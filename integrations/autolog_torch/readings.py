@@ -39,7 +39,7 @@ class Reading:
                 buffer.copy_(value.detach(), non_blocking=True)
                 self._copies.append((at, buffer))
         self._event: Any = None
-        place = getattr(torch, device.type, None)
+        place: Any = getattr(torch, device.type, None)
         if hasattr(place, "Event"):
             self._event = place.Event()
             self._event.record()

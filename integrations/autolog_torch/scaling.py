@@ -30,13 +30,12 @@ def attach(capture: Capture) -> Detach:
 
 
 def _scaled(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-    given = args[1] if len(args) > 1 else kwargs.get("outputs")
+    given: Any = args[1] if len(args) > 1 else kwargs.get("outputs")
     if hasattr(given, "detach"):
         losses.remember_scaled(result, given)
-    elif isinstance(given, (list, tuple)):
-        for before, after in zip(given, result, strict=False):
-            if hasattr(before, "detach"):
-                losses.remember_scaled(after, before)
+    elif type(given) in (list, tuple):
+        for at, before in enumerate(given):
+            losses.remember_scaled(result[at], before)
 
 
 def _before_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach, LoopOptimizer, Tap
+from autolog.integration import Capture, Detach, EpochOf, LoopOptimizer, Tap
 from autolog_torch import models
 from autolog_torch.compiling import compiling
-from autolog_torch.current import here, loop_seen
+from autolog_torch.current import here, loop_seen, step_listeners
 from autolog_torch.gradients import Mark, Probes
 from autolog_torch.readings import Reading, readable
 
@@ -99,9 +99,9 @@ class Tracking:
         self._capture: Capture | None = None
         self._report: Callable[[BaseException], None] | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._waiting: deque[tuple[Tracked, tuple[str, ...], Reading | list[float], int | None]] = (
-            deque()
-        )
+        self._waiting: deque[
+            tuple[Tracked, tuple[str, ...], Reading | list[float], EpochOf | None]
+        ] = deque()
         self._reading = threading.RLock()
 
     def switch_on(self, capture: Capture) -> None:
@@ -183,6 +183,8 @@ class Tracking:
     def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
         tracked.in_step = False
         tracked.steps += 1
+        for listener in step_listeners:
+            listener()
         loss = tracked.take_loss()
         keys = tracked.rate_keys(len(groups))
         values = [group["lr"] for group in groups]
@@ -200,10 +202,10 @@ class Tracking:
         read = readable(values)
         if self._waiting or isinstance(read, Reading):
             with self._reading:
-                self._waiting.append((tracked, keys, read, here.epoch))
+                self._waiting.append((tracked, keys, read, here.epoch_of))
             self.read_on()
         else:
-            self._write(tracked, keys, read, here.epoch)
+            self._write(tracked, keys, read, here.epoch_of)
 
     def read_on(self, *, to_the_end: bool = False) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
@@ -223,7 +225,7 @@ class Tracking:
             self.read_on(to_the_end=True)
 
     def _write(
-        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: int | None
+        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None
     ) -> None:
         if tracked.known is None:
             return

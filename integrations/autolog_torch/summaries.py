@@ -10,13 +10,20 @@ import sys
 import weakref
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from types import FrameType
+from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
 from autolog_torch.given import is_covered, record
 
 __all__ = ["attach_tensorboard", "attach_tensorboardx"]
+
+_LIGHTNING: Final = frozenset({"lightning", "lightning_fabric", "pytorch_lightning"})
+_DEPTH: Final = 10
+"""Frames between us and the caller of a writer, and some."""
+
+_get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 def attach_tensorboard(capture: Capture) -> Detach:
@@ -80,7 +87,7 @@ class _Writers:
             self._capture.log_params(given)  # type: ignore[reportUnknownArgumentType]
 
     def _record(self, writer: Any, values: Mapping[str, Any], step: Any) -> None:
-        if is_covered(self._capture):
+        if is_covered(self._capture) or _is_written_by_lightning():
             return
         record(self._capture, values, source=self._source, step=_as_step(step))
         loop = self._capture.loop() or self._capture
@@ -89,6 +96,18 @@ class _Writers:
             folder = getattr(writer, "log_dir", None) or getattr(writer, "logdir", None)
             if folder:
                 self._capture.set_tag(f"{self._source}.log_dir", str(folder))
+
+
+def _is_written_by_lightning() -> bool:
+    """Whether a logger of Lightning or Fabric writes: what it was given is recorded there."""
+    frame: FrameType | None = _get_frame(1)
+    for _ in range(_DEPTH):
+        if frame is None:
+            return False
+        if frame.f_globals.get("__name__", "").partition(".")[0] in _LIGHTNING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], at: int, name: str) -> Any:

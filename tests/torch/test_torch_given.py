@@ -97,6 +97,22 @@ def test_hyperparameters_and_the_folder_of_a_writer_are_recorded(loops, writer, 
     assert run.tags[f"{source}.log_dir"] == str(tmp_path / "events")
 
 
+def test_a_logger_of_fabric_does_not_give_its_numbers_a_second_time(loops, tmp_path):
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    autolog.autolog("torch", "lightning")
+    model = loops.net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    logger = TensorBoardLogger(str(tmp_path))
+    fabric = Fabric(accelerator="cpu", devices=1, loggers=[logger])
+    for step in range(3):
+        loops.step(model, optimizer)
+        fabric.log("score", step / 2, step=step)
+    assert loops.series("score") == [0.0, 0.5, 1.0]
+    assert [key for key in loops.keys() if "score" in key] == ["score"]
+
+
 # -- progress bars -------------------------------------------------------------------------------
 
 
