@@ -42,9 +42,6 @@ def is_covered(capture: Capture) -> bool:
 
 def number(value: Any) -> Any:
     """Return a number, or a tensor of one element that is to be read later; None for others."""
-    kind: Any = type(value)
-    if kind is float or kind is int:
-        return value
     if isinstance(value, (bool, int, float)):
         return float(value)
     if hasattr(value, "detach") and hasattr(value, "numel"):

@@ -237,7 +237,7 @@ def _elements(result: Any) -> Sequence[Any] | None:
 
 def _key(made: _Made, phase: str, variable: str | None) -> str:
     """Return the key of a metric: that of its class, unless another one in use has it."""
-    cls: Any = type(made.reference())
+    cls = cast("type", type(made.reference()))
     own = _class_name(cls)
     if variable and _AGGREGATION in cls.__module__:
         own = variable
