@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-from autolog.capture import kept
+from autolog.capture import health, kept
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Kind, Status
 from autolog.errors import AutologError, ModelError, StoreError
@@ -213,6 +213,7 @@ class CaptureSpan:
         if self.kept is not None and step is not None:
             self.run.loop_step = step
         self.run.log_metrics(values, step, epoch=epoch)
+        health.observe(self.run, values, step)
 
     def evaluation(self, name: str, value: float) -> None:
         """Record the value of an evaluation, named `<data>/<metric>`."""

@@ -37,6 +37,7 @@ class Tracked:
         "__weakref__",
         "allies",
         "described_in",
+        "extras",
         "in_step",
         "keys",
         "known",
@@ -60,6 +61,8 @@ class Tracked:
         self.in_step = False
         self.loss_in_step: Any = None
         """The first loss of a closure."""
+        self.extras: dict[str, Any] = {}
+        """Recorded with its next step, as `here.extras` is with that of whichever steps next."""
         self.steps = 0
         self.known: LoopOptimizer | None = None
         self.described_in: Any = None
@@ -188,6 +191,10 @@ class Tracking:
         if loss is not None:
             keys = _with_loss(keys)
             values.append(loss)
+        if tracked.extras:
+            keys = (*keys, *tracked.extras)
+            values += tracked.extras.values()
+            tracked.extras = {}
         if here.extras:
             keys = (*keys, *here.extras)
             values += here.extras.values()
