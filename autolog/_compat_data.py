@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "4688c57e4d520bb9cfde7badde8b91051f39f3ed09b9d3064e77b2326cab50d1"
+SHA256 = "de542d5348ab020206531b510f5c3b6b45efbe48ba8eea8e94bfc4015f56f05c"
 
 DATA: MatrixData = {
     "lightgbm": {
@@ -96,7 +96,32 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
-        "quirks": (),
+        "quirks": (
+            {
+                "id": "lightning-two-namespaces",
+                "when": ">=2.0",
+                "symptom": "lightning.pytorch and pytorch_lightning hold classes of their own, so a patch of one Trainer does not see the other one",
+                "guard": "both_namespaces",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightning_quirks.py::test_a_trainer_of_either_namespace_is_recorded",
+            },
+            {
+                "id": "lightning-fit-returns-on-ctrl-c",
+                "when": ">=2.0,<2.4",
+                "symptom": "fit swallows KeyboardInterrupt and returns as if the training were complete",
+                "guard": "swallowed_interrupt",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightning_quirks.py::test_a_fit_that_returns_on_ctrl_c_was_killed",
+            },
+            {
+                "id": "lightning-ctrl-c-is-exit-1",
+                "when": ">=2.4",
+                "symptom": "fit turns KeyboardInterrupt into SystemExit(1), the exit code of a failure",
+                "guard": "interrupt_is_exit",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightning_quirks.py::test_a_fit_that_exits_on_ctrl_c_was_killed",
+            },
+        ),
     },
     "sklearn": {
         "distributions": ("scikit-learn",),

@@ -52,13 +52,20 @@ class Kind(str, Enum):
     LOOP = "loop"
     INNER = "inner"
     EVAL = "eval"
+    RANK = "rank"
+    """What a rank above 0 has logged, until the run of its group is known to the store."""
 
 
 class Phase(str, Enum):
-    """When a point was written: while the model was fitted, or after."""
+    """When a point was written: while the model was fitted, or after.
+
+    SYSTEM is apart from both: what the processes of a run used of the machine, seen from outside.
+    Such points are no results: `Run.metrics` leaves them out, and no attempt supersedes them.
+    """
 
     FIT = "fit"
     POST = "post"
+    SYSTEM = "system"
 
 
 OPEN_AT_EXIT: Final = "open_at_exit"

@@ -29,6 +29,7 @@ __all__ = [
     "Capture",
     "Checkpoint",
     "Detach",
+    "EpochOf",
     "Example",
     "Finished",
     "Format",
@@ -36,6 +37,7 @@ __all__ = [
     "Integration",
     "Loop",
     "LoopOptimizer",
+    "NameOf",
     "Origin",
     "Patch",
     "Produced",
@@ -74,6 +76,9 @@ next training. `evaluation` scores what was trained before.
 
 RoleOf = Callable[["Call"], Role]
 """A role that depends on the call, for instance on the class of `call.instance`."""
+
+NameOf = Callable[["Call"], str]
+"""What a run is called after, where that depends on the call: the model that a trainer trains."""
 
 Detach = Callable[[], None]
 """Undoes an attachment; called at most once, in any order relative to others."""
@@ -474,6 +479,13 @@ class Span(Protocol):
         """Store a file under the run's artifacts."""
         ...
 
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file that the program wrote, if it is within the user's limits.
+
+        Returns whether it was stored. It takes the time of reading the file: not in a loop.
+        """
+        ...
+
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns, all of one length: importances, a confusion matrix."""
         ...
@@ -526,6 +538,10 @@ class Loop(Protocol):
         ...
 
 
+EpochOf = Callable[[Loop], "int | None"]
+"""The epoch of a step, once the loop is known that the step belongs to."""
+
+
 class LoopOptimizer(Protocol):
     """One optimizer in the loops of this process."""
 
@@ -539,12 +555,22 @@ class LoopOptimizer(Protocol):
         """What the code calls it, or empty."""
         ...
 
-    def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several: its name, else `opt0`, `opt1`."""
+        ...
+
+    def step(
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
+    ) -> Loop | None:
         """Record one step that it made; return the loop, None while that is undecided.
 
-        In a key, `/*` stands for the optimizer's name where there are several and for nothing
-        where it is alone: `train/loss/*` is `train/loss` or `train/loss/optimizerD`. `/**` stands
-        for its name in any case.
+        An epoch that depends on the loop may be given as a function, which is asked once it is
+        decided which loop that is.
+
+        Keys that are the same tuple from step to step cost least. In a key, `/*` stands for the
+        optimizer's name where there are several and for nothing where it is alone: `train/loss/*`
+        is `train/loss` or `train/loss/optimizerD`. `/**` stands for its name in any case.
         """
         ...
 
@@ -574,6 +600,11 @@ class Capture(Protocol):
         """Whether only the bridges of this integration are on, for the sake of another one."""
         ...
 
+    @property
+    def suspended(self) -> bool:
+        """Whether the user wants nothing of this context recorded for now."""
+        ...
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package, by its top-level name."""
         ...
@@ -586,7 +617,7 @@ class Capture(Protocol):
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
@@ -627,12 +658,24 @@ class Capture(Protocol):
         """
         ...
 
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """What the data is called that the code around this package gave to it in a call.
+
+        For `criterion(out, y_test)`, `position` 1 and `count` 2 that is `y_test`, also through
+        functions of the package; None if it is no variable.
+        """
+        ...
+
     def begin_pass(self) -> None:
         """Say that a pass over data (an iteration of a loader) begins in this thread."""
         ...
 
     def loop(self) -> Loop | None:
         """The loop that stepped last in this thread, if it has not gone."""
+        ...
+
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded: before an end, before a read."""
         ...
 
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
@@ -682,6 +725,13 @@ class Capture(Protocol):
         """
         ...
 
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
+        """Remember that the program's training wrote a checkpoint: whoever loads it can be linked.
+
+        The file is not touched. Programs that use the same store on this host know of it too.
+        """
+        ...
+
     def producer(self, thing: Any) -> Produced | None:
         """Who produced `thing`, or the array that it is a view of."""
         ...
@@ -690,6 +740,15 @@ class Capture(Protocol):
         """Wrap a callback given to a framework, so that its errors never reach the training.
 
         They are counted and shown once; after three the callback does nothing any more.
+        """
+        ...
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Say which rank of a process group this process is, where a framework knows it first.
+
+        torchrun's variables and an initialised `torch.distributed` are seen without this. Say it
+        before the training's ownership is decided (in the call's `role`); trainings on a rank above
+        0 are not recorded, because rank 0 owns the run. A `size` of 1 takes it back.
         """
         ...
 

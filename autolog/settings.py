@@ -114,6 +114,7 @@ KNOWN: Final[dict[str, tuple[Callable[[object], Any], Any]]] = {
     "durability": (_choice("process", "power"), "process"),
     "print": (_choice("auto", "always", "never", "0", "1"), "auto"),
     "compat_matrix": (_text, None),
+    "system_metrics": (_choice("auto", "always", "never"), "auto"),
 }
 """Every setting: how its value is read and its default. `AUTOLOG_<NAME>` is its variable."""
 

@@ -291,18 +291,21 @@ def _defaults(integration: Integration) -> Any:
 
 
 def _require_installed(integration: Integration) -> None:
-    top = integration.modules[0].partition(".")[0]
-    if sys.modules.get(top) is not None:
-        return
-    try:
-        found = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
+    if not any(map(_is_installed, integration.modules)):
         raise IntegrationError(
             f"{integration.name} was asked for, but its framework is not installed:"
             f" pip install {integration.distributions[0]}"
         )
+
+
+def _is_installed(module: str) -> bool:
+    top = module.partition(".")[0]
+    if sys.modules.get(top) is not None:
+        return True
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _disabled() -> set[str]:

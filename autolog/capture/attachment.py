@@ -54,7 +54,7 @@ class Attachment:
         self._own_options = own_options
         self._options = options
         self._watched = watched
-        self._port: Port | None = None
+        self._ports: dict[str, Port] = {}
         self._views: dict[str, CompatView] = {}
         self._undo: list[Callable[[], None]] = []
         self._states: dict[int, SiteStatus] = {}
@@ -78,8 +78,8 @@ class Attachment:
                 self._undo.pop()()
             except Exception as exc:
                 notices.fault(f"detaching {self.integration.name}", exc)
-        if self._port is not None:
-            self._port.close()
+        for port in self._ports.values():
+            port.close()
         self._engine.remove_all(self.integration.name)  # what an `attach` left that broke off
         self._states.clear()
 
@@ -153,33 +153,38 @@ class Attachment:
 
     def _attach(self, site: Patch | Attach, module: Any) -> Callable[[], None]:
         if isinstance(site, Attach):
-            return resolve(site.attach)(self._capture())
+            return resolve(site.attach)(self._capture(site.module))
         owner = module
         *path, attribute = site.target.split(".")
         for part in path:
             owner = getattr(owner, part)
         hook: Any = resolve(site.hook) if site.hook is not None else None
         if hook is not None and not isinstance(hook, Hook):
-            hook = hook(self._capture())
-        return self._capture().patch(
+            hook = hook(self._capture(site.module))
+        return self._capture(site.module).patch(
             owner, attribute, hook, role=site.role, kind=site.kind, name=site.name
         )
 
-    def _capture(self) -> Port:
-        """Make what the integration's hooks get, now that its framework is there."""
-        if self._port is None:
+    def _capture(self, module: str) -> Port:
+        """Make what the integration's hooks get, now that their framework is there.
+
+        Modules of one integration may have different versions, and so different guards.
+        """
+        top = module.partition(".")[0]
+        port = self._ports.get(top)
+        if port is None:
             from autolog.capture.port import Port
 
-            self._port = Port(
+            port = self._ports[top] = Port(
                 self.integration,
                 self._engine,
                 own_options=self._own_options,
                 options=self._options,
-                guards=lambda: self.view(self.integration.modules[0]).guards,
+                guards=lambda: self.view(top).guards,
                 bridging=self.bridges_only,
                 watched=self._watched,
             )
-        return self._port
+        return port
 
     def _note(self, site: Patch | Attach, state: Any, reason: str | None) -> None:
         self._states[id(site)] = SiteStatus(

@@ -139,12 +139,21 @@ class Loop:
         if self._span is not None and self._span.kept is not None:
             self._span.kept.end()
 
-    def made_step(self, run: LiveRun, number: int) -> None:
-        """Note that a step was recorded."""
+    def write(
+        self, keys: tuple[str, ...], values: list[float], number: int, epoch: int | None
+    ) -> None:
+        """Record a step of one of its optimizers."""
+        run = self.run
+        if run is None:
+            return
+        if number > self.step or not self.several:
+            self.step = number
         self.passes = here.passes
-        if not self.folded:
-            run.loop_step = number
-            run.note_step()
+        if self.folded:
+            run.log_metrics(dict(zip(keys, values, strict=True)), number, epoch=epoch)
+            return
+        run.log_step(keys, values, number, epoch)
+        if context.last_trained() is not run:
             context.remember_trained(run)
 
     def _adopt(self) -> None:
@@ -185,9 +194,11 @@ class Loop:
 
     def belongs_here(self) -> bool:
         """Whether what is around is what was around its first step."""
-        if suspension.suspended() or spans.current() is not self.around:
+        if suspension.suspended():
             return False
-        return self.folded or self.around is not None or context.current() is self.user_run
+        if self.around is not None or not spans.nothing_open():
+            return spans.current() is self.around
+        return context.current() is self.user_run
 
     # -- parameters and optimizers -----------------------------------------------------------
 

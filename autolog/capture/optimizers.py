@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from autolog.capture import loops, resumption, spans, suspension, workers
@@ -31,6 +31,7 @@ from autolog.tracking import context, notices
 
 if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
+    from autolog.integration import EpochOf
 
 __all__ = ["COVERED", "MAX_LOOP_RUNS", "LoopOptimizer", "OpenSpan", "end_all", "find", "settle"]
 
@@ -55,8 +56,9 @@ _unrelated = itertools.count(1)
 class _Step(NamedTuple):
     """A step that is held."""
 
-    values: dict[str, float]
-    epoch: int | None
+    keys: tuple[str, ...]
+    values: list[float]
+    epoch: EpochOf | int | None
 
 
 class LoopOptimizer:
@@ -94,12 +96,19 @@ class LoopOptimizer:
         self.stepped = False
         self.passes = 0
         self.allies: weakref.WeakSet[LoopOptimizer] = weakref.WeakSet()
-        self._names: dict[str, str] = {}
-        self._names_are_several = False
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._named_in = False
 
     # -- the contract ------------------------------------------------------------------------
 
-    def step(self, values: Mapping[str, float], *, epoch: int | None = None) -> Loop | None:
+    @property
+    def label(self) -> str:
+        """What its series are called where there are several."""
+        return self.name or (self.loop.number_of(self) if self.loop is not None else "")
+
+    def step(
+        self, keys: tuple[str, ...], values: list[float], *, epoch: EpochOf | int | None = None
+    ) -> Loop | None:
         """Record one step; return its loop, None while that is undecided."""
         loop = self.loop
         if (
@@ -109,9 +118,9 @@ class LoopOptimizer:
             or not (loop.several or loop.alone is self)
             or not loop.goes_on()
         ):
-            loop = self._place(values, epoch)
+            loop = self._place(keys, values, epoch)
         if loop is not None:
-            self._write(loop, values, epoch)
+            self._write(loop, keys, values, epoch)
         return loop
 
     def applied_with(self, others: Iterable[LoopOptimizer]) -> None:
@@ -123,7 +132,9 @@ class LoopOptimizer:
 
     # -- where a step belongs ----------------------------------------------------------------
 
-    def _place(self, values: Mapping[str, float], epoch: int | None) -> Loop | None:
+    def _place(
+        self, keys: tuple[str, ...], values: list[float], epoch: EpochOf | int | None
+    ) -> Loop | None:
         """Find the loop of this step; None if it is held, or is not recorded at all."""
         if suspension.suspended() or workers.is_framework_worker():
             return None
@@ -137,7 +148,7 @@ class LoopOptimizer:
                 loop = self._own_loop() or self._first_step()
             if loop is not None:
                 return loop
-            self._hold(_Step(dict(values), epoch))
+            self._hold(_Step(keys, values, epoch))
             if len(self.held) > _PATIENCE:
                 self.resolve()
             return None
@@ -354,29 +365,24 @@ class LoopOptimizer:
         held, self.held = self.held, []
         if loop is not None:
             for one in held:
-                self._write(loop, one.values, one.epoch)
+                self._write(loop, one.keys, one.values, one.epoch)
 
     # -- writing -----------------------------------------------------------------------------
 
-    def _write(self, loop: Loop, values: Mapping[str, float], epoch: int | None) -> None:
-        run = loop.run
-        if run is None:
-            return
-        if self._names_are_several is not loop.several:
-            self._names, self._names_are_several = {}, loop.several
-        names = self._names
-        try:
-            named = {names[key]: value for key, value in values.items()}
-        except KeyError:
-            name = f"/{self.name or loop.number_of(self)}"
+    def _write(
+        self, loop: Loop, keys: tuple[str, ...], values: list[float], epoch: EpochOf | int | None
+    ) -> None:
+        if self._named_in is not loop.several:
+            self._names, self._named_in = {}, loop.several
+        names = self._names.get(keys)
+        if names is None:
+            name = f"/{self.label}"
             alone = name if loop.several else ""
-            names.update((key, key.replace("/**", name).replace("/*", alone)) for key in values)
-            named = {names[key]: value for key, value in values.items()}
-        number = next(self.counter)
-        if number > loop.step or not loop.several:
-            loop.step = number
-        run.log_metrics(named, number, epoch=epoch)
-        loop.made_step(run, number)
+            names = tuple([key.replace("/**", name).replace("/*", alone) for key in keys])
+            self._names[keys] = names
+        if callable(epoch):
+            epoch = epoch(loop)
+        loop.write(names, values, next(self.counter), epoch)
 
 
 def find(

@@ -19,6 +19,7 @@ from autolog.integration import (
     Detach,
     Hook,
     Integration,
+    NameOf,
     Origin,
     Produced,
     Role,
@@ -28,7 +29,7 @@ from autolog.integration import (
 )
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, lineage, notices, recorder
+from autolog.tracking import context, fluent, lifecycle, lineage, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -66,6 +67,11 @@ class Port:
         """The integration's own options."""
         return self._own_options
 
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing of this context is to be recorded for now."""
+        return suspension.suspended()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()
@@ -78,7 +84,7 @@ class Port:
         *,
         role: Role | RoleOf = "watch",
         kind: str = "fit",
-        name: str | None = None,
+        name: str | NameOf | None = None,
     ) -> Detach:
         """Watch one attribute of a class or module."""
         watched = WatchedCall(
@@ -127,6 +133,12 @@ class Port:
 
         return assigned_name(package)
 
+    def data_named(self, package: str, position: int, count: int) -> str | None:
+        """Return what the code around this package calls data that it gave to it."""
+        from autolog.patching.assignment import argument_outside
+
+        return argument_outside(package, position, count)
+
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""
         loops.begin_pass()
@@ -135,9 +147,13 @@ class Port:
         """Return the loop that stepped last in this thread."""
         return loops.latest()
 
+    def on_settle(self, callback: Callable[[], None]) -> Detach:
+        """Call back when what is still open must be recorded."""
+        return lifecycle.on_settle(self.guarded(callback), first=True)
+
     def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Record numbers that the user gave to somebody else."""
-        if not suspension.suspended():
+        if not suspension.suspended() and ranks.follower() is None:
             fluent.log_metrics(values, step)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
@@ -186,6 +202,12 @@ class Port:
         """Remember, by weak reference, that a model came from elsewhere."""
         _come_from_elsewhere(model, self._integration.name, self._options(), trained_by)
 
+    def wrote(self, path: str, span: Span, *, step: int | None = None) -> None:
+        """Remember which run a checkpoint is of."""
+        if span.run_id is not None:
+            origin = Origin(run_id=span.run_id, step=step)
+            lineage.mark(recorder.current_recorder().location, path, origin)
+
     def origin(self, path: str) -> Origin | None:
         """Return which run wrote a file as a checkpoint."""
         return lineage.find(recorder.current_recorder().location, path)
@@ -221,6 +243,10 @@ class Port:
                     raise
 
         return guarded
+
+    def in_group(self, rank: int, size: int) -> None:
+        """Note the rank that a framework gives this process."""
+        ranks.tell(rank, size)
 
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""

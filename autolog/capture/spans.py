@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ __all__ = [
     "enclosed",
     "enter",
     "in_part",
+    "nothing_open",
     "open_anywhere",
     "settle",
     "stack",
@@ -283,6 +285,16 @@ class CaptureSpan:
         if self.run is not None:
             self.run.log_bytes(content, path)
 
+    def file(self, path: str, name: str) -> bool:
+        """Store a copy of a model's file within the user's limits."""
+        self.settle()
+        if self.run is None or self._options.log_models == "never":
+            return False
+        if not 0 < os.path.getsize(path) <= self._options.max_model_bytes:  # noqa: PTH202
+            return False
+        self.run.copy_file(path, name)
+        return True
+
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Record a table by its columns."""
         self.settle()
@@ -348,6 +360,8 @@ class CaptureSpan:
             self._pause(exception)
             if self._ends_run:
                 return
+        elif self.closed:  # by the integration, which knows better how the training ended
+            return
         else:
             self._leave()
         if self.run is None or not self.owns_run:
@@ -419,6 +433,11 @@ def current() -> CaptureSpan | None:
     """Return the innermost open span of this context."""
     spans = stack()
     return spans[-1] if spans else None
+
+
+def nothing_open() -> bool:
+    """Whether no span stands on this context's stack, not even one that was closed elsewhere."""
+    return not _stack.get()
 
 
 def enter(span: CaptureSpan) -> None:

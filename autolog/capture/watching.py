@@ -13,7 +13,7 @@ from autolog.capture import callers, kept, ownership, preparation, spans, suspen
 from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
-from autolog.integration import Hook, Produced, Role, RoleOf
+from autolog.integration import Hook, NameOf, Produced, Role, RoleOf
 from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import context, notices, opening
 from autolog.tracking.run import LiveRun
@@ -42,7 +42,7 @@ class WatchedCall:
         *,
         role: Role | RoleOf,
         kind: str,
-        name: str | None = None,
+        name: str | NameOf | None = None,
         options: Callable[[], Options],
         attribution: Attribution,
         bridge: bool = False,
@@ -117,7 +117,8 @@ class WatchedCall:
 
     def _open(self, call: EngineCall, role: Role, decision: Decision) -> None:
         name = type(call.instance).__name__ if call.instance is not None else call.name
-        name = self._name or name
+        if self._name is not None:
+            name = self._name if isinstance(self._name, str) else self._name(call)
         span = open_span(
             decision,
             role=role,

@@ -6,7 +6,7 @@ import importlib.util
 import platform
 import tempfile
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -55,7 +55,8 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
 class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
     """The store that a program started here would use.
 
-    `pending` are writers by state; `helper` says what the process that ships to a server is at.
+    `pending` are writers by state; `helper` says what the process that ships to a server is at, and
+    `system_metrics` of which runs it is measured what they use, or why of none.
     """
 
     uri: str | None = None
@@ -64,6 +65,7 @@ class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
     pending: dict[str, int] = {}
     notice: str | None = None
     helper: str | None = None
+    system_metrics: str | None = None
 
 
 class Checkup(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +151,35 @@ def _store(uri: str | None, problems: list[str]) -> StoreCheck:
         pending=pending,
         notice=location.notice,
         helper=helper,
+        system_metrics=_system_metrics(location),
     )
+
+
+_MEASURED: Final = {
+    "auto": "of runs that last longer than 10 s",
+    "always": "of all runs",
+    "never": "none, by the setting",
+}
+
+
+def _system_metrics(location: Location) -> str | None:
+    """Say of which runs it is measured what they use of the machine, or why of none."""
+    from autolog.sink.launch import available
+    from autolog.sink.state import read_state
+
+    try:
+        wanted = settings.value("system_metrics")
+    except SettingsError:  # told among the settings
+        return None
+    why = available()
+    if why is None and importlib.util.find_spec("psutil") is None:
+        why = "psutil is not installed"
+    state = read_state(location)
+    if why is None and state is not None:
+        why = state.sampling
+    if why is None or wanted == "never":
+        return _MEASURED[wanted]
+    return f"none: {why}"
 
 
 def _helper(location: Location) -> tuple[str | None, str | None]:

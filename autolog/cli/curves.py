@@ -55,6 +55,8 @@ def metric_table(
 
 def _cells(key: str, summary: Series) -> tuple[str, ...]:
     name, last = written.plain(key), written.number(summary.last)
+    if summary.ranks:
+        name = f"{name} (+{summary.ranks} rank{'s' * (summary.ranks > 1)})"
     if summary.points == 1:
         return name, last, "", "", ""
     return (

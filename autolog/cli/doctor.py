@@ -124,6 +124,8 @@ def _store(found: Checkup) -> RenderableType:
         rows.add_row("journals", f"{pending} (writers; the next look folds them)")
     if store.helper:
         rows.add_row("helper", plain(store.helper))
+    if store.system_metrics:
+        rows.add_row("system metrics", plain(store.system_metrics))
     if store.notice:
         rows.add_row("", Text(plain(store.notice), "yellow"))
     return rows

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from autolog.cli.mainmodule import DEPENDENCIES, Program, find_file, find_module
 from autolog.cli.uncaught import show_without_launcher
@@ -20,9 +20,15 @@ from autolog.cli.uncaught import show_without_launcher
 USAGE = """\
 Usage: autolog run [OPTIONS] SCRIPT [ARGS]...
        autolog run [OPTIONS] -m MODULE [ARGS]...
+       autolog run [OPTIONS] -- COMMAND [ARGS]...
 
 Run a Python program with autolog on. SCRIPT is a file, or a folder or zip archive with a
 __main__.py. Output, exceptions and exit code are those of `python SCRIPT ARGS`.
+
+After -- stands a command that starts Python processes itself, such as
+`autolog run -- torchrun --nproc-per-node 2 train.py`: it takes the place of this process, and
+autolog is on in every Python process below it, through PYTHONPATH. Of ranks of a process group,
+rank 0 records. `python -E` and `-I` ignore PYTHONPATH, and so does a Python without autolog.
 
 Options, before the program:
   --experiment NAME     experiment of the runs (default: the script's name)
@@ -34,8 +40,12 @@ Options, before the program:
 
 Options of Python itself come before autolog: python -O -m autolog run SCRIPT
 
-Exit codes: those of the program; 2 if the options above make no sense or autolog cannot start.
+Exit codes: those of the program; 2 if the options above make no sense or autolog cannot start;
+126 or 127 if COMMAND cannot be started or is not found.
 """
+
+
+Target = Literal["script", "module", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,10 @@ class Options:
 
 def main(argv: Sequence[str]) -> None:
     """Run the program that `argv` (without `autolog run`) names."""
-    options, is_module, words = parse(argv)
-    program = (find_module if is_module else find_file)(words[0], words[1:])
+    options, target, words = parse(argv)
+    if target == "command":
+        _execute(words, options)
+    program = (find_module if target == "module" else find_file)(words[0], words[1:])
     program.enter()
     _activate(options)
     if program.neighbours() & DEPENDENCIES:
@@ -61,8 +73,8 @@ def main(argv: Sequence[str]) -> None:
     _run(program)
 
 
-def parse(argv: Sequence[str]) -> tuple[Options, bool, list[str]]:
-    """Return the options, whether the program is a module, and the program with its arguments."""
+def parse(argv: Sequence[str]) -> tuple[Options, Target, list[str]]:
+    """Return the options, what the program is, and the program with its arguments."""
     options, words = Options(), list(argv)
     while words and words[0].startswith("-"):
         word = words.pop(0)
@@ -71,7 +83,9 @@ def parse(argv: Sequence[str]) -> tuple[Options, bool, list[str]]:
             raise SystemExit(0)
         if word.startswith("-m"):
             name = word[2:] or (words.pop(0) if words else _refuse("-m needs a module"))
-            return options, True, [name, *words]
+            return options, "module", [name, *words]
+        if word == "--":
+            return options, "command", words or [_refuse("a command is missing after --")]
         if word == "-":
             _refuse("a program on standard input cannot be run; save it to a file first")
         option, equals, value = word.partition("=")
@@ -82,7 +96,7 @@ def parse(argv: Sequence[str]) -> tuple[Options, bool, list[str]]:
         options = _with_option(options, option, value)
     if not words:
         _refuse("a script or -m MODULE is missing")
-    return options, False, words
+    return options, "script", words
 
 
 def _with_option(options: Options, option: str, value: str) -> Options:
@@ -103,6 +117,19 @@ def _with_option(options: Options, option: str, value: str) -> Options:
 def _refuse(problem: str) -> NoReturn:
     sys.stderr.write(f"autolog run: {problem}\nTry 'autolog run --help'.\n")
     raise SystemExit(2)
+
+
+def _execute(words: Sequence[str], options: Options) -> NoReturn:
+    """Become a command, after a look at whether autolog can be switched on as it is told to."""
+    from autolog.cli.execute import execute
+    from autolog.errors import AutologError
+
+    _activate(options)
+    try:
+        execute(words, options)
+    except AutologError as error:
+        sys.stderr.write(f"autolog run: {error}\n")
+        raise SystemExit(2) from None
 
 
 def _activate(options: Options) -> None:

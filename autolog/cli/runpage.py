@@ -11,11 +11,12 @@ from autolog.artifacts import links
 from autolog.cli import format as written
 from autolog.cli.curves import metric_table
 from autolog.cli.listing import run_time, runs_table
+from autolog.cli.machine import system_table
 from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Model, Run, RunDetails, Status
+from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Kind, Model, Run, RunDetails, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,10 +69,14 @@ def page(
     parts = [*_head(details)]
     if run.params:
         parts.append(heading("Params", _pairs(run.params)))
-    if series:
-        parts.append(heading("Metrics", metric_table(series, console)))
+    system = {key: one for key, (one, _) in series.items() if one.system}
+    metrics = {key: one for key, one in series.items() if key not in system}
+    if metrics:
+        parts.append(heading("Metrics", metric_table(metrics, console)))
     if saw_no_evaluation(run, {key: summary for key, (summary, _) in series.items()}):
         parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
+    if system:
+        parts.append(heading("System", system_table(system)))
     parts += _attempts(details)
     parts += _preparation(details.events)
     parts += _tables(details)
@@ -317,8 +322,13 @@ def _problems(details: RunDetails) -> Iterator[RenderableType]:
         yield heading("Logging errors (the training itself was not affected)", *texts)
 
 
+def _is_of_rank(event: Event) -> bool:
+    """Whether it says where the points of another rank came from, which the metrics show."""
+    return event.kind == "absorbed" and event.data.get("kind") == Kind.RANK.value
+
+
 def _events(events: Sequence[Event]) -> Iterator[RenderableType]:
-    others = [event for event in events if event.kind not in _OWN_PARTS]
+    others = [event for event in events if event.kind not in _OWN_PARTS and not _is_of_rank(event)]
     if not others:
         return
     rows = table("TIME", "EVENT", "")

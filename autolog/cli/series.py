@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from autolog.entities import Phase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +25,10 @@ _CURVE: Final = 4096
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of a run.
 
-    `last`, `min` and `max` are of the points that count; `min` and `max` leave out NaN and are
-    NaN if nothing else is there. `evaluation`: some point was measured on named data, or after
-    the training.
+    `last`, `mean`, `min` and `max` are of the points that count; all but `last` leave out NaN and
+    are NaN if nothing else is there. `evaluation`: some point was measured on named data, or after
+    the training. `system`: it was measured of the machine, from outside. `ranks`: how many ranks
+    above 0 have logged it too, which is not counted here.
     """
 
     points: int
@@ -35,6 +39,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     first_step: int
     last_step: int
     evaluation: bool
+    mean: float
+    system: bool
+    ranks: int = 0
 
 
 def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.float64]]]:
@@ -43,11 +50,11 @@ def read_series(store: Store, run: Run) -> dict[str, tuple[Series, NDArray[np.fl
     Evaluations (`<data>/<metric>`) come first. Of a long series the values are means of groups,
     so that a run of many long series fits into memory.
     """
-    found = {
-        key: (_summary(history), _shortened(history.value))
-        for key, history in store.histories(run.run_id)
-        if len(history)
-    }
+    found: dict[str, tuple[Series, NDArray[np.float64]]] = {}
+    for key, every in store.histories(run.run_id):
+        history, ranks = _without_ranks(every)
+        if len(history):
+            found[key] = _summary(history, ranks), _shortened(history.value)
     return dict(sorted(found.items(), key=lambda item: ("/" not in item[0], item[0])))
 
 
@@ -62,7 +69,9 @@ def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
     return (
         trained
         and not watched
-        and not any(one.evaluation or "/" in key for key, one in series.items())
+        and not any(
+            (one.evaluation or "/" in key) and not one.system for key, one in series.items()
+        )
     )
 
 
@@ -77,11 +86,29 @@ def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
 
 
-def _summary(history: History) -> Series:
+def _without_ranks(history: History) -> tuple[History, int]:
+    """Leave out the points of ranks above 0, unless there are no others; count these ranks."""
+    import numpy as np
+
+    ranks = np.array([one.get("rank") or 0 for one in history.contexts], np.int64)
+    if not ranks.any():
+        return history, 0
+    mine = ranks[history.context_index] == 0
+    others = len(set(ranks[history.context_index[~mine]].tolist()))
+    if not mine.any():
+        return history, 0
+    columns = ("step", "value", "timestamp", "epoch", "attempt", "context_index")
+    kept = {name: getattr(history, name)[mine] for name in columns}
+    return dataclasses.replace(history, **kept), others
+
+
+def _summary(history: History, ranks: int) -> Series:
     import numpy as np
 
     values = history.value
     real = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
+        mean = float(real.mean()) if real.size else float("nan")
     used: list[int] = np.unique(history.context_index).tolist()
     contexts = [history.contexts[index] for index in used]
     return Series(
@@ -92,5 +119,8 @@ def _summary(history: History) -> Series:
         nan=int(len(values) - real.size),
         first_step=int(history.step[0]),
         last_step=int(history.step[-1]),
+        mean=mean,
+        system=all(one.get("phase") == Phase.SYSTEM for one in contexts),
         evaluation=any("dataset" in one or one.get("phase") == "post" for one in contexts),
+        ranks=ranks,
     )

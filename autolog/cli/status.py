@@ -74,14 +74,14 @@ def examine(uri: str | None) -> dict[str, Any]:
 
 def _journals(store: Store, location: Location) -> dict[str, Any]:
     """Count the journals, and the bytes of them that the store has not taken in."""
-    from autolog.cli.volume import folder_volume
+    from autolog.cli.volume import journal_volume
     from autolog.journal.files import list_writers
     from autolog.store.fold import behind
 
     writers = Counter(files.state() for files in list_writers(location.journal))
     return {
         "folder": str(location.journal),
-        **folder_volume(location.journal),
+        **journal_volume(location),
         "writers": {state: writers[state] for state in ("alive", "dead", "unknown")},
         "unfolded_bytes": behind(store),
     }

@@ -77,7 +77,7 @@ def examine(store: Store) -> dict[str, Any]:
     """Return what `store --json` prints."""
     from autolog.artifacts.collection import make_plan
     from autolog.artifacts.repository import Repository
-    from autolog.cli.volume import database_bytes, folder_volume
+    from autolog.cli.volume import database_bytes, journal_volume
 
     location, usage = store.location, store.usage()
     sizes = Repository(location.artifacts).sizes()
@@ -92,7 +92,7 @@ def examine(store: Store) -> dict[str, Any]:
         "points": usage.points,
         "unsealed_points": usage.unsealed,
         "database": {"path": location.database, "bytes": database_bytes(location)},
-        "journals": {"folder": location.journal, **folder_volume(location.journal)},
+        "journals": {"folder": location.journal, **journal_volume(location)},
         "artifacts": {
             "folder": location.artifacts,
             "bytes": sizes.bytes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from autolog.journal.files import list_writers
 from autolog.store.location import Location
 
-__all__ = ["database_bytes", "folder_volume", "journal_bytes"]
+__all__ = ["database_bytes", "folder_volume", "journal_bytes", "journal_volume"]
 
 
 def database_bytes(location: Location) -> int | None:
@@ -26,11 +26,15 @@ def folder_volume(folder: Path) -> dict[str, int]:
     return {"files": len(files), "bytes": sum(map(_size, files))}
 
 
+def journal_volume(location: Location) -> dict[str, int]:
+    """Return how many journal `files` there are, and their `bytes`: at most these are left."""
+    found = [path for files in list_writers(location.journal) for path in files.segments.values()]
+    return {"files": len(found), "bytes": sum(map(_size, found))}
+
+
 def journal_bytes(location: Location) -> int:
-    """Return the size of all journal files: at most this is left to be taken in."""
-    return sum(
-        _size(path) for files in list_writers(location.journal) for path in files.segments.values()
-    )
+    """Return the size of all journal files."""
+    return journal_volume(location)["bytes"]
 
 
 def _size(path: Path) -> int:

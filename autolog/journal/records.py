@@ -39,6 +39,7 @@ __all__ = [
     "Params",
     "Process",
     "ProcessId",
+    "SAMPLER",
     "Record",
     "RunEnd",
     "RunNumber",
@@ -64,6 +65,9 @@ METRICS_HEAD: Final = struct.Struct("<IIIHqiq")
 FLAG_EPOCH: Final = 1
 """Flag of METRICS: the epoch field counts."""
 
+SAMPLER: Final = "sampler"
+"""Role of a writer that measures what runs of other processes use, and owns none itself."""
+
 
 class ProcessId(msgspec.Struct, frozen=True):
     """A process that cannot be mistaken for another: the pid with its start time.
@@ -79,7 +83,8 @@ class ProcessId(msgspec.Struct, frozen=True):
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """First frame of each file (type 0, seq 0): who writes, where and since when.
 
-    `repaired_us` is 0, or when the file was written anew in the place of a damaged one.
+    `repaired_us` is 0, or when the file was written anew in the place of a damaged one. `role` is
+    empty for a program with runs of its own, and `SAMPLER` for the process that measures others.
     """
 
     version: int
@@ -95,6 +100,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     ancestors: list[ProcessId] = []
     wall_us: int
     repaired_us: int = 0
+    role: str = ""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ class Segments:
         segment_bytes: A file that has grown this large is closed and followed by the next.
         max_bytes: What the files that no reader has removed may take together; 0 for no limit.
         now_us: The writer's clock.
+        role: Kept in each file's header.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Segments:
         segment_bytes: int,
         max_bytes: int,
         now_us: Callable[[], int],
+        role: str = "",
     ) -> None:
         self.file = JournalFile()
         self.limit = segment_bytes
@@ -75,6 +77,7 @@ class Segments:
         self._store = store
         self._max_bytes = max_bytes
         self._now_us = now_us
+        self._role = role
         self._older: list[Path] = []
         self._latest: dict[type[Any], bytes] = {}
         self._numbers = itertools.count(1)
@@ -245,6 +248,7 @@ class Segments:
             process=me.process,
             ancestors=me.ancestors,
             wall_us=self._now_us(),
+            role=self._role,
         )
         start = MAGIC + encode(0, 0, 0, encode_record(header))
         for cls, payload in self._latest.items():

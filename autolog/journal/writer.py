@@ -29,6 +29,8 @@ __all__ = ["Writer"]
 _CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 """Counts while a laptop sleeps, which the plain monotonic clock of Linux does not."""
 
+_NEVER: Final = 1 << 63
+
 _ticks: Final[Callable[[], int]] = (
     time.monotonic_ns if _CLOCK is None else functools.partial(time.clock_gettime_ns, _CLOCK)
 )
@@ -51,6 +53,7 @@ class Writer:
         keeps: Asked when the disk refuses a record after the first file was opened: whether the
             record waits in memory (about 8 MB) instead of raising.
         on_refusal: Told, once each time the disk begins to refuse, why. It must not raise.
+        role: Kept in each file's header; see `records.Header`.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Writer:
         durability: Literal["process", "power"] = "process",
         keeps: Callable[[], bool] = bool,
         on_refusal: Callable[[str], None] | None = None,
+        role: str = "",
     ) -> None:
         if durability not in {"process", "power"}:
             raise UsageError(f'durability is "process" or "power", not {durability!r}')
@@ -75,6 +79,8 @@ class Writer:
         self._power = durability == "power"
         self._keeps = keeps
         self._on_refusal = on_refusal
+        self._call_us = _NEVER
+        self._calls: list[Callable[[], None]] = []
         self._segments = Segments(
             Path(directory),
             self.uid,
@@ -83,6 +89,7 @@ class Writer:
             segment_bytes=segment_bytes,
             max_bytes=max_bytes,
             now_us=self.now_us,
+            role=role,
         )
         self._backlog = Backlog()
         self._trying: tuple[MetricsJob | RecordJob, int] | None = None
@@ -109,6 +116,16 @@ class Writer:
     def now_us(self) -> int:
         """Return microseconds since the epoch on a clock that never goes back."""
         return self._zero_us + _ticks() // 1000
+
+    def call_after(self, wall_us: int, call: Callable[[], None]) -> None:
+        """Have the first record written after `wall_us` followed by a call, in its thread.
+
+        A thread or a timer would do it in time, and the program would see them; this costs a
+        comparison a record. A later request takes the place of an earlier one. The call must not
+        raise.
+        """
+        self._calls[:] = [call]
+        self._call_us = wall_us
 
     def run(self, uid: str) -> int:
         """Return the number under which this writer's records speak of run `uid`.
@@ -212,6 +229,8 @@ class Writer:
                     self._keep(job, error)
                 if self._power:
                     self._sync_record()
+            if wall > self._call_us:
+                self._make_call()
         finally:
             if self._queue:
                 self._drain()
@@ -231,7 +250,11 @@ class Writer:
         try:
             with self._lock:
                 error = self._catch_up()
-                return self._take(RecordJob(record, payload, self.now_us()), error)
+                wall = self.now_us()
+                seq = self._take(RecordJob(record, payload, wall), error)
+            if wall > self._call_us:
+                self._make_call()
+            return seq
         finally:
             if self._queue:
                 self._drain()
@@ -271,6 +294,15 @@ class Writer:
         # Whether this thread is inside a call already. No flag of ours could be trusted after
         # an interrupt; the lock's owner is right by the nature of `with`.
         self._nested: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _make_call(self) -> None:
+        """Make the call that was asked for, once, whichever thread is the first."""
+        self._call_us = _NEVER
+        try:
+            call = self._calls.pop()
+        except IndexError:  # another thread was faster
+            return
+        call()  # it may ask for another one
 
     def _drain(self) -> None:
         """Write what nested calls left, and tell of a disk that has begun to refuse.

@@ -1,4 +1,4 @@
-"""The name under which a caller stores what a constructor makes, read from the caller's code.
+"""What a caller of a package calls what it gives to it, and what it stores the result under.
 
 As in `names`, neither a frame's variables nor a source file is read: the instruction behind the
 call says where its result goes.
@@ -12,7 +12,7 @@ import sys
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["assigned_name"]
+__all__ = ["argument_outside", "assigned_name"]
 
 _DEPTH: Final = 16
 """Frames that are looked at, from the constructor outwards."""
@@ -39,15 +39,49 @@ def assigned_name(package: str) -> str | None:
         if frame is None or inside is None:
             return None
         code = frame.f_code
-        if code.co_filename.startswith(inside):
+        if code.co_filename.startswith((inside, "<autolog")):
             reached = True
-        elif reached and not code.co_filename.startswith("<autolog"):
+        elif reached:
             operation, name = _behind(code, frame.f_lasti)
             if operation in _STORES:
                 return name
             passes_on = operation in _RETURNS or code.co_name == "__init__"
             if not passes_on:
                 return None
+        frame = frame.f_back
+    return None
+
+
+def argument_outside(package: str, position: int, count: int) -> str | None:
+    """Return the variable that the code around a package gave to it, in the call under way.
+
+    Args:
+        package: its frames, the innermost ones, are passed through.
+        position: which positional argument it is.
+        count: how many there must be.
+    """
+    from autolog.patching.names import argument_name
+
+    home = getattr(sys.modules.get(package), "__file__", None)
+    inside = os.path.dirname(home) + os.sep if home else None  # noqa: PTH120
+    frame: FrameType | None = _get_frame(1)
+    reached = False
+    for _ in range(_DEPTH):
+        if frame is None or inside is None:
+            return None
+        code = frame.f_code
+        if code.co_filename.startswith((inside, "<autolog")):
+            reached = True
+        elif reached:
+            return argument_name(
+                code,
+                frame.f_lasti,
+                callee=None,
+                positional=count,
+                keywords={},
+                wanted=position,
+                may_pass_instance=False,
+            )
         frame = frame.f_back
     return None
 

@@ -70,6 +70,9 @@ class Taps(Protocol):
         ...
 
 
+_TIMED = 63
+"""Of the calls of a tap, one in 64 is timed."""
+
 STRIKES = 3
 """A hook that has failed in this many calls is switched off."""
 
@@ -223,16 +226,74 @@ def _never() -> bool:
 
 
 class TappedCall:
-    """A call that only taps watch: its arguments, and what each tap keeps of it."""
+    """A call that only taps watch: its arguments, and what each tap keeps of it.
 
-    __slots__ = ("keywords", "positional", "states")
+    What a tap calls itself is seen by other taps: to keep it from them would cost as much as a
+    call. Of many calls one is timed.
+    """
+
+    __slots__ = ("_states", "_taps", "keywords", "positional")
 
     def __init__(
-        self, positional: tuple[Any, ...], keywords: Mapping[str, Any], states: list[Any]
+        self, taps: tuple[Handle, ...], positional: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> None:
+        self._taps = taps
+        self._states: tuple[Any, ...] = ()
         self.positional = positional
         self.keywords = keywords
-        self.states = states
+        for handle in taps:
+            handle.calls += 1
+            state = None
+            if handle.tap_enter is not None and handle.armed:
+                if not handle.calls & _TIMED:
+                    state = _run_tap(handle, "enter", handle.tap_enter, positional, keywords)
+                else:
+                    try:
+                        state = handle.tap_enter(positional, keywords)
+                    except BaseException as exception:
+                        _tap_failed(handle, "enter", exception)
+            self._states += (state,)
+
+    def finish(self, result: Any) -> None:
+        """Run what the taps do after the call."""
+        for handle, state in zip(self._taps, self._states, strict=False):
+            if handle.tap_exit is not None and handle.armed:
+                given = (state, self.positional, self.keywords, result)
+                if not handle.calls & _TIMED:
+                    _run_tap(handle, "exit", handle.tap_exit, *given)
+                else:
+                    try:
+                        handle.tap_exit(*given)
+                    except BaseException as exception:
+                        _tap_failed(handle, "exit", exception)
+
+    def fail(self, exception: BaseException) -> None:
+        """Run what the taps do after a call that raised."""
+        for handle, state in zip(self._taps, self._states, strict=False):
+            if handle.tap_error is not None and handle.armed:
+                given = (state, self.positional, self.keywords, exception)
+                _run_tap(handle, "error", handle.tap_error, *given)
+
+
+def _run_tap(handle: Handle, phase: Phase, function: Callable[..., Any], *given: Any) -> Any:
+    started = perf_counter_ns()
+    try:
+        return function(*given)
+    except BaseException as exception:
+        _tap_failed(handle, phase, exception)
+    finally:
+        handle.nanoseconds += (_TIMED + 1) * (perf_counter_ns() - started)
+    return None
+
+
+def _tap_failed(handle: Handle, phase: Phase, exception: BaseException) -> None:
+    """Count what a tap has raised; called while it is being handled."""
+    site = handle.site
+    if comes_from_outside(exception) or site is None:
+        raise exception
+    site.fault(handle, phase, exception)
+    if site.policy.strict:
+        raise exception
 
 
 class Site:
@@ -302,7 +363,7 @@ class Site:
         if _inside.hook:
             return None
         if self.taps and (instance is FIRST or instance is None):
-            return self._begin_tapped(args, kwargs)
+            return TappedCall(self.taps, args, kwargs)
         leading = 0
         if instance is FIRST:
             if not args:
@@ -340,49 +401,10 @@ class Site:
                 raise problem
         return invocation
 
-    def _begin_tapped(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TappedCall:
-        states: list[Any] = []
-        for handle in self.taps:
-            handle.calls += 1
-            state = None
-            if handle.tap_enter is not None and handle.armed:
-                state = self._run_tap(handle, "enter", handle.tap_enter, args, kwargs)
-            states.append(state)
-        return TappedCall(args, kwargs, states)
-
-    def _finish_tapped(self, call: TappedCall, result: Any) -> None:
-        for handle, state in zip(self.taps, call.states, strict=False):
-            if handle.tap_exit is not None and handle.armed:
-                given = (state, call.positional, call.keywords, result)
-                self._run_tap(handle, "exit", handle.tap_exit, *given)
-
-    def _fail_tapped(self, call: TappedCall, exception: BaseException) -> None:
-        for handle, state in zip(self.taps, call.states, strict=False):
-            if handle.tap_error is not None and handle.armed:
-                given = (state, call.positional, call.keywords, exception)
-                self._run_tap(handle, "error", handle.tap_error, *given)
-
-    def _run_tap(
-        self, handle: Handle, phase: Phase, function: Callable[..., Any], *given: Any
-    ) -> Any:
-        """Run a tap; nothing keeps it from calling what is watched, which would cost as much."""
-        started = perf_counter_ns()
-        try:
-            return function(*given)
-        except BaseException as exception:
-            if comes_from_outside(exception):
-                raise
-            self._fault(handle, phase, True, exception)
-            if self.policy.strict:
-                raise
-        finally:
-            handle.nanoseconds += perf_counter_ns() - started
-        return None
-
     def finish(self, invocation: Invocation | TappedCall, result: Any) -> None:
         """Run the `exit` hooks of all that entered, the last one first."""
         if isinstance(invocation, TappedCall):
-            self._finish_tapped(invocation, result)
+            invocation.finish(result)
             return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
@@ -403,7 +425,7 @@ class Site:
             exception = sys.exc_info()[1]
         if isinstance(invocation, TappedCall):
             assert exception is not None
-            self._fail_tapped(invocation, exception)
+            invocation.fail(exception)
             return
         problem: BaseException | None = None
         for handle, call, failed in invocation.leave():
@@ -424,14 +446,19 @@ class Site:
         except BaseException as exception:
             if comes_from_outside(exception):
                 return exception  # raised once all hooks have run
-            self._fault(handle, phase, counts, exception)  # the user's program must not notice
+            self.fault(
+                handle, phase, exception, counts=counts
+            )  # the user's program must not notice
             return exception if self.policy.strict else None
         finally:
             _inside.hook = False
             handle.nanoseconds += perf_counter_ns() - started
         return None
 
-    def _fault(self, handle: Handle, phase: Phase, counts: bool, exception: BaseException) -> None:
+    def fault(
+        self, handle: Handle, phase: Phase, exception: BaseException, *, counts: bool = True
+    ) -> None:
+        """Count what a hook has raised, and tell; `counts` towards switching it off."""
         handle.faults += 1
         handle.strikes += counts
         # A hook whose `enter` failed is likely to fail in `exit` too: that is one strike.

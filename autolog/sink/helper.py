@@ -1,8 +1,8 @@
-"""The helper process: takes the journals of one store to its server, for as long as it takes.
+"""The helper process of one store: ships to its server, beats, and measures what programs use.
 
 It survives the trainers. A server that cannot be reached is a normal state: the journals are the
-queue, and it tries again for ever, more and more rarely. It ends when no writer lives and
-nothing is left.
+queue, and it tries again for ever, more and more rarely. An embedded store is left to its readers.
+The process ends when no writer lives and nothing is left.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from autolog.errors import AutologError
+from autolog.journal import beats
 from autolog.journal.files import WriterFiles, list_writers
+from autolog.journal.lease import Identity, lease_state, this_process
+from autolog.journal.records import SAMPLER, Header
+from autolog.sink.launch import unshipped
+from autolog.sink.pace import interval
 from autolog.sink.state import HelperState, hurry_path, lock_path, write_state
 from autolog.store.location import Location
 
 if TYPE_CHECKING:
+    from autolog.sink.sampler import Sampler
     from autolog.store import Store
 
 __all__ = ["BEAT_SECONDS", "Helper", "pauses", "serve"]
@@ -32,6 +38,8 @@ BEAT_SECONDS: Final = 15.0
 """How often a living writer is said to live."""
 
 _LOOK_SECONDS: Final = 0.2
+_GLANCE_SECONDS: Final = 1.0
+"""Nobody waits for the helper of an embedded store."""
 _LOOK_SHARE: Final = 20
 """Looking takes no more than this part of the time, however many journals wait."""
 _SHIP_SECONDS: Final = 1.0
@@ -41,7 +49,7 @@ _ASKED_SECONDS: Final = 1.0
 
 
 def serve(location: Location) -> bool:
-    """Ship the journals of `location` until nothing is left; False if another helper does."""
+    """Serve the programs that write to `location` until none is left; False if another does."""
     from filelock import FileLock, Timeout
 
     while True:
@@ -52,7 +60,7 @@ def serve(location: Location) -> bool:
         except Timeout:
             return False
         # A trainer that saw the lock just before its release has started no helper.
-        if not any(_alive(files) for files in list_writers(location.journal)):
+        if not _look(location).alive:
             return True
 
 
@@ -79,6 +87,8 @@ class _Seen:
 
     alive: list[str]
     sizes: dict[Path, int]
+    programs: list[tuple[WriterFiles, Header]] = field(default_factory=list[Any], compare=False)
+    """Those of the living that this process can see with its own eyes."""
 
 
 class Helper:
@@ -90,18 +100,24 @@ class Helper:
         self._store: Store | None = None
         self._shipped = _Seen([], {})
         self._pauses = pauses()
+        self._sampler: Sampler | None = None
+        self._beaten = float("-inf")
 
     def run(self) -> None:
-        """Ship until no writer lives and nothing is left."""
+        """Serve until no writer lives and nothing is left."""
+        self._prepare_to_sample()
         idle_since: float | None = None
         last = 0.0
         while True:
             now = time.monotonic()
             seen = _look(self.location)
-            pause = max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - now))
-            news = seen != self._shipped
+            least = _LOOK_SECONDS if self.location.remote else min(_GLANCE_SECONDS, interval(0))
+            pause = max(least, _LOOK_SHARE * (time.monotonic() - now))
+            self._sample(seen, now)
+            news = self.location.remote and seen != self._shipped
             due = news and (self._hurried() or now - last >= _SHIP_SECONDS)
-            if due or (seen.alive and now - last >= BEAT_SECONDS):
+            beating = self.location.remote and seen.alive and now - last >= BEAT_SECONDS
+            if due or beating:
                 last = now
                 if not self._try():
                     time.sleep(next(self._pauses))
@@ -111,9 +127,53 @@ class Helper:
             elif idle_since is None:
                 idle_since = now
             elif now - idle_since >= _LINGER_SECONDS:
-                self._close()
+                self._end()
                 return
             time.sleep(pause)
+
+    def _prepare_to_sample(self) -> None:
+        why = None
+        try:
+            from autolog.sink.sampler import Sampler
+
+            self._sampler = Sampler(self.location)
+        except ImportError as error:  # the installation is broken; shipping needs none of it
+            why = str(error)
+        self._say(replace(self.state, sampling=why), always=not self.location.remote)
+
+    def _sample(self, seen: _Seen, now: float) -> None:
+        """Measure and beat; whatever fails there, shipping goes on."""
+        try:
+            if not self.location.remote and now - self._beaten >= BEAT_SECONDS:
+                self._beaten = now
+                for files, _ in seen.programs:
+                    beats.give(self.location.journal, files.uid, BEAT_SECONDS)
+            sampled = self._sampler is not None and self._sampler.turn(seen.programs)
+            if sampled and self.state.sampling is not None:
+                self._say(replace(self.state, sampling=None))
+        except Exception as error:
+            why = str(error) or type(error).__name__
+            if self.state.sampling != why:
+                traceback.print_exc()
+                self._say(replace(self.state, sampling=why))
+
+    def _end(self) -> None:
+        sampler = self._sampler
+        if sampler is not None and sampler.path is not None:
+            try:
+                sampler.close()
+                if self.location.remote and self._try():
+                    self._remove_samples(sampler.uid)
+            except Exception:
+                traceback.print_exc()
+        self._close()
+
+    def _remove_samples(self, uid: str) -> None:
+        """Remove the samples that are stored: a fold keeps a file whose writer still lives."""
+        files = list(self.location.journal.glob(f"{uid}.*.alj"))
+        if not unshipped(self.location, files):
+            for path in files:
+                path.unlink()
 
     def _try(self) -> bool:
         try:
@@ -139,7 +199,9 @@ class Helper:
         self._store.refresh(report.runs)
         sizes = {path: size for path, size in seen.sizes.items() if path.exists()}
         self._shipped = _Seen(seen.alive, sizes)
-        self._say(HelperState(pid=os.getpid(), shipped=report.cursors))
+        self._say(
+            HelperState(pid=os.getpid(), shipped=report.cursors, sampling=self.state.sampling)
+        )
 
     def _fail(self, error: Exception) -> None:
         self._close()
@@ -152,11 +214,12 @@ class Helper:
                 error=str(error) or type(error).__name__,
                 failing_since=self.state.failing_since or time.time(),
                 tries=self.state.tries + 1,
+                sampling=self.state.sampling,
             )
         )
 
-    def _say(self, state: HelperState) -> None:
-        if state != self.state:
+    def _say(self, state: HelperState, *, always: bool = False) -> None:
+        if always or state != self.state:
             self.state = state
             try:
                 write_state(self.location, state)
@@ -176,17 +239,39 @@ class Helper:
         return True
 
 
-def _alive(files: WriterFiles) -> bool:
-    return files.state() == "alive"
-
-
 def _look(location: Location) -> _Seen:
-    writers = list_writers(location.journal)
+    me = this_process()
     sizes: dict[Path, int] = {}
-    for files in writers:
+    alive: list[str] = []
+    programs: list[tuple[WriterFiles, Header]] = []
+    for files in list_writers(location.journal):
+        newest = files.segments[max(files.segments)]
+        header = files.header()
+        if header is None:
+            if location.remote and files.state() == "alive":
+                alive.append(files.uid)
+        elif header.role != SAMPLER and lease_state(header, newest) == "alive":
+            mine = _is_mine(header, newest, me, location)
+            if mine:
+                programs.append((files, header))
+            if mine or location.remote:
+                alive.append(files.uid)
         for path in files.segments.values():
             try:
                 sizes[path] = path.stat().st_size
             except OSError:
                 continue
-    return _Seen([files.uid for files in writers if _alive(files)], sizes)
+    return _Seen(alive, sizes, programs)
+
+
+def _is_mine(header: Header, newest: Path, me: Identity, location: Location) -> bool:
+    """Whether a living writer is a process of this user that this one can see."""
+    try:
+        owner = newest.stat().st_uid
+    except OSError:
+        return False
+    return (
+        header.store == location.uri.encode(errors="backslashreplace").decode()
+        and (header.host, header.boot, header.pid_namespace) == (me.host, me.boot, me.pid_namespace)
+        and (not hasattr(os, "getuid") or owner == os.getuid())
+    )

@@ -18,13 +18,25 @@ from autolog.journal.lease import locked
 from autolog.sink.state import HelperState, hurry_path, lock_path, log_path, read_state
 from autolog.store.location import Location
 
-__all__ = ["start_helper", "unshipped", "wait_until_shipped"]
+__all__ = ["available", "start_helper", "unshipped", "wait_until_shipped"]
 
 _START: Final = 'cd "$1" && exec 3>&- && "$2" -m autolog.sink </dev/null >/dev/null 2>"$3" &'
 _POLL_SECONDS: Final = 0.05
 _HOPELESS_TRIES: Final = 2
 _HOPELESS_SECONDS: Final = 5.0
 _LEFT_OUT: Final = ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
+_BOOT: Final = str(Path(__file__).resolve().parent.parent / "_boot")
+"""Where `autolog run -- COMMAND` has Python switch autolog on; the helper trains nothing."""
+_SHELL: Final = "/bin/sh"
+
+
+def available() -> str | None:
+    """Return why this process can start no helper; None if it can."""
+    if not sys.executable:
+        return "the path of the Python interpreter is unknown"
+    if hasattr(os, "posix_spawn") and not os.access(_SHELL, os.X_OK):
+        return f"there is no {_SHELL} to detach it with"
+    return None
 
 
 def start_helper(location: Location) -> None:
@@ -34,7 +46,7 @@ def start_helper(location: Location) -> None:
     or by `autolog sync`.
     """
     with contextlib.suppress(Exception):
-        if not sys.executable or locked(lock_path(location)):
+        if available() is not None or locked(lock_path(location)):
             return
         environment = {key: text for key, text in os.environ.items() if key not in _LEFT_OUT}
         environment |= {
@@ -43,12 +55,20 @@ def start_helper(location: Location) -> None:
             "PYTHONWARNINGS": "ignore",
             "OMP_NUM_THREADS": "1",
         }
+        paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+        if any(path not in ("", _BOOT) for path in paths):
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path != _BOOT)
         if not hasattr(os, "posix_spawn"):
             _start_on_windows(location, environment)
             return
         words = ["sh", "-c", _START, "sh", str(location.root), sys.executable]
         words.append(str(log_path(location)))
-        os.waitpid(os.posix_spawn("/bin/sh", words, environment), 0)
+        shell = os.posix_spawn(_SHELL, words, environment)
+        try:
+            os.waitpid(shell, 0)
+        except KeyboardInterrupt:
+            os.waitpid(shell, 0)  # no zombie for the program to find
+            raise
 
 
 def _start_on_windows(location: Location, environment: dict[str, str]) -> None:

@@ -73,8 +73,8 @@ class Store(Protocol):
         """
         ...
 
-    def beat(self, writers: Iterable[str], every: float) -> None:
-        """Note that these writers live, and promise to say so again within `every` seconds."""
+    def beat(self, writers: Iterable[str], every: float, ago: float = 0.0) -> None:
+        """Note that these writers lived some seconds ago, as will be said every so many seconds."""
         ...
 
     def judge_silent(self) -> int:

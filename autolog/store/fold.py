@@ -19,6 +19,7 @@ import msgspec
 
 from autolog import settings
 from autolog.errors import RefusedError, StoreError
+from autolog.journal import beats
 from autolog.journal.files import WriterFiles, list_writers, stand_in
 from autolog.journal.lease import Lease
 from autolog.journal.reader import Chunk, Cursor, Damage, read
@@ -192,9 +193,17 @@ class _Folding:
         if lease == "dead" or (ended and lease == "unknown"):
             if news or state != "dead":
                 self.report.buried += self.store.bury(files.uid)
-        elif lease == "unknown" and not ended and (news or state != "silent"):
-            self.store.silence(files.uid)
+        elif lease == "unknown" and not ended:
+            self._hear(files, news or state != "silent")
         self._done(files, cursor, lease)
+
+    def _hear(self, files: WriterFiles, silent: bool) -> None:
+        """Keep when a writer of which nothing can be known from here last gave a sign of life."""
+        beat = None if self.store.location.remote else beats.last(files)
+        if beat is not None:
+            self.store.beat([files.uid], beat.every, beat.ago)
+        elif silent:
+            self.store.silence(files.uid)
 
     def _done(self, files: WriterFiles, cursor: Cursor, lease: Lease) -> None:
         self.report.cursors[files.uid] = (cursor.segment, cursor.offset)
@@ -304,3 +313,5 @@ def _remove(
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             report.removed += 1
+    if len(paths) == len(files.segments):
+        beats.forget(files)

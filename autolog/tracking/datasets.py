@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from autolog.tracking.digesting import Digest
 from autolog.tracking.fingerprints import fingerprint
 
 __all__ = ["describe"]
@@ -32,6 +33,8 @@ def describe(data: object) -> dict[str, Any]:
     root = kind.__module__.partition(".")[0]
     if kind in (list, tuple):
         profile["shape"] = [len(cast("list[Any]", data))]
+    elif kind.__module__ == "torch.utils.data.dataset":
+        return _torch_dataset(data, profile)
     elif root in {"numpy", "scipy", "torch", "jax", "jaxlib", "cupy", "tensorflow"}:
         _array(data, profile)
     elif root in {"pandas", "polars", "pyarrow"} and kind.__name__ in _FRAMES:
@@ -87,6 +90,26 @@ def _dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
     if known.get("_handle") is not None:
         profile["shape"] = [int(data.num_data()), int(data.num_feature())]
     profile["undigested"] = "LightGBM has let go of the values"
+    return profile
+
+
+def _torch_dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
+    """Describe a dataset of torch's own by the tensors, or the other dataset, that it is made of."""
+    known = cast("dict[str, Any]", data.__dict__)
+    tensors: Any = known.get("tensors")
+    if isinstance(tensors, tuple):
+        parts = [describe(one) for one in cast("tuple[Any, ...]", tensors)]
+        sizes = [part["shape"][0] for part in parts if part.get("shape")]
+        profile |= {"shape": sizes[:1], "tensors": parts}
+        covered = [part.get("covered") for part in parts]
+        if parts and all("digest" in part for part in parts):
+            digest = Digest("tensors-1")
+            for part in parts:
+                digest.note(part["digest"])
+            profile |= {"digest": digest.text, "covered": min(covered)}
+    elif isinstance(known.get("indices"), (list, range)):
+        profile["shape"] = [len(known["indices"])]
+        profile["of"] = describe(known.get("dataset"))
     return profile
 
 

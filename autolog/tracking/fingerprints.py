@@ -43,7 +43,7 @@ def fingerprint(data: object) -> dict[str, Any]:
     """Return `digest` and `covered`, or why there is none as `undigested`; nothing if unknown.
 
     Args:
-        data: a container of NumPy, pandas, Polars, SciPy (sparse), Arrow, or a list.
+        data: a container of NumPy, torch, pandas, Polars, SciPy (sparse), Arrow, or a list.
     """
     read = _reader(type(data))
     if read is None:
@@ -79,6 +79,20 @@ def _numpy(data: Any) -> Digest:
     plain: Any = np.ndarray
     digest = Digest("array-1")
     digest.array(plain.view(data, plain))
+    return digest
+
+
+def _torch(data: Any) -> Digest:
+    if data.device.type != "cpu" or str(data.layout) != "torch.strided" or data.is_quantized:
+        raise UnreadableError(f"a tensor on {data.device}, {data.layout}")
+    digest = Digest("array-1")
+    kept = data.detach()
+    if str(data.dtype) == "torch.bfloat16":  # which NumPy does not know
+        import torch
+
+        digest.note(data.dtype)
+        kept = kept.view(torch.int16)
+    digest.array(kept.numpy())
     return digest
 
 
@@ -222,6 +236,7 @@ def _sliced(digest: Digest, column: Any, budget: int, values: int, read: str) ->
 
 _READERS: Final[dict[tuple[str, str], Callable[[Any], Digest]]] = {
     ("numpy", "ndarray"): _numpy,
+    ("torch", "Tensor"): _torch,
     ("numpy", "memmap"): _numpy,
     ("numpy", "matrix"): _numpy,
     ("numpy", "recarray"): _numpy,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from autolog import settings
 from autolog.errors import UsageError
 from autolog.ids import is_run_id
-from autolog.tracking import context, lifecycle, opening
+from autolog.tracking import context, lifecycle, opening, ranks
 from autolog.tracking.run import CallSite, Fits, LiveRun
 
 __all__ = [
@@ -97,7 +97,9 @@ def start_run(
             f"run_id={run_id!r} is no whole run id: a run that exists is resumed by its name or the"
             ' beginning of its id with resume="must"'
         )
-    if isinstance(parent, str) and not is_run_id(parent):
+    if isinstance(parent, str) and ranks.follower() is not None:
+        parent = None  # the tree is rank 0's
+    elif isinstance(parent, str) and not is_run_id(parent):
         parent = _existing(parent, None)[0]
     frame = _get_frame(1)
     site = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)

@@ -28,6 +28,7 @@ import msgspec
 
 from autolog.errors import AutologError
 from autolog.ids import new_id
+from autolog.tracking import ranks
 
 if TYPE_CHECKING:
     from autolog.entities import Run
@@ -45,7 +46,10 @@ _SCHEDULERS: Final = (
     ("aws-batch", ("AWS_BATCH_JOB_ID",), "AWS_BATCH_JOB_ATTEMPT", 1),
     ("torchelastic", ("TORCHELASTIC_RUN_ID",), "TORCHELASTIC_RESTART_COUNT", 0),
 )
-"""torchelastic stands last: inside a scheduler's job its id may be new at each start."""
+"""torchelastic stands last: inside a scheduler's job its id may be new at each start. Its workers
+are started again inside that job, too, which the scheduler does not count."""
+
+_RESTARTED_WITHIN: Final = {"TORCHELASTIC_RESTART_COUNT": 0}
 
 _PLACES: Final = (
     "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_PROCID", "PBS_ARRAY_INDEX", "LSB_JOBINDEX",
@@ -91,11 +95,19 @@ def current_job(environment: Mapping[str, str] = os.environ) -> Job | None:
     """Return the job that this process was started in, if a scheduler started it."""
     for name, variables, counter, first in _SCHEDULERS:
         parts = [environment.get(variable, "") for variable in variables]
-        if not all(parts) or parts == ["none"]:
+        if not all(parts):
             continue
-        turns = environment.get(counter, "") if counter else ""
+        if parts == ["none"]:  # torchrun's default: it alone may start its workers again
+            if environment.get("TORCHELASTIC_MAX_RESTARTS", "0") == "0":
+                continue
+            parts = [ranks.agent("none")]
+        counters = {counter: first, **_RESTARTED_WITHIN}
+        restarted = any(
+            turns.isdecimal() and int(turns) > begin
+            for turns, begin in ((environment.get(n or "", ""), at) for n, at in counters.items())
+        )
         place = tuple(f"{one}={environment[one]}" for one in _PLACES if one in environment)
-        return Job(name, ".".join(parts), place, turns.isdecimal() and int(turns) > first)
+        return Job(name, ".".join(parts), place, restarted)
     return None
 
 

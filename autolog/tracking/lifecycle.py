@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autolog import settings
 from autolog.entities import OPEN_AT_EXIT, Status
 from autolog.errors import AutologError
-from autolog.tracking import context, jobs, printing, recorder
+from autolog.tracking import context, jobs, printing, recorder, system
 from autolog.tracking.run import outcome
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def run_opened(run: LiveRun) -> None:
 
 def run_ended(run: LiveRun) -> None:
     """Note that a run of this process has ended."""
+    if run.rank is not None:  # rank 0 speaks of the run of its group
+        return
     jobs.forget(run.run_id, finished=run.status == Status.FINISHED.value)
     printing.ended(run)
 
@@ -78,14 +80,19 @@ def on_model_loaded(callback: Callable[[Any, str], None]) -> None:
     _model_loaded.append(callback)
 
 
-def on_settle(callback: Callable[[], None]) -> None:
-    """Have `callback()` called when what is not decided yet must be: at an end, before a read."""
-    _settling.append(callback)
+def on_settle(callback: Callable[[], None], *, first: bool = False) -> Callable[[], None]:
+    """Have `callback()` called when what is not decided yet must be: at an end, before a read.
+
+    Returns:
+        What undoes this.
+    """
+    _settling.insert(0 if first else len(_settling), callback)
+    return lambda: _settling.remove(callback)
 
 
 def settle() -> None:
     """Record what was held until it is clear which run it belongs to."""
-    for callback in _settling:
+    for callback in tuple(_settling):
         with contextlib.suppress(Exception):  # whoever ends or reads a run is better off without
             callback()
 
@@ -151,17 +158,15 @@ def _end_at_exit(run: LiveRun) -> None:
             run.end(status.value, exit_code=code)
         return
     status, code, error = outcome(run.failed_since_start())
-    run.log_event(OPEN_AT_EXIT)
+    if run.rank is None:
+        run.log_event(OPEN_AT_EXIT)
     run.end(status, exit_code=code, error=error)
 
 
 def _on_recorder_start(one: Recorder) -> None:
-    """Arrange for the end, once per process that writes, and for the way to a server."""
+    """Arrange for the end, once per process that writes, and for the helper process."""
     global _registered_in
-    if one.location.remote:
-        from autolog.sink.launch import start_helper
-
-        start_helper(one.location)
+    system.begin(one)
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()

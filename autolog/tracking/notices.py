@@ -42,6 +42,8 @@ def tell(key: str, text: str, run: LiveRun | None = None, *, about: str | None =
         run: the run it concerns.
         about: what makes two notices the same; by default their texts.
     """
+    if run is not None and run.rank is not None:
+        run = None  # a rank above 0 journals what the user logs, and nothing else
     same = f"{key}: {about or text}"
     with _lock:
         if len(_notices) >= _MAX and same not in _notices:
@@ -97,7 +99,7 @@ def _place(exception: BaseException) -> str:
 
 def keep_with(run: LiveRun | None, where: str, exception: BaseException) -> None:
     """Keep an error of our own with the run that it was met in."""
-    if run is None:
+    if run is None or run.rank is not None:
         return
     with contextlib.suppress(AutologError):  # it may be the journal itself that fails
         message = f"{where}: {type(exception).__name__}: {exception}"

@@ -9,7 +9,7 @@ from autolog import settings
 from autolog.errors import UsageError
 from autolog.ids import is_run_id, new_id, speaking_name
 from autolog.journal.records import RunOpen
-from autolog.tracking import context, jobs, lifecycle
+from autolog.tracking import context, jobs, lifecycle, rankrun, ranks
 from autolog.tracking.recorder import Recorder, current_recorder
 from autolog.tracking.run import Fits, LiveRun
 from autolog.tracking.values import as_texts, well_formed
@@ -57,8 +57,13 @@ def open_run(
         fits: what becomes of trainings inside it.
         start_us: when it began, in microseconds since the epoch, if not now.
     """
+    rank = ranks.follower()
+    if rank is not None:
+        above = parent if isinstance(parent, rankrun.RankRun) else None
+        return _open_on_rank(rank.rank, name, experiment, run_id, above, fits)
     every_tag = as_texts({**settings.value("tags"), **as_texts(tags or {})})
     recorder = current_recorder()
+    recorder.note_group()
     parent_id = parent.run_id if isinstance(parent, LiveRun) else parent
     turn = None
     if parent_id is None:
@@ -106,6 +111,34 @@ def open_run(
     recorder.open_runs[run.run_id] = run
     context.remember_last(run)
     lifecycle.run_opened(run)
+    return run
+
+
+def _open_on_rank(
+    rank: int,
+    name: str | None,
+    experiment: str | None,
+    run_id: str | None,
+    above: rankrun.RankRun | None,
+    fits: Fits,
+) -> LiveRun:
+    """Return a handle to the run of the group; it opens a journal if something is logged to it."""
+    recorder = current_recorder()
+    if above is None and run_id is None:
+        run_id = _process_run_id()
+    if run_id is not None and not is_run_id(run_id):
+        raise UsageError(f"run_id {run_id!r} is not a run id: 32 hex digits are expected")
+    run = rankrun.RankRun(
+        recorder,
+        rank=rank,
+        run_id=run_id,
+        above=above,
+        name=well_formed(name or _speaking_name(None, recorder)),
+        experiment=well_formed(experiment or experiment_name(recorder)),
+        fits=fits,
+    )
+    recorder.open_runs.setdefault(run.run_id, run)
+    context.remember_last(run)
     return run
 
 

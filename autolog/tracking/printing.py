@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autolog import settings
-from autolog.tracking import notices
+from autolog.tracking import notices, ranks
 
 if TYPE_CHECKING:
     from autolog.store.location import Location
@@ -142,7 +142,7 @@ def _leads() -> bool:
     processes = sys.modules.get("multiprocessing.process")
     if _tally.pid != os.getpid() or (processes and processes.parent_process() is not None):
         return False
-    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    return ranks.follower() is None
 
 
 def _wanted() -> bool:

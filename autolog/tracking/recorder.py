@@ -17,9 +17,10 @@ from autolog import settings
 from autolog.artifacts.blobs import BlobFolder
 from autolog.errors import SettingsError, StoreError
 from autolog.journal.backlog import Counts
+from autolog.journal.records import Group
 from autolog.journal.writer import Writer
 from autolog.store.location import Location, locate, prepare
-from autolog.tracking import notices, provenance
+from autolog.tracking import notices, provenance, ranks
 from autolog.tracking.values import well_formed
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Recorder:
         self._writer: Writer | None = None
         self._source: provenance.Source | None = None
         self._synced_us = 0
+        self._group: tuple[Writer, Group] | None = None
 
     @property
     def writer(self) -> Writer:
@@ -91,11 +93,32 @@ class Recorder:
             self._synced_us = now
             self.writer.sync()
 
+    def note_group(self) -> None:
+        """Say in the journal, if there is one, which rank of a process group this process is.
+
+        The group may come into being, and get its address, long after the first run, so it is
+        asked for now and then.
+        """
+        rank = ranks.current()
+        writer = self._writer
+        if rank is None or writer is None or not writer.alive:
+            return
+        group = Group(key=ranks.group_key(), rank=rank.rank, size=rank.size)
+        if self._group != (writer, group):
+            self._group = (writer, group)
+            writer.append(group)
+
+    @property
+    def knows_group(self) -> bool:
+        """Whether the journal, if there is one, says which rank of a group this process is."""
+        return not self.started or (self._group is not None and self._group[0] is self._writer)
+
     def finish(self, timeout: float) -> None:
         """Add what only the end has time for, and close the journal."""
         if not self.started:
             return
         writer = self.writer
+        self.note_group()
         writer.append(provenance.at_exit(self.source, _versions(), timeout))
         writer.close()
         left = writer.counts
@@ -135,6 +158,7 @@ class Recorder:
         )
         writer.append(provenance.at_start(self.source, _versions(), self._details()))
         self._writer = writer
+        self.note_group()
         self._synced_us = writer.now_us()
         for callback in _started:
             callback(self)
@@ -146,6 +170,11 @@ class Recorder:
         The script is the one file that every reproduction needs.
         """
         details: dict[str, Any] = {"started_us": provenance.process_start_us()}
+        wanted = settings.lookup("system_metrics")
+        if (
+            wanted.origin != "default"
+        ):  # the helper process serves programs with other settings, too
+            details["system_metrics"] = wanted.value
         path = self.source.path
         with contextlib.suppress(OSError, StoreError):
             if path is not None and path.is_file() and path.stat().st_size <= _SCRIPT_LIMIT:

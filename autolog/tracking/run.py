@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -108,11 +109,14 @@ class LiveRun:
         self.loop_step: int | None = None
         self._last_step_us: int | None = None
         self._before_end: list[Callable[[], None]] = []
+        self.rank: int | None = None
+        """Of a rank above 0: its points are told apart from those of the group's other ranks."""
         self._newest: dict[tuple[str, ...], tuple[int, list[float]]] = {}
         """The newest step and values of each set of keys that are logged together."""
         self._checkpoints: Checkpoints | None = None
         self._recorder = recorder
         self._attempt = attempt
+        self.began_us = time.time_ns() // 1000
         self._error_before = last_exception()
         self._counters: dict[str, Iterator[int]] = {}
         self._counting: Writer | None = None
@@ -217,9 +221,9 @@ class LiveRun:
         if not metrics:
             return
         ctx = 0
-        if dataset is not None or self.status != _RUNNING:
+        if dataset is not None or self.status != _RUNNING or self.rank is not None:
             phase = Phase.FIT if self.active else Phase.POST
-            ctx = writer.context(phase=phase.value, dataset=dataset)
+            ctx = writer.context(phase=phase.value, dataset=dataset, rank=self.rank)
         if step is not None:
             values, keys = [*metrics.values()], tuple(metrics)
             writer.points(number, keys, values, step, epoch, ctx, self._attempt)
@@ -238,6 +242,18 @@ class LiveRun:
                     return Point(key, step, value, values)
         return None
 
+    def log_step(
+        self, keys: tuple[str, ...], values: list[float], step: int, epoch: int | None
+    ) -> None:
+        """Record the step of a loop: plain numbers at keys that are the same in many steps."""
+        bound = self._bound
+        if bound is None or not bound[0].alive:
+            bound = self._bind()
+        writer, number = bound
+        writer.points(number, keys, values, step, epoch, 0, self._attempt)
+        self.loop_step = step
+        self._last_step_us = writer.now_us()
+
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Record a dictionary of numbers; nested dictionaries become `outer/inner`."""
         self.log_metrics(dict(_flatten(values)), step)
@@ -253,6 +269,10 @@ class LiveRun:
             self.note_file(_join(artifact_path, source.name), self._recorder.blobs.put_file(source))
         else:
             raise UsageError(f"log_artifact: there is no file {str(source)!r}")
+
+    def copy_file(self, path: str | Path, name: str) -> None:
+        """Store a copy of a file as the artifact `name`."""
+        self.note_file(_join(None, name), self._recorder.blobs.put_file(Path(path)))
 
     def log_artifacts(self, folder: str | Path, artifact_path: str | None = None) -> None:
         """Store copies of all files of a folder, with their relative paths."""
@@ -313,7 +333,7 @@ class LiveRun:
         if rows * len(columns) <= CELLS_IN_JOURNAL:
             self.log_event(TABLE, {**told, "columns": columns})
             return
-        path = _join("tables", f"{name}.json")
+        path = self._placed(_join("tables", f"{name}.json"))
         self.log_text(as_json(columns), path)
         self.log_event(TABLE, {**told, "artifact": path})
 
@@ -341,7 +361,7 @@ class LiveRun:
         """Store a snapshot if it takes at most `limit` bytes; else say what it would take."""
         from autolog.artifacts.staging import TooLarge, stage
 
-        name = snapshot.name if name is None else name
+        name = self._placed(snapshot.name if name is None else name)
         if snapshot.size is not None and snapshot.size > limit:
             return TooLarge(snapshot.size)
         native = native_format(snapshot)
@@ -446,20 +466,9 @@ class LiveRun:
             return
         context.pop(self)
         self._recorder.open_runs.pop(self.run_id, None)
-        if not self.attached:  # whoever opened the run ends it
-            writer = self._writer
-            writer.append(
-                RunEnd(
-                    run=writer.run(self.run_id),
-                    status=status,
-                    end_us=self._last_step_us or writer.now_us(),
-                    exit_code=exit_code,
-                    error=error,
-                )
-            )
+        self._write_end(status, exit_code, error)
         self.status = status
         self._bound = None
-        self._recorder.sync()
         from autolog.tracking import lifecycle
 
         lifecycle.run_ended(self)
@@ -508,6 +517,21 @@ class LiveRun:
 
     # -- the journal -------------------------------------------------------------------------
 
+    def _write_end(self, status: str, exit_code: int | None, error: str | None) -> None:
+        if not self.attached:  # whoever opened the run ends it
+            writer = self._writer
+            writer.append(
+                RunEnd(
+                    run=writer.run(self.run_id),
+                    status=status,
+                    end_us=self._last_step_us or writer.now_us(),
+                    exit_code=exit_code,
+                    error=error,
+                )
+            )
+        self._recorder.note_group()
+        self._recorder.sync()
+
     @property
     def _writer(self) -> Writer:
         return self._recorder.writer
@@ -517,8 +541,8 @@ class LiveRun:
 
         The number of a run that has ended does not hold for ever.
         """
-        writer = self._recorder.writer
-        bound = (writer, writer.run(self.run_id))
+        number = self._number()
+        bound = (self._recorder.writer, number)
         if self.status == _RUNNING:
             self._bound = bound
         return bound
@@ -529,15 +553,19 @@ class LiveRun:
     def _append(self, record: Any) -> None:
         self._recorder.writer.append(record)
 
+    def _placed(self, path: str) -> str:
+        return path
+
     def note_file(self, path: str, blob: Blob) -> None:
         """Record a file that is in the store, or a link to one that is not."""
+        path = self._placed(path)
         number = self._number()
         self._append(
             ArtifactFile(run=number, path=path, size=blob.size, sha256=blob.sha256, uri=blob.uri)
         )
 
     def _store_long_param(self, key: str, text: str) -> str:
-        path = f"params/{key.replace('/', '_')}.txt"
+        path = self._placed(f"params/{key.replace('/', '_')}.txt")
         self.log_text(text, path)
         self.log_event("long_param", {"key": key, "characters": len(text), "artifact": path})
         return f"{text[:200]}… ({len(text)} characters, whole in artifact {path})"

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from autolog.integration import Detach, Loop
+from autolog.integration import Detach, EpochOf, Loop
 
-__all__ = ["LoopSeen", "here", "loop_seen", "on_loop"]
+__all__ = ["LoopSeen", "StepMade", "here", "loop_seen", "on_loop", "on_step", "step_listeners"]
 
 LoopSeen = Callable[[Loop, Any], None]
 """Told once of each loop and optimizer: `seen(loop, optimizer)`, after its first step there."""
+
+StepMade = Callable[[], None]
+"""Told of each step that an optimizer made, before it is recorded."""
 
 
 class _Here(threading.local):
@@ -20,14 +23,19 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.extras: dict[str, Any] = {}
         """Recorded with the next step: numbers or tensors of one element, by key."""
+        self.stepping: list[Any] = []
+        """Optimizers whose step is under way, outermost first."""
         self.epoch: int | None = None
-        """The epoch of the training data; None without a loader."""
+        """The epoch of the newest step; None without a loader."""
+        self.epoch_of: EpochOf | None = None
+        """Tells the epoch of the step that is being recorded."""
         self.opening: list[Callable[[Loop], None]] = []
         """To be called with the loop of the next step: what was noted before there was one."""
 
 
 here = _Here()
 _listeners: list[LoopSeen] = []
+step_listeners: list[StepMade] = []
 
 
 def on_loop(listener: LoopSeen) -> Detach:
@@ -36,10 +44,16 @@ def on_loop(listener: LoopSeen) -> Detach:
     return lambda: _listeners.remove(listener)
 
 
+def on_step(listener: StepMade) -> Detach:
+    """Have a listener told of each step; it must be `capture.guarded`, and cheap."""
+    step_listeners.append(listener)
+    return lambda: step_listeners.remove(listener)
+
+
 def loop_seen(loop: Loop, optimizer: Any) -> None:
     """Tell that an optimizer has made its first step in a loop."""
+    for listener in tuple(_listeners):
+        listener(loop, optimizer)
     waiting, here.opening = here.opening, []
     for callback in waiting:
         callback(loop)
-    for listener in tuple(_listeners):
-        listener(loop, optimizer)

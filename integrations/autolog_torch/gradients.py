@@ -1,7 +1,7 @@
 """Which optimizers a backward gave gradients to, seen from a few of their parameters.
 
 A gradient that a backward adds to is another tensor afterwards, or has another version. Looking at
-all parameters of a large model would cost more than a small step: up to four are probed, spread
+all parameters of a large model would cost more than a small step: up to three are probed, spread
 over the optimizer's parameters so that the parts of a model (encoder, heads) are told apart.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 __all__ = ["Mark", "Probes"]
 
-_PROBES: Final = 4
+_PROBES: Final = 3
 
 Mark = tuple[Any, ...]
 """The state of the probed gradients; equal marks mean that nothing was added in between."""
@@ -44,11 +44,21 @@ class Probes:
         """Return the probed parameters that are still there."""
         return [one for reference in self._references if (one := reference()) is not None]
 
+    def moved_since(self, mark: Mark) -> bool:
+        """Whether anything was added since a mark was taken."""
+        for reference, before in zip(self._references, mark, strict=False):
+            parameter = reference()
+            gradient = parameter.grad if parameter is not None else None
+            if gradient is not None and before != (id(gradient), gradient._version):  # noqa: SLF001
+                return True
+        return False
+
     def mark(self) -> Mark:
         """Return the state of the gradients: None, or which tensor it is in which version."""
         found: list[Any] = []
         for reference in self._references:
             parameter = reference()
             gradient = parameter.grad if parameter is not None else None
-            found.append(None if gradient is None else (id(gradient), gradient._version))
+            version = None if gradient is None else gradient._version  # noqa: SLF001
+            found.append(None if gradient is None else (id(gradient), version))
         return tuple(found)

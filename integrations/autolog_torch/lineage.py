@@ -14,7 +14,7 @@ from typing import Any
 from autolog.integration import Capture, Detach, Origin, Tap
 from autolog_torch import trained
 from autolog_torch.checkpoints import file_of
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.contents import is_module, tensors_in
 
 __all__ = ["attach", "attach_safetensors"]
@@ -30,7 +30,7 @@ def attach(capture: Capture) -> Detach:
     taps = [
         capture.tap(serialization, "load", Tap(exit=lineage.loaded)),
         capture.tap(
-            modules.Module, "load_state_dict", Tap(exit=lineage.taken, unless=is_compiling)
+            modules.Module, "load_state_dict", Tap(exit=lineage.taken, unless=compiling())
         ),
     ]
 

@@ -16,8 +16,9 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.current import here
+from autolog_torch.gradients import Mark
 from autolog_torch.steps import Tracked, tracking
 
 __all__ = ["attach", "remember_scaled", "unscaled"]
@@ -27,29 +28,21 @@ _RECENT: Final = 8
 _scaled: deque[tuple[weakref.ref[Any], Any]] = deque(maxlen=_RECENT)
 """Scaled losses, and what they were before."""
 
-_State = list[tuple[Tracked, tuple[Any, ...]]]
+_State = list[tuple[Tracked, Mark]]
 
 
 def attach(capture: Capture) -> Detach:
     """Watch every backward, and what scales losses or zeroes gradients."""
     autograd: Any = import_module("torch.autograd")
-    optimizers: Any = import_module("torch.optim.optimizer")
-    modules: Any = import_module("torch.nn.modules.module")
     losses = _Losses(capture)
-    zeroing = Tap(exit=_zeroed, unless=is_compiling)
-    taps = [
-        capture.tap(
-            autograd,
-            "backward",
-            Tap(enter=losses.before, exit=losses.after, unless=is_compiling),
-        ),
-        capture.tap(optimizers.Optimizer, "zero_grad", zeroing),
-        capture.tap(modules.Module, "zero_grad", zeroing),
-    ]
+    untap = capture.tap(
+        autograd,
+        "backward",
+        Tap(enter=losses.before, exit=losses.after, unless=compiling()),
+    )
 
     def detach() -> None:
-        for untap in taps:
-            untap()
+        untap()
         _scaled.clear()
 
     return detach
@@ -67,8 +60,8 @@ class _Losses:
         state: _State = []
         for tracked in tracking.all():
             mark = tracked.probes.mark()
-            if tracked.losses and not any(mark):
-                tracked.losses.clear()  # dropped before they were applied
+            if tracked.losses and mark != tracked.left and _dropped(tracked, mark):
+                tracked.losses.clear()
             state.append((tracked, mark))
         return state
 
@@ -76,7 +69,7 @@ class _Losses:
         self, state: _State | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], _: Any
     ) -> None:
         """See whose gradients have moved."""
-        moved = [tracked for tracked, mark in state or () if tracked.probes.mark() != mark]
+        moved = [tracked for tracked, mark in state or () if tracked.probes.moved_since(mark)]
         if not moved:
             return
         given = args[0] if args else kwargs.get("tensors")
@@ -88,12 +81,13 @@ class _Losses:
                 tracked.losses.append(loss)
             elif tracked.loss_in_step is None:
                 tracked.loss_in_step = loss
+            tracked.left = tracked.probes.mark()
         if len(moved) > 1:
             _ally(moved)
 
     def _value(self, given: Any) -> Any:
         """Return the value of what runs backward, detached and as it was before scaling."""
-        tensors = given if isinstance(given, (list, tuple)) else (given,)
+        tensors: Any = given if type(given) in (list, tuple) else (given,)
         total: Any = None
         for tensor in tensors:
             value = unscaled(tensor)
@@ -137,11 +131,16 @@ def _ally(moved: list[Tracked]) -> None:
             one.known.applied_with([other.known for other in moved if other.known is not None])
 
 
-def _zeroed(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
-    """Gradients that were set to zero, not to None, are not told from others by their versions."""
-    if kwargs.get("set_to_none", args[1] if len(args) > 1 else True):
-        return
-    for tracked in tracking.all():
-        gradients = [one.grad for one in tracked.probes.parameters()]
-        if tracked.losses and not any(one is not None and one.any() for one in gradients):
-            tracked.losses.clear()
+def _dropped(tracked: Tracked, mark: Mark) -> bool:
+    """Whether the gradients of an optimizer were given up before it applied them.
+
+    They are None, or all zero. On another device than the CPU nobody can look without waiting for
+    it: there they count as given up if they were changed in place (clipping comes before a step).
+    """
+    if not any(mark):
+        return True
+    for parameter in tracked.probes.parameters():
+        gradient = parameter.grad
+        if gradient is not None and gradient.is_cpu and gradient.any():
+            return False
+    return True

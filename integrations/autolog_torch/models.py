@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters", "outermost"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "outermost", "whole_of"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
@@ -32,7 +32,7 @@ def attach(capture: Capture) -> Detach:
         module.register_module_parameter_registration_hook(capture.guarded(_holds)),
         module.register_module_module_registration_hook(capture.guarded(_contains)),
     ]
-    untap = capture.tap(module.Module, "__setstate__", Tap(exit=_restored, unless=is_compiling))
+    untap = capture.tap(module.Module, "__setstate__", Tap(exit=_restored, unless=compiling()))
 
     def detach() -> None:
         global _looked_around
@@ -62,6 +62,12 @@ def of_parameters(parameters: list[Any]) -> Any:
     return found
 
 
+def whole_of(module: Any) -> Any:
+    """Return the module that a module is a part of, as far as that is known."""
+    whole = _wholes.get(module)
+    return whole() if whole is not None else None
+
+
 def outermost(module: Any) -> Any:
     """Return the module that is no part of another, and that this one is or is a part of."""
     whole = _wholes.get(module)
@@ -81,8 +87,7 @@ def _climb(parameters: list[Any]) -> Any:
     while module is not None:
         if wanted <= {id(one) for one in module.parameters()}:
             return module
-        whole = _wholes.get(module)
-        module = whole() if whole is not None else None
+        module = whole_of(module)
     return None
 
 
@@ -112,10 +117,11 @@ def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) ->
 
 
 def _take(module: Any) -> None:
-    state: dict[str, dict[str, Any]] = vars(module)
-    for name, parameter in state.get("_parameters", {}).items():
+    parameters: dict[str, Any] = getattr(module, "_parameters", {})
+    parts: dict[str, Any] = getattr(module, "_modules", {})
+    for name, parameter in parameters.items():
         _holds(module, name, parameter)
-    for name, part in state.get("_modules", {}).items():
+    for name, part in parts.items():
         _contains(module, name, part)
 
 
@@ -124,6 +130,7 @@ def _look_around() -> None:
     global _looked_around
     _looked_around = True
     cls = import_module("torch.nn.modules.module").Module
-    for thing in gc.get_objects():
+    things: list[Any] = gc.get_objects()
+    for thing in things:
         if issubclass(type(thing), cls):
             _take(thing)

@@ -8,7 +8,7 @@ from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch import losses
-from autolog_torch.compiling import is_compiling
+from autolog_torch.compiling import compiling
 from autolog_torch.steps import tracking
 
 __all__ = ["attach"]
@@ -18,7 +18,7 @@ def attach(capture: Capture) -> Detach:
     """Watch the scaler, whose subclasses for one device or for FSDP go through it."""
     scaler: Any = import_module("torch.amp.grad_scaler").GradScaler
     taps = [
-        capture.tap(scaler, "scale", Tap(exit=_scaled, unless=is_compiling)),
+        capture.tap(scaler, "scale", Tap(exit=_scaled, unless=compiling())),
         capture.tap(scaler, "step", Tap(enter=_before_step, exit=_after_step)),
     ]
 
@@ -30,13 +30,12 @@ def attach(capture: Capture) -> Detach:
 
 
 def _scaled(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-    given = args[1] if len(args) > 1 else kwargs.get("outputs")
+    given: Any = args[1] if len(args) > 1 else kwargs.get("outputs")
     if hasattr(given, "detach"):
         losses.remember_scaled(result, given)
-    elif isinstance(given, (list, tuple)):
-        for before, after in zip(given, result, strict=False):
-            if hasattr(before, "detach"):
-                losses.remember_scaled(after, before)
+    elif type(given) in (list, tuple):
+        for at, before in enumerate(given):
+            losses.remember_scaled(result[at], before)
 
 
 def _before_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -7,35 +7,56 @@ its own step (SAM, Lookahead) is a part of that one.
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach, LoopOptimizer, Tap
+from autolog.integration import Capture, Detach, EpochOf, LoopOptimizer, Tap
 from autolog_torch import models
-from autolog_torch.compiling import is_compiling, outside_graphs
-from autolog_torch.current import here, loop_seen
-from autolog_torch.gradients import Probes
+from autolog_torch.compiling import compiling
+from autolog_torch.current import here, loop_seen, step_listeners
+from autolog_torch.gradients import Mark, Probes
 from autolog_torch.readings import Reading, readable
 
 __all__ = ["Tracked", "Tracking", "attach", "tracking"]
 
 _LOSS: Final = "train/loss/*"
 
+_get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
 
 class Tracked:
     """What is known of one optimizer between its steps."""
 
-    def __init__(self, optimizer: Any, name: str, *, built: bool) -> None:
+    __slots__ = (
+        "__weakref__",
+        "allies",
+        "described_in",
+        "in_step",
+        "keys",
+        "known",
+        "left",
+        "loss_in_step",
+        "losses",
+        "name",
+        "probes",
+        "reference",
+        "steps",
+    )
+
+    def __init__(self, optimizer: Any, name: str) -> None:
         self.reference = weakref.ref(optimizer)
         self.probes = Probes(optimizer)
         self.name = name
-        self.built = built
         self.losses: list[Any] = []
         """Losses whose gradients it has not applied yet."""
+        self.left: Mark = ()
+        """How the last backward left the gradients."""
         self.in_step = False
         self.loss_in_step: Any = None
         """The first loss of a closure."""
@@ -43,20 +64,22 @@ class Tracked:
         self.known: LoopOptimizer | None = None
         self.described_in: Any = None
         self.allies: set[int] = set()
-        self._keys: tuple[str, ...] = ()
+        self.keys: tuple[str, ...] = ()
+        """Of the learning rates: one for each parameter group."""
 
-    def rate_keys(self, groups: list[Any]) -> tuple[str, ...]:
-        """Return the keys of the learning rates, one for each parameter group."""
-        if len(self._keys) != len(groups):
-            several = [f"lr/**/{at}" for at in range(len(groups))]
-            self._keys = ("lr/*",) if len(groups) == 1 else tuple(several)
-        return self._keys
+    def rate_keys(self, count: int) -> tuple[str, ...]:
+        """Return the keys of the learning rates."""
+        if len(self.keys) != count:
+            several = tuple([f"lr/**/{at}" for at in range(count)])
+            self.keys = ("lr/*",) if count == 1 else several
+        return self.keys
 
     def take_loss(self) -> Any:
         """Return the loss of the step that is being made, and forget it."""
         losses, self.losses = self.losses, []
-        first, self.loss_in_step = self.loss_in_step, None
+        first = self.loss_in_step
         if first is not None:
+            self.loss_in_step = None
             return first
         if not losses:
             return None
@@ -71,13 +94,21 @@ class Tracking:
 
     def __init__(self) -> None:
         self._capture: Capture | None = None
+        self._report: Callable[[BaseException], None] | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._inside = threading.local()
-        self._waiting: list[tuple[Tracked, dict[str, Any], int | None]] = []
+        self._waiting: deque[
+            tuple[Tracked, tuple[str, ...], Reading | list[float], EpochOf | None]
+        ] = deque()
+        self._reading = threading.RLock()
 
     def switch_on(self, capture: Capture) -> None:
         """Begin to record."""
+
+        def optimizer_step(exception: BaseException) -> None:
+            raise exception
+
         self._capture = capture
+        self._report = capture.guarded(optimizer_step)
 
     def switch_off(self) -> None:
         """Forget everything."""
@@ -87,7 +118,7 @@ class Tracking:
 
     def all(self) -> list[Tracked]:
         """Return the optimizers that are still there."""
-        return list(self._tracked.values())
+        return [*self._tracked.values()]
 
     def of(self, optimizer: Any, *, built: bool = False) -> Tracked:
         """Return what is known of an optimizer."""
@@ -97,8 +128,8 @@ class Tracking:
             return known
         capture = self._capture
         name = capture.assigned_name("torch") if built and capture is not None else None
-        known = Tracked(optimizer, name or "", built=built)
-        weakref.finalize(optimizer, self._tracked.pop, key, None).atexit = False
+        known = Tracked(optimizer, name or "")
+        weakref.finalize(optimizer, self._forget, key, known.reference).atexit = False
         self._tracked[key] = known
         if capture is not None:
             known.known = capture.optimizer(
@@ -110,81 +141,98 @@ class Tracking:
             )
         return known
 
+    def _forget(self, key: int, reference: Any) -> None:
+        known = self._tracked.get(key)
+        if known is not None and known.reference is reference:
+            del self._tracked[key]
+
     # -- torch calls these -------------------------------------------------------------------
 
     def begin(self, optimizer: Any, *_: Any) -> None:
         """A step begins: what runs backward inside it is a closure's."""
-        stack = self._stack()
-        if stack and any(one is optimizer for one in stack):
-            del stack[[one is optimizer for one in stack].index(True) :]
-        elif stack and not _is_stepping(sys._getframe(1)):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            stack.clear()  # an exception has left that step
+        stack = here.stepping
+        if stack:
+            if any(one is optimizer for one in stack):
+                del stack[[one is optimizer for one in stack].index(True) :]
+            elif not _is_stepping(_get_frame(1)):
+                stack.clear()  # an exception has left that step
         stack.append(optimizer)
         if len(stack) == 1:
-            tracked = self.of(optimizer)
-            tracked.in_step, tracked.loss_in_step = True, None
+            tracked = self._tracked.get(id(optimizer)) or self.of(optimizer)
+            tracked.in_step = True
+            tracked.loss_in_step = None
 
     def end(self, optimizer: Any, *_: Any) -> None:
         """A step was made."""
-        stack = self._stack()
+        stack = here.stepping
         if stack:
             stack.pop()
-        if stack:
-            return
-        tracked = self.of(optimizer)
-        tracked.in_step = False
-        tracked.steps += 1
-        groups = optimizer.param_groups
-        values: dict[str, Any] = {}
-        loss = tracked.take_loss()
-        if loss is not None:
-            values[_LOSS] = loss
-        for key, group in zip(tracked.rate_keys(groups), groups, strict=True):
-            values[key] = group["lr"]
-        if here.extras:
-            values |= here.extras
-            here.extras = {}
-        self._record(tracked, values)
-
-    def _stack(self) -> list[Any]:
+            if stack:
+                return
         try:
-            return self._inside.stack
-        except AttributeError:
-            self._inside.stack = []
-            return self._inside.stack
+            self._made(self.of(optimizer), optimizer.param_groups)
+        except BaseException as exception:
+            if self._report is not None:
+                self._report(exception)
 
     # -- recording ---------------------------------------------------------------------------
 
-    def _record(self, tracked: Tracked, values: dict[str, Any]) -> None:
+    def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
+        tracked.in_step = False
+        tracked.steps += 1
+        for listener in step_listeners:
+            listener()
+        loss = tracked.take_loss()
+        keys = tracked.rate_keys(len(groups))
+        values = [group["lr"] for group in groups]
+        if loss is not None:
+            keys = _with_loss(keys)
+            values.append(loss)
+        if here.extras:
+            keys = (*keys, *here.extras)
+            values += here.extras.values()
+            here.extras = {}
         read = readable(values)
         if self._waiting or isinstance(read, Reading):
-            self._waiting.append(
-                (tracked, values if not isinstance(read, Reading) else read, here.epoch)
-            )
+            with self._reading:
+                self._waiting.append((tracked, keys, read, here.epoch_of))
             self.read_on()
-            return
-        self._write(tracked, read, here.epoch)
+        else:
+            self._write(tracked, keys, read, here.epoch_of)
 
-    def read_on(self) -> None:
+    def read_on(self, *, to_the_end: bool = False) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
-        while self._waiting:
-            tracked, read, epoch = self._waiting[0]
-            if isinstance(read, Reading):
-                if not read.ready():
-                    return
-                read = read.values()
-            self._waiting.pop(0)
-            self._write(tracked, read, epoch)
+        with self._reading:
+            while self._waiting:
+                tracked, keys, read, epoch = self._waiting[0]
+                if isinstance(read, Reading):
+                    if not read.ready() and not (to_the_end and read.wait()):
+                        return
+                    read = read.values()
+                self._waiting.popleft()
+                self._write(tracked, keys, read, epoch)
 
-    def _write(self, tracked: Tracked, values: Mapping[str, float], epoch: int | None) -> None:
+    def finish(self) -> None:
+        """Record the last steps, whose numbers may be on their way yet."""
+        if self._waiting:
+            self.read_on(to_the_end=True)
+
+    def _write(
+        self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None
+    ) -> None:
         if tracked.known is None:
             return
-        loop = tracked.known.step(values, epoch=epoch)
+        loop = tracked.known.step(keys, values, epoch=epoch)
         if loop is not None and tracked.described_in is not loop:
             tracked.described_in = loop
             optimizer = tracked.reference()
             if optimizer is not None:
                 loop_seen(loop, optimizer)
+
+
+@functools.cache
+def _with_loss(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return (*keys, _LOSS)
 
 
 tracking = Tracking()
@@ -200,14 +248,11 @@ def attach(capture: Capture) -> Detach:
         tracking.of(args[0], built=True)
 
     handles = [
-        torch_optimizer.register_optimizer_step_pre_hook(
-            outside_graphs(capture.guarded(tracking.begin))
-        ),
-        torch_optimizer.register_optimizer_step_post_hook(
-            outside_graphs(capture.guarded(tracking.end))
-        ),
+        torch_optimizer.register_optimizer_step_pre_hook(tracking.begin),
+        torch_optimizer.register_optimizer_step_post_hook(tracking.end),
     ]
-    untap = capture.tap(cls, "__init__", Tap(exit=built, unless=is_compiling))
+    untap = capture.tap(cls, "__init__", Tap(exit=built, unless=compiling()))
+    forget = capture.on_settle(tracking.finish)
     for one in _built_before(cls):
         tracking.of(one)
 
@@ -215,6 +260,7 @@ def attach(capture: Capture) -> Detach:
         for handle in handles:
             handle.remove()
         untap()
+        forget()
         tracking.switch_off()
 
     return detach
@@ -235,14 +281,10 @@ def _built_before(cls: type) -> list[Any]:
 
 def _is_stepping(frame: Any) -> bool:
     """Whether a step of another optimizer is under way further out."""
-    frame = frame.f_back
-    seen = 0
-    while frame is not None:
-        if frame.f_code.co_name == "wrapper" and frame.f_code.co_filename.endswith("optimizer.py"):
-            seen += 1
-            if seen > 1:
-                return True
-        frame = frame.f_back
+    own: Any = frame.f_code  # of the wrapper that torch puts around every step
+    while (frame := frame.f_back) is not None:
+        if frame.f_code is own:
+            return True
     return False
 
 

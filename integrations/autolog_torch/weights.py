@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Snapshot, Span
 from autolog_torch import formats, tensors, trained
-from autolog_torch.compiling import outside_graphs
 from autolog_torch.current import here, on_loop
 from autolog_torch.steps import tracking
 from autolog_torch.trained import Trained
@@ -37,7 +36,7 @@ def attach(capture: Capture) -> Detach:
             else optimizers.register_optimizer_step_post_hook
         )
         hook = weights.before_step if every == "epoch" else weights.after_step
-        undo.append(register(outside_graphs(capture.guarded(hook))).remove)
+        undo.append(register(capture.guarded(hook)).remove)
 
     def detach() -> None:
         for one in undo:

@@ -405,3 +405,25 @@ writer.metrics(writer.run("0" * 32), {"a": 1.0}, 1)
 print(os.open(os.devnull, os.O_RDONLY))
 """
     assert python(program, tmp_path).stdout.strip() == "0"
+
+
+@pytest.mark.parametrize("way", ["points", "a record"])
+def test_a_call_that_was_asked_for_follows_the_first_record_after_its_time(tmp_path, way):
+    writer = Writer(tmp_path, "store")
+    run = writer.run("0" * 32)
+    made = []
+
+    def write():
+        if way == "points":
+            writer.points(run, ("loss",), [0.5], 0)
+        else:
+            writer.append(records.Event(kind="note", wall_us=0))
+
+    write()
+    writer.call_after(writer.now_us() + 3_600_000_000, lambda: made.append("late"))
+    write()
+    assert made == []
+    writer.call_after(writer.now_us() - 1, lambda: made.append("now"))
+    write()
+    write()
+    assert made == ["now"]

@@ -217,3 +217,89 @@ def test_each_run_of_a_rank_belongs_to_what_rank_0_had_begun_last(location, stor
         first.end(leaders[-1])
     fold(store)
     assert [store.run(f"R1-{number}").parent_id for number in range(2)] == leaders
+
+
+def _logged(store, name="R0", key="loss"):
+    history = store.history(name, key, attempt="all")
+    ranks = [history.contexts[at].get("rank") for at in history.context_index.tolist()]
+    return list(zip(history.step.tolist(), history.value.tolist(), ranks, strict=True))
+
+
+def _handle(rank, name="R1"):
+    return rank.open(name, kind="rank", user_opened=True)
+
+
+def _log(trainer, uid, values, **context):
+    for step, value in values.items():
+        trainer.metrics(uid, {"loss": value}, step, **context)
+
+
+def test_what_a_rank_logs_goes_into_the_run_of_its_group(location, store):
+    second = _rank(location, 1)
+    uid = _handle(second)
+    _log(second, uid, {0: 10.0}, rank=1)
+    second.append(records.Params, uid, values={"lr": 0.2, "local": 1})
+    second.append(records.Tags, uid, values={"node": "b"})
+    second.append(records.Event, uid, kind="note", wall_us=second.writer.now_us())
+    fold(store)
+    assert _listed(store) == {"R1"}  # rank 0 is not there yet: nothing is hidden
+    first = _rank(location, 0)
+    leader = first.open("R0")
+    _log(first, leader, {0: 0.0, 1: 1.0})
+    first.append(records.Params, leader, values={"lr": 0.1})
+    fold(store)
+    _log(second, uid, {1: 11.0}, rank=1)
+    second.end(uid)
+    fold(store)
+    assert _listed(store) == {"R0"}
+    assert _logged(store) == [(0, 10.0, 1), (0, 0.0, None), (1, 1.0, None), (1, 11.0, 1)]
+    run = store.run("R0")
+    assert (run.status, run.metrics, run.tags) == ("RUNNING", {"loss": 1.0}, {"node": "b"})
+    assert run.params == {"lr": 0.1, "local": 1}
+    kinds = [event.kind for event in store.details("R0").events]
+    assert kinds.count("note") == 1
+    [refused] = [e.data for e in store.details("R0").events if e.kind == "conflict"]
+    assert (refused["key"], refused["kept"], refused["refused"]) == ("lr", "0.1", "0.2")
+    assert store.run(uid).run_id == leader  # its id stands for the run of the group
+
+
+def test_a_rank_logs_into_the_run_of_rank_0_that_has_its_name(location, store):
+    first, second = _rank(location, 0), _rank(location, 1)
+    early, late = first.open("fold-0"), first.open("fold-1")
+    for name, value in (("fold-1", 1.0), ("fold-0", 2.0)):
+        _log(second, _handle(second, name), {0: value}, rank=1)
+    fold(store)
+    assert _logged(store, early) == [(0, 2.0, 1)]
+    assert _logged(store, late) == [(0, 1.0, 1)]
+
+
+def test_what_a_rank_logs_belongs_to_the_attempt_that_had_begun(location, store):
+    first, second = _rank(location, 0), _rank(location, 1)
+    leader = first.open("R0")
+    _log(second, _handle(second), {0: 10.0, 1: 11.0}, rank=1)
+    again, other = _rank(location, 0, "restarted"), _rank(location, 1, "restarted")
+    early = _handle(other)
+    _log(other, early, {3: 23.0}, rank=1)
+    again.open("R0", uid=leader, attempt=1, resume="allow")
+    uid = _handle(other)
+    _log(other, uid, {1: 21.0}, rank=1)
+    fold(store)
+    _log(other, uid, {2: 22.0}, rank=1)
+    fold(store)
+    history = store.history("R0", "loss", attempt="all")
+    assert history.attempt.tolist() == [0, 0, 1, 1, 1]
+    assert store.history("R0", "loss").value.tolist() == [10.0, 21.0, 22.0, 23.0]
+
+
+def test_points_of_a_rank_are_moved_however_many_there_are(location, store):
+    second = _rank(location, 1)
+    uid = _handle(second)
+    _log(second, uid, {step: float(step) for step in range(5000)}, rank=1)
+    for _ in range(70):  # many small blobs, which other runs gather
+        _log(second, uid, {5000: 1.0}, rank=1)
+        fold(store)
+    _rank(location, 0).open("R0")
+    fold(store)
+    fold(store)
+    assert len(store.history("R0", "loss")) == 5070
+    assert store.run("R0").metrics == {"loss": 1.0}

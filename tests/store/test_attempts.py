@@ -206,3 +206,24 @@ def test_a_job_that_was_killed_five_times_is_one_run_with_every_point(location, 
     with store._database.read() as connection:
         assert sum(connection.execute(select(tail.c.n)).scalars()) == 50
     assert len(store.runs().runs) == 1
+
+
+def test_what_was_measured_of_the_machine_counts_in_every_attempt(location, trainer, store):
+    uid = trainer.open()
+    sampler = Trainer(location, role="sampler")
+    for step in range(6):
+        trainer.metrics(uid, {"loss": float(step)}, step)
+        sampler.metrics(uid, {"system/memory_mb": float(step)}, step, phase="system")
+    trainer.end(uid, "KILLED")
+    fold(store)
+    later = Trainer(location)
+    later.open(uid=uid, attempt=1, resume="allow", restored_step=2)
+    fold(store)
+    sampler.metrics(uid, {"system/memory_mb": 9.0}, 0, phase="system")
+    sampler.close()
+    fold(store)
+    assert store.history(uid, "loss").step.tolist() == [0, 1, 2]
+    assert store.history(uid, "system/memory_mb").step.tolist() == [0, 0, 1, 2, 3, 4, 5]
+    assert dict(store.histories(uid))["system/memory_mb"].value.max() == 9.0
+    assert store.run(uid).metrics == {"loss": 2.0}
+    later.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional
 
 import autolog
+from autolog.capture import optimizers
 
 torch.set_num_threads(1)
 
@@ -61,11 +64,12 @@ class Loops:
         assert history.step.tolist() == list(range(len(history.step))), history.step
         return history.value.tolist()
 
-    def keys(self, run=None):
+    def metrics(self, run=None):
         return sorted((run or self.run()).metrics)
 
 
 @pytest.fixture
-def loops(recording):
+def loops(recording, monkeypatch):
+    monkeypatch.setattr(optimizers, "_unrelated", itertools.count(1))  # runs of other tests
     autolog.autolog("torch")
     return Loops(recording)

@@ -84,7 +84,7 @@ def test_each_optimizer_of_a_gan_has_the_losses_that_moved_its_gradients(loops, 
         optimizerG.step()
         of_d.append((real + fake).item())
         of_g.append(fooled.item())
-    assert loops.keys() == [
+    assert loops.metrics() == [
         *("lr/optimizerD", "lr/optimizerG", "train/loss/optimizerD", "train/loss/optimizerG"),
     ]
     assert close(loops.series("train/loss/optimizerD"), of_d)
@@ -479,5 +479,59 @@ def test_a_loss_with_several_elements_is_not_made_up(loops):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     (model(loops.X) - loops.Y).square().backward(torch.ones(32, 1))
     optimizer.step()
-    assert loops.keys() == ["lr"]
+    assert loops.metrics() == ["lr"]
     assert any("single loss" in event["text"] for event in loops.recording.events("notice"))
+
+
+def test_the_same_model_in_two_runs_of_the_user_goes_on_in_the_second(loops):
+    model = loops.net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    expected = []
+    for name in ("a", "b"):
+        with autolog.start_run(name):
+            expected.append([loops.step(model, optimizer) for _ in range(3)])
+    first, second = loops.runs()
+    assert (first.name, second.name) == ("a", "b")
+    assert close(loops.series(run=first), expected[0])
+    assert close(loops.series(run=second), expected[1])
+
+
+def test_a_training_that_goes_on_outside_the_users_run_has_a_run_of_its_own(loops):
+    model = loops.net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with autolog.start_run("mine"):
+        loops.step(model, optimizer)
+    loops.step(model, optimizer)
+    mine, own = loops.runs()
+    assert (mine.name, mine.status, own.kind) == ("mine", "FINISHED", "loop")
+    assert [len(loops.series(run=run)) for run in (mine, own)] == [1, 1]
+
+
+def test_each_fold_has_its_run_where_loaders_tell_passes_apart(loops):
+    from torch.utils.data import DataLoader, TensorDataset
+
+    models = [loops.net(seed) for seed in range(3)]
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in models]
+    expected = []
+    for model, optimizer in zip(models, optimizers, strict=True):
+        loader = DataLoader(TensorDataset(loops.X, loops.Y), batch_size=16)
+        expected.append([loops.step(model, optimizer, x, y) for _ in range(2) for x, y in loader])
+    runs = loops.runs()
+    assert len(runs) == 3
+    for run, losses in zip(runs, expected, strict=True):
+        assert close(loops.series(run=run), losses)
+    assert [run.status for run in runs] == ["FINISHED", "FINISHED", "RUNNING"]
+
+
+def test_more_unrelated_trainings_than_a_listing_can_bear_fold_into_one_run(loops, monkeypatch):
+    monkeypatch.setattr("autolog.capture.optimizers.MAX_LOOP_RUNS", 3)
+    keep = []
+    for seed in range(6):
+        model = loops.net(seed)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        keep.append((model, optimizer))
+        for _ in range(2):
+            loops.step(model, optimizer)
+    runs = loops.runs()
+    assert len(runs) <= 4
+    assert sum(len(loops.series(run=run)) for run in runs) == 12

@@ -8,7 +8,8 @@ is found here, after a fold:
   listing of its own. A run that the user opened by hand in it is a child instead, as is
   everything in a process that a study's trial started: such a trial is the user's code.
 * else a child of the run that the user had open in the nearest ancestor that had one.
-* opened by a rank above 0 of a process group: absorbed by the run that rank 0 had then.
+* opened by a rank above 0 of a process group: absorbed by the run that rank 0 had then. What the
+  rank logged through a handle to that run (kind `rank`) is moved into it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    exists,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
-from autolog.store.sql import tree
+from autolog.entities import Kind
+from autolog.store.sql import ranks, tree
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.values import from_json, to_json
@@ -35,6 +48,7 @@ _writer = metadata.tables["writer"]
 _process = metadata.tables["process"]
 _span = metadata.tables["span"]
 _event = metadata.tables["event"]
+_attempt = metadata.tables["attempt"]
 
 ABSORBED: Final = "absorbed"
 """The lifecycle of a run that is part of another one, and the kind of event that says so there."""
@@ -48,6 +62,8 @@ class _Link(NamedTuple):
     owner: str
     why: str | None
     """Why it is absorbed; None makes it a child."""
+    attempt: int = 0
+    """On which attempt of the owner a rank was at work."""
 
 
 def adopt(connection: Connection, before_us: int | None) -> int:
@@ -129,6 +145,9 @@ def _link(connection: Connection, links: Sequence[_Link]) -> None:
     statement = statement.values(parent_uid=bindparam("b_parent"), ver=_run.c.ver + 1)
     connection.execute(statement, [{"b_id": link.run.id, "b_parent": link.owner} for link in links])
     absorbed = [link for link in links if link.why is not None]
+    logged = [link for link in links if link.run.kind == Kind.RANK.value and link.why is not None]
+    if logged:
+        ranks.move(connection, [(link.run.id, link.owner, link.attempt) for link in logged])
     if absorbed:
         gone = update(_run).where(_run.c.id == bindparam("b_id"), _run.c.lifecycle == "active")
         rows = [{"b_id": link.run.id} for link in absorbed]
@@ -225,24 +244,41 @@ def _process_start(connection: Connection, row: Any) -> int:
 
 
 def _leaders(connection: Connection, groups: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the outermost runs of rank 0 of each group, in the order of their start."""
+    """Return the outermost runs of rank 0 of each group, in the order of their start.
+
+    A run that another process of rank 0 had begun, and this one continued, began with its attempt.
+    """
     found: dict[str, list[Any]] = {}
     for piece in batched(groups):
-        query = (
-            select(_writer.c.group_key, _run.c.uid, _run.c.name, _run.c.start_us)
+        leads = (_writer.c.group_key.in_(piece), _writer.c.group_rank == 0, _outermost())
+        columns = (_writer.c.group_key, _run.c.uid, _run.c.name)
+        opened = (
+            select(*columns, _run.c.start_us, literal(0).label("attempt"))
             .join_from(_run, _writer, _writer.c.id == _run.c.origin_id)
-            .where(_writer.c.group_key.in_(piece), _writer.c.group_rank == 0, _outermost())
-            .order_by(_run.c.start_us, _run.c.id)
+            .where(*leads)
         )
-        for row in connection.execute(query):
+        continued = (
+            select(*columns, _attempt.c.start_us, _attempt.c.attempt)
+            .join_from(_attempt, _writer, _writer.c.id == _attempt.c.writer_id)
+            .join(_run, _run.c.id == _attempt.c.run_id)
+            .where(*leads, _attempt.c.attempt > 0)
+        )
+        either = union_all(opened, continued).subquery()
+        order = (either.c.start_us, either.c.attempt, either.c.uid)
+        for row in connection.execute(select(either).order_by(*order)):
             found.setdefault(row.group_key, []).append(row)
     return found
 
 
 def _to_leader(row: Any, leaders: Sequence[Any]) -> _Link | None:
-    """Choose the run of rank 0 that had begun last when this one began, else its first one."""
+    """Choose the run of rank 0 that had begun last when this one began, else its first one.
+
+    Where the program has named them, only one of this name.
+    """
     if not leaders:
         return None
+    leaders = [leader for leader in leaders if leader.name == row.name] or leaders
     begun = [leader for leader in leaders if leader.start_us <= row.start_us]
     leader = begun[-1] if begun else leaders[0]
-    return _Link(row, leader.uid, f"rank {row.group_rank} of the group of {leader.name}")
+    why = f"rank {row.group_rank} of the group of {leader.name}"
+    return _Link(row, leader.uid, why, leader.attempt)

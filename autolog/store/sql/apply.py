@@ -25,6 +25,7 @@ from autolog.store.sql.changes import Changes, Row, provenance, take, wall_of
 from autolog.store.sql.connect import Database
 from autolog.store.sql.deaths import clock
 from autolog.store.sql.names import Dataset, Names, batched, context_name, insert
+from autolog.store.sql.ranks import group_runs
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.seal import LARGE, seal
 from autolog.store.sql.values import from_json, to_json
@@ -54,8 +55,11 @@ def _apply(connection: Connection, names: Names, batch: Batch) -> bool:
         return False
     process = _known_process(connection, writer, batch)
     runs = _lock_runs(connection, writer, batch)
+    aliases = group_runs(runs)
+    if aliases:
+        runs |= _select_runs(connection, sorted(set(aliases.values()) - runs.keys()))
     attempts = Attempts(connection, writer["id"], runs.values())
-    changes = Changes(writer, runs, names, attempts, process)
+    changes = Changes(writer, runs, names, attempts, aliases, process)
     for entry in batch.chunk.entries:
         take(changes, entry)
     for damage in batch.chunk.damage:
@@ -202,7 +206,7 @@ def _tails(changes: Changes, points: Sequence[Points]) -> list[Row]:
     """Encode the points of each run as one blob."""
     by_run: dict[str, list[Points]] = {}
     for some in points:
-        by_run.setdefault(some.run_uid, []).append(some)
+        by_run.setdefault(changes.run(some.run_uid)["uid"], []).append(some)
     tails: list[Row] = []
     for uid, groups in by_run.items():
         run = changes.runs[uid]
@@ -240,6 +244,9 @@ def _gather(connection: Connection, tails: Sequence[Row], changes: Changes) -> N
 def _blocks(changes: Changes, run_id: int, groups: Iterable[Points]) -> Iterable[blob.Block]:
     """Return a block for each group of points, and for each attempt that it reaches into."""
     for group in groups:
+        if group.run_uid in changes.aliases:
+            yield _block(changes.names, group, changes.runs[group.run_uid]["attempt"], slice(None))
+            continue
         for attempt, which in changes.attempts.split(run_id, group):
             yield _block(changes.names, group, attempt, which)
 

@@ -5,6 +5,7 @@ Each run is a mutable copy of its row. Nothing here speaks to the database.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ Row = dict[str, Any]
 
 _INGREDIENTS: Final = (records.RunOpen, records.Params, records.Tags, records.Input)
 """Records that may change a run's recipe, which is then computed anew."""
+
+_LIFE: Final = (records.RunOpen, records.RunUpdate, records.RunEnd)
 
 _PROVENANCE: Final = {
     "user_name": "user",
@@ -43,6 +46,8 @@ class Changes:
     runs: dict[str, Row]
     names: Names
     attempts: Attempts
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Runs of ranks that are part of the run of their group by now."""
     process: tuple[int, records.Process] | None = None
     opened: set[str] = field(default_factory=set[str])
     moved: set[int] = field(default_factory=set[int])
@@ -58,6 +63,10 @@ class Changes:
     processes: list[Row] = field(default_factory=list[Row])
     spans: dict[int, Row] = field(default_factory=dict[int, Row])
     closed_spans: dict[int, int] = field(default_factory=dict[int, int])
+
+    def run(self, uid: str) -> Row:
+        """Return the row that records of this run change."""
+        return self.runs[self.aliases.get(uid, uid)]
 
     def event(
         self,
@@ -102,7 +111,9 @@ def wall_of(record: records.Record) -> int | None:
 def take(changes: Changes, entry: Entry) -> None:
     """Gather what one record changes. Unknown records change nothing."""
     record = entry.record
-    run = None if entry.run_uid is None else changes.runs[entry.run_uid]
+    if entry.run_uid in changes.aliases and isinstance(record, _LIFE):
+        return  # it is rank 0's to say
+    run = None if entry.run_uid is None else changes.run(entry.run_uid)
     wall_us = wall_of(record)
     if wall_us is not None:
         changes.writer["last_us"] = max(changes.writer["last_us"], wall_us)

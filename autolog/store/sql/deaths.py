@@ -51,13 +51,17 @@ def silence(connection: Connection, uid: str) -> None:
     connection.execute(mine.values(state="silent"))
 
 
-def beat(connection: Connection, uids: Sequence[str], every: float) -> None:
-    """Note that writers live, and how often that will be said."""
-    said = {
-        "beat_us": clock(connection),
-        "beat_every_us": round(every * 1e6),
-        "state": "open",
-    }
+def beat(connection: Connection, uids: Sequence[str], every: float, ago: float) -> None:
+    """Note that writers lived some seconds ago, and how often that will be said.
+
+    A beat that is late already brings no silent writer back.
+    """
+    said: dict[str, Any] = {"beat_us": clock(connection), "beat_every_us": round(every * 1e6)}
+    if ago <= _MISSED * every:
+        said["state"] = "open"
+    if ago:
+        then = clock(connection) - round(ago * 1e6)
+        said["beat_us"] = case((_writer.c.beat_us > then, _writer.c.beat_us), else_=then)
     for piece in batched(sorted(uids)):
         mine = update(_writer).where(
             _writer.c.uid.in_(piece), _writer.c.state.in_(("open", "silent"))

@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from autolog.entities import Run
 from autolog.store.sql.connect import Database, writes
+from autolog.store.sql.history import bodies_of
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.recipes import settle
 from autolog.store.sql.schema import metadata
 from autolog.store.sql.series import materialise
+from autolog.store.sql.timeline import apart
 from autolog.store.sql.tree import child_counts
 from autolog.store.sql.values import from_json, param_value, to_json
 
@@ -114,9 +116,8 @@ def _make(connection: Connection, run_ids: Sequence[int]) -> dict[int, bytes]:
     for run_id, name, text in _named(connection, _tag, run_ids, "text"):
         tags[run_id][name] = text
     metrics: dict[int, dict[str, float]] = defaultdict(dict)
-    for run_id, name, value, shown in _named(connection, _series, run_ids, "last_value", "shown"):
-        if shown:
-            metrics[run_id][name] = float("nan") if value is None else value
+    for run_id, name, value in _shown(connection, run_ids):
+        metrics[run_id][name] = float("nan") if value is None else value
     errors = _logging_errors(connection, run_ids)
     if writes(connection):
         settle(connection, run_ids, params, tags)
@@ -190,6 +191,15 @@ def _named(
             names.update((number, name) for number, name in connection.execute(named))
         for run_id, key_id, *values in rows:
             yield run_id, names[key_id], *values
+
+
+def _shown(connection: Connection, run_ids: Sequence[int]) -> list[tuple[int, str, float | None]]:
+    """Return run, name and last value of each metric, without those of the machine."""
+    rows = _named(connection, _series, run_ids, "last_value", "shown", "context_id")
+    found = [row for row in rows if row[3]]
+    perhaps = {context for _, name, _, _, context in found if name.startswith("system/")}
+    system = apart(bodies_of(connection, perhaps))
+    return [(run, name, value) for run, name, value, _, at in found if at not in system]
 
 
 def _logging_errors(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[str]]:

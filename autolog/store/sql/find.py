@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, or_, select
 
+from autolog.entities import Kind
 from autolog.errors import NotFoundError
 from autolog.store.sql.schema import metadata
 
@@ -19,6 +20,9 @@ _run = metadata.tables["run"]
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX: Final = re.compile(r"[0-9a-f]{4,32}")
 _CANDIDATES: Final = 10
+_moved: Final = and_(_run.c.kind == Kind.RANK.value, _run.c.lifecycle != "active")
+"""What a rank has logged, once it is part of the run of the group: its id stands for that run."""
+
 _RECENT: Final = 2000
 
 
@@ -38,12 +42,14 @@ def find_run(connection: Connection, ref: str) -> Any:
         matches.append(and_(_run.c.uid >= lowered, _run.c.uid < lowered + "g"))
     query = (
         select(_run)
-        .where(or_(*matches))
+        .where(or_(*matches), or_(~_moved, _run.c.uid == lowered))
         .order_by((_run.c.uid == lowered).desc(), (_run.c.name == text).desc())
         .order_by(_run.c.start_us.desc())
         .limit(_CANDIDATES + 1)
     )
     rows = connection.execute(query).all()
+    if rows and rows[0].kind == Kind.RANK.value and rows[0].lifecycle != "active":
+        return find_run(connection, rows[0].parent_uid) if rows[0].parent_uid else rows[0]
     if not rows:
         raise NotFoundError(_unknown(connection, text))
     named = [row for row in rows if row.name == text]

@@ -13,7 +13,7 @@ from autolog.store.points import History
 from autolog.store.sql.names import batched
 from autolog.store.sql.points import Part, Wanted, read_parts
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.timeline import current, restored_steps
+from autolog.store.sql.timeline import apart, current, restored_steps
 from autolog.store.sql.values import from_json
 
 __all__ = ["Attempt", "Context", "bodies_of", "fitting", "read_histories", "read_history"]
@@ -42,7 +42,7 @@ def read_history(
     if not bodies:
         return None
     restored = restored_steps(connection, [run_id]).get(run_id, {})
-    return _join(_of_attempt(parts, attempt, restored), bodies, steps)
+    return _join(_of_attempt(parts, attempt, restored, bodies), bodies, steps)
 
 
 def _choose(
@@ -81,12 +81,17 @@ def read_histories(
         missing = {part.context for part in parts} - bodies.keys()
         if missing:
             bodies |= bodies_of(connection, missing)
-        yield keys[key_id], _join(_of_attempt(parts, attempt, restored), bodies, None)
+        yield keys[key_id], _join(_of_attempt(parts, attempt, restored, bodies), bodies, None)
 
 
-def _of_attempt(parts: list[Part], attempt: Attempt, restored: Mapping[int, int]) -> list[Part]:
+def _of_attempt(
+    parts: list[Part],
+    attempt: Attempt,
+    restored: Mapping[int, int],
+    bodies: Mapping[int, dict[str, Any]],
+) -> list[Part]:
     if attempt is None:
-        return current(parts, restored)
+        return current(parts, restored, apart(bodies))
     return parts if attempt == "all" else [part for part in parts if part.attempt == attempt]
 
 

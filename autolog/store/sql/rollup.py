@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from autolog.entities import Phase
 from autolog.store.answers import Rollup, Spread
 from autolog.store.sql import tree
 from autolog.store.sql.schema import metadata
@@ -62,10 +63,18 @@ def spreads(
     )
     if metrics is not None:
         query = query.where(_key.c.name.in_(list(metrics)))
+    else:
+        query = query.where(_series.c.context_id.not_in(_system_contexts()))
     values: dict[str, list[tuple[str, str, float]]] = {}
     for name, uid, run, value in connection.execute(query.order_by(_run.c.start_us, _run.c.id)):
         values.setdefault(name, []).append((uid, run, value))
     return {name: _spread(values[name]) for name in sorted(values)}
+
+
+def _system_contexts() -> Any:
+    """Select the contexts of what was measured of the machine: it is no result."""
+    written = f'%"phase":"{Phase.SYSTEM.value}"%'
+    return select(_key.c.id).where(_key.c.kind == "context", _key.c.name.like(written))
 
 
 def _spread(found: Sequence[tuple[str, str, float]]) -> Spread:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, or_, select, update
 
+from autolog.entities import Kind
 from autolog.store.sql import blob, joining, sealed
 from autolog.store.sql.changes import Row
 from autolog.store.sql.groups import Group, groups_of, part_of
@@ -50,6 +51,7 @@ def long_tails() -> Any:
     series = select(func.count()).where(_series.c.run_id == _run.c.id).scalar_subquery()
     return select(_run.c.id).where(
         _run.c.tail_n >= LARGE,
+        _run.c.kind != Kind.RANK.value,  # it is going to be moved
         or_(_run.c.tail_n >= MAX_VALUES, _run.c.tail_n >= _THINNEST * series),
     )
 
@@ -73,7 +75,7 @@ def seal(
     """
     query = select(
         _run.c.id, _run.c.experiment_id, _run.c.tail_no, _run.c.clean_no, _run.c.tail_n
-    ).where(_run.c.id == run_id)
+    ).where(_run.c.id == run_id, _run.c.kind != Kind.RANK.value)
     run = connection.execute(query.with_for_update()).first()
     last, values = (0, 0) if run is None else _oldest(connection, run_id, limit)
     if run is None or not values:

@@ -17,16 +17,16 @@ from sqlalchemy import Connection, bindparam, select, update
 from autolog.store.sql import blob
 from autolog.store.sql.changes import Row
 from autolog.store.sql.connect import writes
+from autolog.store.sql.history import bodies_of
 from autolog.store.sql.names import batched, insert
 from autolog.store.sql.points import Part, Wanted, read_parts
 from autolog.store.sql.schema import metadata
-from autolog.store.sql.timeline import current, restored_steps
-from autolog.store.sql.values import from_json, real
+from autolog.store.sql.timeline import apart, current, restored_steps
+from autolog.store.sql.values import real
 
 __all__ = ["TIMELINE", "Summaries", "materialise", "record", "summarise"]
 
 _run = metadata.tables["run"]
-_key = metadata.tables["key"]
 _tail = metadata.tables["tail"]
 _series = metadata.tables["series"]
 
@@ -97,8 +97,10 @@ def record(connection: Connection, runs: Mapping[int, tuple[Any, int]], fresh: S
     for place, summary in fresh.items():
         known[place] = _merge(known[place], summary) if place in known else summary
     up_to_date = [run_id for run_id, (row, last) in runs.items() if last == row.tail_no]
-    known |= _timelines(connection, known, up_to_date)
-    _show(known, _ranked(connection, known))
+    bodies = bodies_of(connection, {place[2] for place in known})
+    system = apart(bodies)
+    known |= _timelines(connection, known, up_to_date, system)
+    _show(known, {number for number, body in bodies.items() if body.get("rank")}, system)
     rows = [
         dict(zip(_KEYS, place, strict=True))
         | summary
@@ -115,7 +117,9 @@ def record(connection: Connection, runs: Mapping[int, tuple[Any, int]], fresh: S
     connection.execute(done.values(clean_no=bindparam("b_no")), clean)
 
 
-def _timelines(connection: Connection, known: Summaries, run_ids: Sequence[int]) -> Summaries:
+def _timelines(
+    connection: Connection, known: Summaries, run_ids: Sequence[int], system: set[int]
+) -> Summaries:
     """Sum up what counts of metrics that a later attempt has gone over again.
 
     That depends on every point of them, so it is read again; few runs have several attempts.
@@ -133,7 +137,7 @@ def _timelines(connection: Connection, known: Summaries, run_ids: Sequence[int])
     for run_id, several in keys.items():
         if several:
             for key_id, parts in read_parts(connection, run_id, Wanted(keys=several)):
-                for part in current(parts, restored.get(run_id, {})):
+                for part in current(parts, restored.get(run_id, {}), system):
                     place = (run_id, key_id, part.context, TIMELINE)
                     summary = _of_part(key_id, part)
                     found[place] = _merge(found[place], summary) if place in found else summary
@@ -227,24 +231,12 @@ def _existing(connection: Connection, run_ids: Sequence[int]) -> Summaries:
     return found
 
 
-def _ranked(connection: Connection, places: Iterable[tuple[int, ...]]) -> set[int]:
-    """Return the ids of the contexts that belong to one rank of several."""
-    ids = {place[2] for place in places}
-    ranked: set[int] = set()
-    for piece in batched(ids):
-        for number, name in connection.execute(
-            select(_key.c.id, _key.c.name).where(_key.c.id.in_(piece))
-        ):
-            if from_json(name).get("rank"):
-                ranked.add(number)
-    return ranked
-
-
-def _show(known: Summaries, ranked: set[int]) -> None:
+def _show(known: Summaries, ranked: set[int], system: set[int]) -> None:
     """Choose the series of each key that listings speak of.
 
-    That is the newest attempt; then any rather than that of a rank above 0; then the newest point.
-    Where there is a timeline, it stands for all attempts of its context.
+    That is any rather than what was measured of the machine; then the newest attempt; then any
+    rather than that of a rank above 0; then the newest point. Where there is a timeline, it stands
+    for all attempts of its context.
     """
     newest: dict[tuple[int, int, int], int] = {}
     for *series, attempt in known:
@@ -257,7 +249,8 @@ def _show(known: Summaries, ranked: set[int]) -> None:
         if not row["n"] or (timeline is not None and timeline is not row):
             continue
         attempt = newest[run_id, key_id, context_id]
-        order = (attempt, context_id not in ranked, row["last_us"], row["last_seq"], context_id)
+        last = (row["last_us"], row["last_seq"], context_id)
+        order = (context_id not in system, attempt, context_id not in ranked, *last)
         if (run_id, key_id) not in best or best[run_id, key_id][0] < order:
             best[run_id, key_id] = (order, row)
     for _, row in best.values():

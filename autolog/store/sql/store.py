@@ -112,11 +112,11 @@ class SqlStore:
         """See `Store.bury`."""
         return self._database.transact(lambda connection: deaths.bury(connection, writer))
 
-    def beat(self, writers: Iterable[str], every: float) -> None:
+    def beat(self, writers: Iterable[str], every: float, ago: float = 0.0) -> None:
         """See `Store.beat`."""
         uids = list(writers)
         if uids:
-            self._database.transact(lambda connection: deaths.beat(connection, uids, every))
+            self._database.transact(lambda connection: deaths.beat(connection, uids, every, ago))
 
     def judge_silent(self) -> int:
         """See `Store.judge_silent`."""

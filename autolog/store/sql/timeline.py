@@ -1,21 +1,24 @@
 """Attempts: which points of a run still count after it was tried again.
 
 A later attempt that went on from a known step supersedes everything after that step; one of which
-no such step is known supersedes, in each series, everything from its own first step on.
+no such step is known supersedes, in each series, everything from its own first step on. What was
+measured of the machine (phase `system`) is no work that could be done again: all of it counts.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
+from autolog.entities import Phase
 from autolog.store.sql.names import batched
 from autolog.store.sql.points import Part
 from autolog.store.sql.schema import metadata
 
-__all__ = ["current", "last_steps", "restored_steps"]
+__all__ = ["apart", "current", "last_steps", "restored_steps"]
 
 _attempt = metadata.tables["attempt"]
 
@@ -57,9 +60,23 @@ def last_steps(
     return limits
 
 
-def current(parts: Sequence[Part], restored: Mapping[int, int]) -> list[Part]:
-    """Leave out the points of one metric that a later attempt supersedes."""
-    limits = last_steps([(p.context, p.attempt, p.first_step) for p in parts], restored)
+def apart(bodies: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Return the ids of those contexts whose points are measurements of the machine."""
+    return {number for number, body in bodies.items() if body.get("phase") == Phase.SYSTEM}
+
+
+def current(
+    parts: Sequence[Part], restored: Mapping[int, int], lasting: Collection[int]
+) -> list[Part]:
+    """Leave out the points of one metric that a later attempt supersedes.
+
+    Args:
+        parts: all of the metric.
+        restored: what `restored_steps` says of the run.
+        lasting: ids of contexts of which all counts.
+    """
+    series = [(p.context, p.attempt, p.first_step) for p in parts if p.context not in lasting]
+    limits = last_steps(series, restored)
     kept: list[Part] = []
     for part in parts:
         last = limits.get((part.context, part.attempt))

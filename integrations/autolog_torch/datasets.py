@@ -1,0 +1,70 @@
+"""What is recorded of the data of a loop: how its loader is set up, and what the dataset is.
+
+Nothing is iterated and no item is read. A length is asked for only where torch's own samplers ask for
+it too, before every pass.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from autolog.integration import Loop
+from autolog_torch.passes import Source
+
+__all__ = ["describe_data"]
+
+_OPTIONS: Final = ("num_workers", "drop_last", "pin_memory", "persistent_workers")
+
+
+def describe_data(loop: Loop, source: Source, role: str) -> None:
+    """Record a loader and its dataset; those of `train` have plain names, others `val.`."""
+    loader = source.reference()
+    if loader is None:
+        return
+    prefix = "" if role == "train" else f"{role}."
+    params: dict[str, Any] = {}
+    size = _batch_size(loader)
+    if size is not None:
+        params[f"{prefix}batch_size"] = size
+    length = _length(loader)
+    if length is not None:
+        params[f"{prefix}dataset_size"] = length
+    if role == "train":
+        params |= {f"loader.{name}": value for name, value in _set_up(loader).items()}
+    loop.span.params(params)
+    loop.span.input(role, loader.dataset, name=source.name)
+
+
+def _batch_size(loader: Any) -> int | None:
+    if loader.batch_size is not None:
+        return loader.batch_size
+    size = vars(loader.batch_sampler).get("batch_size") if loader.batch_sampler else None
+    return size if isinstance(size, int) else None
+
+
+def _length(loader: Any) -> int | None:
+    """Return the length of a dataset that torch itself has asked for."""
+    data: Any = import_module("torch.utils.data")
+    kept = vars(loader).get("_IterableDataset_len_called")
+    if isinstance(kept, int):
+        return kept
+    batched = loader.batch_sampler is None or type(loader.batch_sampler) is data.BatchSampler
+    if not batched or type(loader.sampler) not in (data.SequentialSampler, data.RandomSampler):
+        return None
+    try:
+        return len(loader.dataset)
+    except Exception:  # the user's own: it was well when the pass began
+        return None
+
+
+def _set_up(loader: Any) -> dict[str, Any]:
+    data: Any = import_module("torch.utils.data")
+    found: dict[str, Any] = {name: getattr(loader, name) for name in _OPTIONS}
+    sampler = loader.sampler if loader.batch_size is not None else loader.batch_sampler
+    if sampler is not None:
+        found["shuffle"] = type(sampler) is data.RandomSampler
+        found["sampler"] = type(sampler).__name__
+    if not isinstance(loader.dataset, data.IterableDataset):
+        return found
+    return {name: value for name, value in found.items() if name not in ("shuffle", "sampler")}
