@@ -278,7 +278,8 @@ def test_where_no_model_is_wanted_a_checkpoint_is_told_and_not_copied(recording)
     train(model, after=lambda _: torch.save(model.state_dict(), "w.pt"))
     end()
     assert [one["kind"] for one in recording.events("checkpoint")] == ["not stored"]
-    assert recording.details().artifacts == []
+    assert recording.details().models == []
+    assert [one.path for one in recording.details().artifacts] == ["model.txt"]
 
 
 def test_a_save_that_fails_raises_what_it_would_and_leaves_nothing(recording):
