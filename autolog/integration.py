@@ -670,6 +670,10 @@ class Capture(Protocol):
         """Say that a pass over data (an iteration of a loader) begins in this thread."""
         ...
 
+    def end_passes(self) -> None:
+        """Say that steps are made in this thread that no pass gave the data for."""
+        ...
+
     def loop(self) -> Loop | None:
         """The loop that stepped last in this thread, if it has not gone."""
         ...

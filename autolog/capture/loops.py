@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
     from autolog.tracking.run import LiveRun
 
-__all__ = ["Loop", "begin_pass", "latest", "over_parameters"]
+__all__ = ["Loop", "begin_pass", "end_passes", "latest", "over_parameters"]
 
 
 class Here(threading.local):
@@ -35,13 +35,14 @@ class Here(threading.local):
     newest_held: LoopOptimizer | None = None
     """The one of these that stepped last."""
     passes: int = 0
-    """How many passes over data have begun."""
+    """The number of the pass over data that has begun last; 0 outside of any."""
 
 
 here = Here()
 births = itertools.count()
 """Numbers the optimizers and the first steps of loops: what came before what."""
 
+_passes = itertools.count(1)
 _loops: list[Loop] = []
 _lock = threading.RLock()
 
@@ -290,7 +291,12 @@ def newest_begin() -> int:
 
 def begin_pass() -> None:
     """Note that a pass over data begins in this thread."""
-    here.passes += 1
+    here.passes = next(_passes)
+
+
+def end_passes() -> None:
+    """Note that the steps of this thread are not made in a pass any more."""
+    here.passes = 0
 
 
 def latest() -> Loop | None:

@@ -143,6 +143,10 @@ class Port:
         """Note that a pass over data begins in this thread."""
         loops.begin_pass()
 
+    def end_passes(self) -> None:
+        """Note that the steps of this thread are not made in a pass any more."""
+        loops.end_passes()
+
     def loop(self) -> loops.Loop | None:
         """Return the loop that stepped last in this thread."""
         return loops.latest()
