@@ -265,10 +265,20 @@ class CaptureSpan:
             return
         limit = 0 if self._options.log_models == "never" else self._options.max_model_bytes
         try:
-            self.run.checkpoints.add(checkpoint, limit=limit)
+            linked = self.run.checkpoints.add(checkpoint, limit=limit)
         except (OSError, StoreError) as exc:  # no fault of a hook: a full disk, a file that is gone
             notices.keep_with(self.run, f"{self.integration}, checkpoint", exc)
             notices.tell("checkpoint_not_stored", f"a checkpoint was not stored: {exc}", self.run)
+            return
+        if linked > limit:
+            megabytes = linked // MEGABYTE + 1
+            notices.tell(
+                "checkpoint_linked",
+                f"checkpoints of {megabytes} MB are linked to, not copied, and lost once they are"
+                f" overwritten; autolog(max_model_mb={megabytes}) copies them",
+                self.run,
+                about=checkpoint.model,
+            )
 
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""

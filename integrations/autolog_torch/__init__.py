@@ -11,6 +11,8 @@ INTEGRATION = Integration(
     name="torch",
     distributions=("torch",),
     modules=("torch",),
+    # Only when `torch` is there as a whole: asking whether something is traced imports what a torch
+    # that is half imported does not survive.
     sites=(
         Attach(module="torch._dynamo.trace_rules", attach="autolog_torch.compiling:attach"),
         Attach(module="torch", attach="autolog_torch.models:attach"),

@@ -16,7 +16,7 @@ import weakref
 from typing import Any, Final
 
 from autolog.integration import EpochOf, Loop
-from autolog_torch.current import here
+from autolog_torch.current import epoch_ended, here
 from autolog_torch.datasets import describe_data
 from autolog_torch.passes import AHEAD, Pass
 
@@ -124,6 +124,7 @@ class Epochs:
         if one.samples:
             values["train/samples_per_second"] = one.samples / seconds
         loop.span.metrics(values, step=loop.step, epoch=self.number)
+        epoch_ended(loop, self.number)
 
 
 def epochs_of(loop: Loop) -> Epochs:
