@@ -460,6 +460,10 @@ class LiveRun:
             raise UsageError(f"unknown status {status!r}: {', '.join(Status.__members__)}")
         if not self.active:
             return
+        from autolog.tracking import lifecycle
+
+        if self.user_opened:  # what is held until its place is clear has its place here
+            lifecycle.settle()
         while self._before_end:
             self._before_end.pop(0)()
         if not self.active:  # one of them has ended it
@@ -469,8 +473,6 @@ class LiveRun:
         self._write_end(status, exit_code, error)
         self.status = status
         self._bound = None
-        from autolog.tracking import lifecycle
-
         lifecycle.run_ended(self)
 
     def reopen(self) -> None:

@@ -16,9 +16,10 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import compiling
+from autolog_torch.compiling import compiling, outside_graphs
 from autolog_torch.current import here
 from autolog_torch.gradients import Mark
+from autolog_torch.readings import local
 from autolog_torch.steps import Tracked, tracking
 
 __all__ = ["attach", "remember_scaled", "unscaled"]
@@ -38,7 +39,11 @@ def attach(capture: Capture) -> Detach:
     untap = capture.tap(
         autograd,
         "backward",
-        Tap(enter=losses.before, exit=losses.after, unless=compiling()),
+        Tap(
+            enter=outside_graphs(losses.before),
+            exit=outside_graphs(losses.after),
+            unless=compiling(),
+        ),
     )
 
     def detach() -> None:
@@ -90,11 +95,14 @@ class _Losses:
         tensors: Any = given if type(given) in (list, tuple) else (given,)
         total: Any = None
         for tensor in tensors:
-            value = unscaled(tensor)
+            value = local(unscaled(tensor))
+            if value is None:
+                return None
             if value.numel() != 1:
                 self._say_that_there_is_none()
                 return None
-            value = value if value.dim() == 0 else value.reshape(())
+            # On the CPU it is read now: the user may go on to change the loss in place.
+            value = value.item() if value.is_cpu else value.reshape(())
             total = value if total is None else total + value
         return total
 

@@ -18,14 +18,17 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, EpochOf, LoopOptimizer, Tap
 from autolog_torch import models
-from autolog_torch.compiling import compiling
+from autolog_torch.compiling import compiling, outside_graphs
 from autolog_torch.current import here, loop_seen, step_listeners
 from autolog_torch.gradients import Mark, Probes
-from autolog_torch.readings import Reading, readable
+from autolog_torch.readings import Reading, is_captured, local, readable
 
 __all__ = ["Tracked", "Tracking", "attach", "tracking"]
 
 _LOSS: Final = "train/loss/*"
+
+_Step = tuple["Tracked", tuple[str, ...], "Reading | list[float]", "EpochOf | None"]
+"""A step whose numbers are read: whose it is, keys, numbers, epoch."""
 
 _get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
@@ -99,10 +102,10 @@ class Tracking:
         self._capture: Capture | None = None
         self._report: Callable[[BaseException], None] | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._waiting: deque[
-            tuple[Tracked, tuple[str, ...], Reading | list[float], EpochOf | None]
-        ] = deque()
+        self._waiting: dict[int, deque[_Step]] = {}
+        """Steps whose numbers are on their way, by the thread that made them."""
         self._reading = threading.RLock()
+        self._is_reading = False
 
     def switch_on(self, capture: Capture) -> None:
         """Begin to record."""
@@ -157,7 +160,7 @@ class Tracking:
         if stack:
             if any(one is optimizer for one in stack):
                 del stack[[one is optimizer for one in stack].index(True) :]
-            elif not _is_stepping(_get_frame(1)):
+            elif not _is_stepping(_get_frame(2)):
                 stack.clear()  # an exception has left that step
         stack.append(optimizer)
         if len(stack) == 1:
@@ -182,6 +185,9 @@ class Tracking:
 
     def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
         tracked.in_step = False
+        if tracked.losses and is_captured(tracked.losses[0]):
+            tracked.losses = []
+            return  # nothing was computed: the replays of the graph will be steps
         tracked.steps += 1
         for listener in step_listeners:
             listener()
@@ -196,33 +202,46 @@ class Tracking:
             values += tracked.extras.values()
             tracked.extras = {}
         if here.extras:
-            keys = (*keys, *here.extras)
-            values += here.extras.values()
-            here.extras = {}
+            extras, here.extras = here.extras, {}
+            for key, value in extras.items():
+                number = local(value) if hasattr(value, "is_meta") else value
+                if number is not None:
+                    keys = (*keys, key)
+                    values.append(number)
         read = readable(values)
         if self._waiting or isinstance(read, Reading):
             with self._reading:
-                self._waiting.append((tracked, keys, read, here.epoch_of))
-            self.read_on()
+                waiting = self._waiting.setdefault(threading.get_ident(), deque())
+                waiting.append((tracked, keys, read, here.epoch_of))
+                self._read_on(waiting)
         else:
             self._write(tracked, keys, read, here.epoch_of)
 
-    def read_on(self, *, to_the_end: bool = False) -> None:
+    def _read_on(self, waiting: deque[_Step], *, to_the_end: bool = False) -> None:
         """Record the steps whose numbers have arrived from their device, in order."""
-        with self._reading:
-            while self._waiting:
-                tracked, keys, read, epoch = self._waiting[0]
+        if self._is_reading:  # what is collected meanwhile may end a run, which settles
+            return
+        self._is_reading = True
+        try:
+            while waiting:
+                tracked, keys, read, epoch = waiting[0]
                 if isinstance(read, Reading):
                     if not read.ready() and not (to_the_end and read.wait()):
                         return
                     read = read.values()
-                self._waiting.popleft()
+                waiting.popleft()
                 self._write(tracked, keys, read, epoch)
+        finally:
+            self._is_reading = False
 
     def finish(self) -> None:
         """Record the last steps, whose numbers may be on their way yet."""
         if self._waiting:
-            self.read_on(to_the_end=True)
+            with self._reading:
+                for thread, waiting in list(self._waiting.items()):
+                    self._read_on(waiting, to_the_end=True)
+                    if not waiting:
+                        del self._waiting[thread]
 
     def _write(
         self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None
@@ -255,8 +274,8 @@ def attach(capture: Capture) -> Detach:
         tracking.of(args[0], built=True)
 
     handles = [
-        torch_optimizer.register_optimizer_step_pre_hook(tracking.begin),
-        torch_optimizer.register_optimizer_step_post_hook(tracking.end),
+        torch_optimizer.register_optimizer_step_pre_hook(outside_graphs(tracking.begin)),
+        torch_optimizer.register_optimizer_step_post_hook(outside_graphs(tracking.end)),
     ]
     untap = capture.tap(cls, "__init__", Tap(exit=built, unless=compiling()))
     forget = capture.on_settle(tracking.finish)

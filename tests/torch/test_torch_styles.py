@@ -238,6 +238,7 @@ def test_a_moving_average_of_the_weights_is_no_training(loops):
     assert close(loops.series(), losses)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.cpu.amp.autocast:FutureWarning")
 def test_gradient_checkpointing_counts_one_backward(loops):
     from torch.utils.checkpoint import checkpoint
 
