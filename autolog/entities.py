@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 __all__ = [
+    "HEALTH",
+    "HEALTH_TAG",
     "OPEN_AT_EXIT",
     "TABLE",
     "Artifact",
@@ -66,6 +68,14 @@ class Phase(str, Enum):
     FIT = "fit"
     POST = "post"
     SYSTEM = "system"
+
+
+HEALTH: Final = "health"
+"""Event of a training that is not well: `what` it is, the `key` and `step` it showed at, `text`."""
+
+
+HEALTH_TAG: Final = "health"
+"""The tag that names what such events found: `nan`, `infinite`, `diverged`, `exploded`."""
 
 
 OPEN_AT_EXIT: Final = "open_at_exit"

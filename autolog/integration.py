@@ -670,6 +670,10 @@ class Capture(Protocol):
         """Say that a pass over data (an iteration of a loader) begins in this thread."""
         ...
 
+    def end_passes(self) -> None:
+        """Say that steps are made in this thread that no pass gave the data for."""
+        ...
+
     def loop(self) -> Loop | None:
         """The loop that stepped last in this thread, if it has not gone."""
         ...
@@ -678,8 +682,33 @@ class Capture(Protocol):
         """Call back when what is still open must be recorded: before an end, before a read."""
         ...
 
-    def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
-        """Record numbers that the user gave to somebody else, as `autolog.log_metrics` would."""
+    def log(
+        self,
+        values: Mapping[str, float],
+        *,
+        source: str,
+        step: int | None = None,
+        opens: bool = True,
+    ) -> None:
+        """Record numbers that the user gave to somebody else, as `autolog.log_metrics` would.
+
+        Those that are given right before a loop's first step go to its run. A name that the run has
+        from somebody else becomes `<source>/<name>`.
+
+        Args:
+            values: numbers by key.
+            source: whom they were given to, `tensorboard`.
+            step: their step; None for the loop's.
+            opens: whether they are worth a run of their own where nothing trains.
+        """
+        ...
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters in the run that `log` writes to; they open none."""
+        ...
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag of the run that `log` writes to; it opens none."""
         ...
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:

@@ -18,9 +18,10 @@ import msgspec
 from autolog.artifacts.blobs import Blob, BlobFolder
 from autolog.errors import AutologError
 
-__all__ = ["Note", "discard", "list_waiting", "new_place", "take", "write_note"]
+__all__ = ["NOTE", "Note", "discard", "list_waiting", "new_place", "reuse", "take", "write_note"]
 
-_NOTE: Final = ".note.json"
+NOTE: Final = ".note.json"
+"""The file that says what a folder holds; one without it is not whole, or not needed any more."""
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +46,17 @@ def new_place(folder: BlobFolder) -> Path:
     return place
 
 
+def reuse(place: Path, file: str) -> None:
+    """Empty a folder for the next checkpoint, but for a file that will be written over."""
+    (place / NOTE).unlink(missing_ok=True)
+    for path in place.iterdir():
+        if path.name != file:
+            path.unlink()
+
+
 def write_note(place: Path, note: Note) -> None:
     """Say what a folder holds, once it is whole."""
-    (place / _NOTE).write_bytes(msgspec.json.encode(note))
+    (place / NOTE).write_bytes(msgspec.json.encode(note))
 
 
 def take(place: Path, folder: BlobFolder) -> dict[str, Blob]:
@@ -56,9 +65,7 @@ def take(place: Path, folder: BlobFolder) -> dict[str, Blob]:
     Raises:
         StoreError: one cannot be read or moved.
     """
-    files = {
-        path.name: folder.adopt(path) for path in sorted(place.iterdir()) if path.name != _NOTE
-    }
+    files = {path.name: folder.adopt(path) for path in sorted(place.iterdir()) if path.name != NOTE}
     discard(place)
     return files
 
@@ -77,7 +84,7 @@ def list_waiting(folder: BlobFolder) -> list[tuple[Path, Note]]:
     with contextlib.suppress(OSError):
         for place in _root(folder).iterdir():
             with contextlib.suppress(OSError, msgspec.MsgspecError, AutologError):
-                note = msgspec.json.decode((place / _NOTE).read_bytes(), type=Note)
+                note = msgspec.json.decode((place / NOTE).read_bytes(), type=Note)
                 found.append((place, note))
     return sorted(found, key=lambda one: one[1].number)
 

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autolog.capture import spans, suspension
+from autolog.capture import health, spans, suspension
 from autolog.entities import Kind
 from autolog.tracking import context, notices
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
     from autolog.tracking.run import LiveRun
 
-__all__ = ["Loop", "begin_pass", "latest", "over_parameters"]
+__all__ = [
+    "Loop",
+    "begin_pass",
+    "end_here",
+    "end_passes",
+    "latest",
+    "on_begin",
+    "over_parameters",
+]
 
 
 class Here(threading.local):
@@ -35,14 +43,16 @@ class Here(threading.local):
     newest_held: LoopOptimizer | None = None
     """The one of these that stepped last."""
     passes: int = 0
-    """How many passes over data have begun."""
+    """The number of the pass over data that has begun last; 0 outside of any."""
 
 
 here = Here()
 births = itertools.count()
 """Numbers the optimizers and the first steps of loops: what came before what."""
 
+_passes = itertools.count(1)
 _loops: list[Loop] = []
+_beginnings: list[Callable[[LiveRun | None], None]] = []
 _lock = threading.RLock()
 
 
@@ -79,6 +89,7 @@ class Loop:
         self._nameless: list[weakref.ref[LoopOptimizer]] = []
         self._parameters: dict[int, weakref.ref[Any]] = {}
         self.newer: list[Loop] = []
+        self._health: tuple[LiveRun, health.Health] | None = None
 
     def __repr__(self) -> str:
         return f"<loop of run {self.run.run_id if self.run is not None else None}>"
@@ -104,6 +115,8 @@ class Loop:
             outer.newer.append(self)
         with _lock:
             _loops.append(self)
+        for callback in _beginnings:
+            callback(span.run)
 
     def begin_inner(self, name: str) -> Loop:
         """Return the loop below this one that inner work belongs to; open it if need be."""
@@ -139,6 +152,15 @@ class Loop:
         if self._span is not None and self._span.kept is not None:
             self._span.kept.end()
 
+    def end_here(self, exception: BaseException | None) -> None:
+        """End the run, if it was opened for this loop and this thread is training in it."""
+        self.newer.clear()
+        span, run = self._span, self.run
+        if span is None or run is None or not run.active or not span.opened_run:
+            return
+        if span.kept is not None and span.kept.thread == threading.get_ident():
+            run.end_by(exception)
+
     def write(
         self, keys: tuple[str, ...], values: list[float], number: int, epoch: int | None
     ) -> None:
@@ -151,9 +173,13 @@ class Loop:
         self.passes = here.passes
         if self.folded:
             run.log_metrics(dict(zip(keys, values, strict=True)), number, epoch=epoch)
-            return
-        run.log_step(keys, values, number, epoch)
-        if context.last_trained() is not run:
+        else:
+            run.log_step(keys, values, number, epoch)
+        known = self._health
+        if known is None or known[0] is not run:
+            known = self._health = (run, health.of(run))
+        known[1].observe(run, keys, values, number)
+        if not self.folded and context.last_trained() is not run:
             context.remember_trained(run)
 
     def _adopt(self) -> None:
@@ -290,7 +316,27 @@ def newest_begin() -> int:
 
 def begin_pass() -> None:
     """Note that a pass over data begins in this thread."""
-    here.passes += 1
+    here.passes = next(_passes)
+
+
+def end_passes() -> None:
+    """Note that the steps of this thread are not made in a pass any more."""
+    here.passes = 0
+
+
+def on_begin(callback: Callable[[LiveRun | None], None]) -> None:
+    """Have `callback(run)` called when a loop begins, before its first step is recorded."""
+    _beginnings.append(callback)
+
+
+def end_here(exception: BaseException | None) -> None:
+    """End the loops of this thread, as the cell of a notebook does that trained in them.
+
+    What comes next is no part of them: their own next steps reopen their runs.
+    """
+    for loop in tuple(_loops):
+        loop.end_here(exception)
+    here.loop = None
 
 
 def latest() -> Loop | None:

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from autolog.capture.spans import CaptureSpan
     from autolog.integration import EpochOf
 
-__all__ = ["COVERED", "MAX_LOOP_RUNS", "LoopOptimizer", "OpenSpan", "end_all", "find", "settle"]
+__all__ = [
+    "COVERED",
+    "MAX_LOOP_RUNS",
+    "LoopOptimizer",
+    "OpenSpan",
+    "end_all",
+    "find",
+    "settle",
+    "undecided",
+]
 
 COVERED: Final = "torch.covered"
 """In the state of a span: its integration records the loop itself."""
@@ -400,6 +409,20 @@ def find(
         known = LoopOptimizer(optimizer, parameters, model, name, built=built, open_span=open_span)
         _known[optimizer] = known
     return known
+
+
+def undecided() -> list[LoopOptimizer]:
+    """Return the optimizers of which it is not known yet which loop they step in.
+
+    One that was there when the loop of this thread began, and has not stepped in it, may never.
+    """
+    began = here.loop.began if here.loop is not None else -1
+    fresh = [
+        one
+        for one in list(_known.values())
+        if one.loop is None and not one.stepped and (one.birth > began or began < 0)
+    ]
+    return [*here.holding, *fresh]
 
 
 def settle() -> None:

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from autolog.capture import kept, loops, optimizers, resumption, spans, suspension
+from autolog.capture import (
+    cells,
+    given,
+    kept,
+    loops,
+    optimizers,
+    resumption,
+    spans,
+    suspension,
+)
 from autolog.capture.attribution import Attribution
 from autolog.capture.elsewhere import EvaluationSpan
 from autolog.capture.options import Options
@@ -29,7 +38,7 @@ from autolog.integration import (
 )
 from autolog.patching import Engine
 from autolog.patching.interruption import comes_from_outside
-from autolog.tracking import context, fluent, lifecycle, lineage, notices, ranks, recorder
+from autolog.tracking import context, lifecycle, lineage, notices, ranks, recorder
 
 __all__ = ["Port"]
 
@@ -143,6 +152,10 @@ class Port:
         """Note that a pass over data begins in this thread."""
         loops.begin_pass()
 
+    def end_passes(self) -> None:
+        """Note that the steps of this thread are not made in a pass any more."""
+        loops.end_passes()
+
     def loop(self) -> loops.Loop | None:
         """Return the loop that stepped last in this thread."""
         return loops.latest()
@@ -151,10 +164,24 @@ class Port:
         """Call back when what is still open must be recorded."""
         return lifecycle.on_settle(self.guarded(callback), first=True)
 
-    def log(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+    def log(
+        self,
+        values: Mapping[str, float],
+        *,
+        source: str,
+        step: int | None = None,
+        opens: bool = True,
+    ) -> None:
         """Record numbers that the user gave to somebody else."""
-        if not suspension.suspended() and ranks.follower() is None:
-            fluent.log_metrics(values, step)
+        given.log(values, step, source=source, opens=opens)
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters that the user gave to somebody else."""
+        given.log_params(values)
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag of the run that `log` writes to."""
+        given.set_tag(key, value)
 
     def open(self, role: Role, kind: str, owner: Any, name: str) -> Span | None:
         """Open a span by the ownership rules; None if the call must pass through."""
@@ -251,6 +278,8 @@ class Port:
     def close(self) -> None:
         """End the trainings that are kept open: no step of them will be seen."""
         optimizers.end_all(self._open_loop)
+        given.settle()
+        cells.unwatch()
         kept.end_all(self._integration.name)
 
     def notice(self, key: str, text: str) -> None:
@@ -288,4 +317,5 @@ def _versions() -> dict[str, str]:
 
 recorder.report_versions(_versions)
 lifecycle.on_settle(optimizers.settle)
+lifecycle.on_settle(given.settle)
 lifecycle.on_model_loaded(_model_loaded)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-from autolog.capture import kept
+from autolog.capture import health, kept
 from autolog.capture.options import MEGABYTE, Options
 from autolog.entities import Kind, Status
 from autolog.errors import AutologError, ModelError, StoreError
@@ -213,6 +213,7 @@ class CaptureSpan:
         if self.kept is not None and step is not None:
             self.run.loop_step = step
         self.run.log_metrics(values, step, epoch=epoch)
+        health.observe(self.run, values, step)
 
     def evaluation(self, name: str, value: float) -> None:
         """Record the value of an evaluation, named `<data>/<metric>`."""
@@ -264,10 +265,20 @@ class CaptureSpan:
             return
         limit = 0 if self._options.log_models == "never" else self._options.max_model_bytes
         try:
-            self.run.checkpoints.add(checkpoint, limit=limit)
+            linked = self.run.checkpoints.add(checkpoint, limit=limit)
         except (OSError, StoreError) as exc:  # no fault of a hook: a full disk, a file that is gone
             notices.keep_with(self.run, f"{self.integration}, checkpoint", exc)
             notices.tell("checkpoint_not_stored", f"a checkpoint was not stored: {exc}", self.run)
+            return
+        if linked > limit:
+            megabytes = linked // MEGABYTE + 1
+            notices.tell(
+                "checkpoint_linked",
+                f"checkpoints of {megabytes} MB are linked to, not copied, and lost once they are"
+                f" overwritten; autolog(max_model_mb={megabytes}) copies them",
+                self.run,
+                about=checkpoint.model,
+            )
 
     def artifact(self, path: str, content: bytes) -> None:
         """Store a file under the run's artifacts."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from autolog.cli import format as written
 from autolog.cli.output import status_text, table
-from autolog.entities import Run
+from autolog.entities import HEALTH_TAG, Run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -114,13 +114,19 @@ def _columns(runs: Sequence[Run]) -> _Layout:
     columns: _Layout = {
         "RUN": [Text(written.plain(run.name), style="bold") for run in runs],
         "KIND": [Text(run.kind) for run in runs],
-        "STATUS": [status_text(run.status) for run in runs],
+        "STATUS": [_status(run) for run in runs],
         "AGE": [Text(written.age(run.start_time)) for run in runs],
         "TIME": [Text(run_time(run, now)) for run in runs],
     }
     if len({run.experiment for run in runs}) > 1:
         columns["EXPERIMENT"] = [Text(written.plain(run.experiment)) for run in runs]
     return columns
+
+
+def _status(run: Run) -> Text:
+    """Return a run's status, marked if its training was not well."""
+    found = run.tags.get(HEALTH_TAG)
+    return status_text(run.status, written.plain(found) if found else None)
 
 
 def _layouts(columns: _Layout) -> list[_Layout]:
@@ -149,7 +155,7 @@ def _line(run: Run, metrics: Sequence[str], room: int) -> Text:
     from rich.text import Text
 
     took = run_time(run, time.time() * 1000)
-    line = Text.assemble((written.plain(run.name), "bold"), "  ", status_text(run.status))
+    line = Text.assemble((written.plain(run.name), "bold"), "  ", _status(run))
     line.append(f"  {run.kind}, {written.ago(run.start_time)}, {took}", style="dim")
     keys = list(metrics) or sorted(_evaluations(run))[:2] or _plain_keys(run)[:2]
     for key in keys:

@@ -126,11 +126,14 @@ def notify(text: str) -> None:
     screen(stderr=True).print(text, style="dim")
 
 
-def status_text(status: str) -> Text:
-    """Return a run's status in its colour."""
+def status_text(status: str, health: str | None = None) -> Text:
+    """Return a run's status in its colour, and what is wrong with its training."""
     from rich.text import Text
 
-    return Text(status, style=STATUS_STYLES.get(status, ""))
+    text = Text(status, style=STATUS_STYLES.get(status, ""))
+    if health:
+        text.append(f", {health}", style="yellow")
+    return text
 
 
 def table(*columns: str, right: Sequence[str] = (), **options: Any) -> Any:

@@ -16,7 +16,17 @@ from autolog.cli.output import heading, status_text, table
 from autolog.cli.series import Series, saw_no_evaluation
 from autolog.cli.spread import rollup_part
 from autolog.discovery import discover
-from autolog.entities import OPEN_AT_EXIT, TABLE, Event, Kind, Model, Run, RunDetails, Status
+from autolog.entities import (
+    HEALTH,
+    OPEN_AT_EXIT,
+    TABLE,
+    Event,
+    Kind,
+    Model,
+    Run,
+    RunDetails,
+    Status,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_OWN_PARTS: Final = frozenset({"preparation", "notice", "logging_error", OPEN_AT_EXIT, TABLE})
+_OWN_PARTS: Final = frozenset(
+    {"preparation", "notice", "logging_error", HEALTH, OPEN_AT_EXIT, TABLE}
+)
 """Kinds of events that have a part of the page to themselves."""
 
 
@@ -312,6 +324,10 @@ def _artifacts(details: RunDetails) -> Iterator[RenderableType]:
 def _problems(details: RunDetails) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    unwell = [event.data for event in details.events if event.kind == HEALTH]
+    if unwell:
+        texts = [Text(written.plain(str(one.get("text", one))), style="yellow") for one in unwell]
+        yield heading("Health (the training was not touched)", *texts)
     notices = [event.data for event in details.events if event.kind == "notice"]
     if notices:
         texts = [Text(written.plain(str(one.get("text", one)))) for one in notices]

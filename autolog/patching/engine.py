@@ -99,6 +99,7 @@ class Engine:
             site = self._sites.get(key)
             if site is None or not self._still_standing(site):
                 before, site = site, Site(where, attribute, self._policy)
+                site.traced = tap is not None and tap.unless is not None
                 try:
                     site.mount = mount_for(site, owner, attribute, raw)
                     site.reason = site.mount.note

@@ -5,6 +5,8 @@
   made anew around one.
 * A function of a module keeps its identity and gets other code: names imported earlier, pickles
   and tables of functions hold the same object and see the hooks.
+* Where a compiler may trace the function, that code would stop it: a decorated function keeps its
+  code too, and what it calls is exchanged.
 * Anything else (descriptors such as scikit-learn's `available_if`, C functions) gets a proxy.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from autolog.patching.frame import (
@@ -111,6 +113,38 @@ class CodeMount:
             shown = vars(self._function)
             if shown.get("__signature__") is self._signature:
                 del shown["__signature__"]
+        return True
+
+
+class CellMount:
+    """A decorated function of a module: what its decorator closes over is exchanged.
+
+    `torch.compile` reads the code of functions, and no constant of a code may be an object of ours;
+    a function that is closed over it reads as any other.
+    """
+
+    note = None
+
+    def __init__(self, site: Site, cell: CellType) -> None:
+        self._cell = cell
+        self._raw: FunctionType = cell.cell_contents
+        self._wrapper = function_frame(site, self._raw)
+
+    def put(self) -> None:
+        """Have the decorator call the wrapper."""
+        self._cell.cell_contents = self._wrapper
+
+    def standing(self) -> Standing:
+        """See what the decorator calls."""
+        current = self._cell.cell_contents
+        if current is self._wrapper:
+            return "in place"
+        return "lost" if current is self._raw else "replaced"
+
+    def take(self) -> bool:
+        """Have the decorator call the function again."""
+        if self._cell.cell_contents is self._wrapper:
+            self._cell.cell_contents = self._raw
         return True
 
 
@@ -256,7 +290,8 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
     if isinstance(owner, ModuleType):
         if is_plain(raw):
             _refuse_deferred(raw)
-            return CodeMount(site, raw)
+            cell = _decorated(raw) if site.traced else None
+            return CodeMount(site, raw) if cell is None else CellMount(site, cell)
         if not callable(raw) or attribute not in vars(owner):
             raise Unpatchable(f"a {type(raw).__name__} of a module is not a function")
         note = f"replaced as an attribute ({type(raw).__name__}): earlier imports are not seen"
@@ -276,6 +311,13 @@ def mount_for(site: Site, owner: Any, attribute: str, raw: Any) -> Mount:
     else:
         wrapper = staticmethod(function_frame(site, function))
     return AttributeMount(owner, attribute, raw, wrapper)
+
+
+def _decorated(function: FunctionType) -> CellType | None:
+    """The cell in which a plain decorator's function holds what it decorates."""
+    wrapped = vars(function).get("__wrapped__")
+    cells = [cell for cell in function.__closure__ or () if cell.cell_contents is wrapped]
+    return cells[0] if len(cells) == 1 and is_plain(wrapped) else None
 
 
 def _refuse_deferred(function: FunctionType) -> None:

@@ -314,6 +314,7 @@ class Site:
         "reason",
         "state",
         "taps",
+        "traced",
         "unbound",
         "unless",
     )
@@ -329,6 +330,8 @@ class Site:
         """The same hooks, if all of them are taps: then nothing else is made of a call."""
         self.unless: Callable[[], bool] = _never
         self.armed = False
+        self.traced = False
+        """Whether a compiler may read the function that is watched."""
         self.mount: Mount | None = None
         self.state: State = "applied"
         self.reason: str | None = None

@@ -84,6 +84,8 @@ class _Group:
     last: _State | None = None
     best: _State | None = None
     """The best of those before the last."""
+    spare: Path | None = None
+    """The copy of a state that went, which the next one is written over."""
     count: int = 0
     told: tuple[_State | None, _State | None] = (None, None)
     """What is recorded as the last and as the best."""
@@ -100,36 +102,40 @@ class Checkpoints:
         self._waits_for_end = False
         _all.add(self)
 
-    def add(self, checkpoint: Checkpoint, *, limit: int) -> None:
+    def add(self, checkpoint: Checkpoint, *, limit: int) -> int:
         """Take a checkpoint that was just written, or write it.
 
         Args:
             checkpoint: what is known of it.
             limit: bytes above which it is linked to; nothing is copied if that is 0.
 
+        Returns:
+            The bytes of one that was linked to, else 0.
+
         Raises:
             OSError: the file cannot be read, or the copy not be written.
         """
         with self._lock:
             if self._pid != os.getpid():  # a forked child: the run is its parent's
-                return
-            state = self._new_state(checkpoint, limit)
+                return 0
+            group = self._group(checkpoint.path)
+            state = self._new_state(checkpoint, limit, group)
             if state is None:
-                return
+                return 0
             if not limit:
                 self._mark(state)
                 self._tell(state, None, "not stored")
-                return
+                return 0
             try:
-                self._take(state)
+                self._take(group, state)
             except BaseException:
                 if state.place is not None:
                     waiting.discard(state.place)
                 raise
+            return state.identity.size if state.place is None and state.files is None else 0
 
-    def _take(self, state: _State) -> None:
+    def _take(self, group: _Group, state: _State) -> None:
         """Make it the last one of its group."""
-        group = self._group(state.told.path)
         group.count += 1
         state.number = group.count
         newest = self._run.newest(_VALIDATION)
@@ -159,7 +165,7 @@ class Checkpoints:
                 if last.value is None and newest is not None and newest.mark is not last.seen:
                     last.value = newest.value
                 if best is not None and self._is_better(last, best, newest):
-                    self._release(best)
+                    self._release(group, best)
                     group.best = best = None
                 told_last, told_best = group.told
                 if best is None and told_best is not None:
@@ -172,16 +178,15 @@ class Checkpoints:
 
     # -- one checkpoint ----------------------------------------------------------------------
 
-    def _new_state(self, told: Checkpoint, limit: int) -> _State | None:
+    def _new_state(self, told: Checkpoint, limit: int, group: _Group) -> _State | None:
         """Copy the file, or write it; None if it is no file that can be taken."""
-        folder = self._run.recorder.blobs
         if told.write is None:
             path = Path(told.path)
             identity = identify(path)
             state = _State(told, 0, path.absolute(), identity)
             if identity.size > limit:
                 return state
-            state.place = waiting.new_place(folder)
+            state.place = self._place(group, told.file)
             copied = copy(path, state.place / told.file)
             if copied is None:  # somebody else writes to it: it is known, and not kept
                 waiting.discard(state.place)
@@ -191,7 +196,7 @@ class Checkpoints:
         else:
             if not limit:
                 return None
-            place = waiting.new_place(folder)
+            place = self._place(group, "")
             try:
                 told.write(place / told.file)
                 state = _State(told, 0, None, identify(place / told.file), place)
@@ -202,6 +207,18 @@ class Checkpoints:
         for name, content in (told.beside or {}).items():
             (state.place / name).write_bytes(content)
         return state
+
+    def _place(self, group: _Group, file: str) -> Path:
+        """Return a folder for the next copy."""
+        spare, group.spare = group.spare, None
+        if spare is not None:
+            try:
+                waiting.reuse(spare, file)
+            except OSError:  # somebody has cleared it away
+                waiting.discard(spare)
+            else:
+                return spare
+        return waiting.new_place(self._run.recorder.blobs)
 
     def _mark(self, state: _State) -> None:
         """Let whoever loads the file find this run."""
@@ -287,7 +304,7 @@ class Checkpoints:
         else:
             gone = last
         if gone is not None:
-            self._release(gone)
+            self._release(group, gone)
 
     def _is_better(self, one: _State, other: _State, newest: Point | None) -> bool:
         if one.value is None or math.isnan(one.value) or newest is None:
@@ -297,9 +314,12 @@ class Checkpoints:
         lower = lower_is_better(newest.key)
         return one.value < other.value if lower else one.value > other.value
 
-    def _release(self, state: _State) -> None:
+    def _release(self, group: _Group, state: _State) -> None:
         if state.place is not None:
-            waiting.discard(state.place)
+            if group.spare is not None:
+                waiting.discard(group.spare)
+            group.spare = state.place
+            (state.place / waiting.NOTE).unlink(missing_ok=True)
         if state.mark is None:
             return
         if state.path is None or links.where_now(state.path, state.identity) is None:
@@ -311,6 +331,10 @@ class Checkpoints:
         self._waits_for_end = False
         try:
             self.settle()
+            for group in self._groups.values():
+                spare, group.spare = group.spare, None
+                if spare is not None:
+                    waiting.discard(spare)
         except Exception as exc:
             from autolog.tracking import notices
 

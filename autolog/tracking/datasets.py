@@ -94,14 +94,14 @@ def _dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
 
 
 def _torch_dataset(data: Any, profile: dict[str, Any]) -> dict[str, Any]:
-    """Describe a dataset of torch's own by the tensors, or the other dataset, that it is made of."""
+    """Describe a dataset of torch's own by its tensors, or the dataset that it is a part of."""
     known = cast("dict[str, Any]", data.__dict__)
     tensors: Any = known.get("tensors")
     if isinstance(tensors, tuple):
         parts = [describe(one) for one in cast("tuple[Any, ...]", tensors)]
         sizes = [part["shape"][0] for part in parts if part.get("shape")]
         profile |= {"shape": sizes[:1], "tensors": parts}
-        covered = [part.get("covered") for part in parts]
+        covered = [part["covered"] for part in parts if "covered" in part]
         if parts and all("digest" in part for part in parts):
             digest = Digest("tensors-1")
             for part in parts:

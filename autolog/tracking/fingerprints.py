@@ -8,6 +8,7 @@ trained on them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -88,10 +89,8 @@ def _torch(data: Any) -> Digest:
     digest = Digest("array-1")
     kept = data.detach()
     if str(data.dtype) == "torch.bfloat16":  # which NumPy does not know
-        import torch
-
         digest.note(data.dtype)
-        kept = kept.view(torch.int16)
+        kept = kept.view(sys.modules["torch"].int16)
     digest.array(kept.numpy())
     return digest
 

@@ -11,22 +11,41 @@ INTEGRATION = Integration(
     name="torch",
     distributions=("torch",),
     modules=("torch",),
+    # Only when `torch` is there as a whole: asking whether something is traced imports what a torch
+    # that is half imported does not survive.
     sites=(
         Attach(module="torch._dynamo.trace_rules", attach="autolog_torch.compiling:attach"),
-        Attach(module="torch.nn.modules.module", attach="autolog_torch.models:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.steps:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.losses:attach"),
-        Attach(module="torch.utils.data.dataloader", attach="autolog_torch.loaders:attach"),
-        Attach(module="torch.nn.functional", attach="autolog_torch.criteria:attach"),
-        Attach(module="torch.optim.lr_scheduler", attach="autolog_torch.schedulers:attach"),
-        Attach(module="torch.optim.swa_utils", attach="autolog_torch.describe:attach"),
-        Attach(module="torch.amp.autocast_mode", attach="autolog_torch.precision:attach"),
-        Attach(module="torch.amp.grad_scaler", attach="autolog_torch.scaling:attach"),
-        Attach(module="torch.optim.optimizer", attach="autolog_torch.weights:attach"),
-        Attach(module="torch.serialization", attach="autolog_torch.checkpoints:attach"),
-        Attach(module="torch.serialization", attach="autolog_torch.lineage:attach"),
+        Attach(module="torch", attach="autolog_torch.models:attach"),
+        Attach(module="torch", attach="autolog_torch.steps:attach"),
+        Attach(module="torch", attach="autolog_torch.losses:attach"),
+        Attach(module="torch", attach="autolog_torch.loaders:attach"),
+        Attach(module="torch", attach="autolog_torch.criteria:attach"),
+        Attach(module="torch", attach="autolog_torch.schedulers:attach"),
+        Attach(module="torch", attach="autolog_torch.describe:attach"),
+        Attach(module="torch", attach="autolog_torch.precision:attach"),
+        Attach(module="torch", attach="autolog_torch.scaling:attach"),
+        Attach(module="torch", attach="autolog_torch.given:attach"),
+        Attach(module="torch", attach="autolog_torch.clipping:attach"),
+        Attach(module="torch", attach="autolog_torch.weights:attach"),
+        Attach(module="torch", attach="autolog_torch.checkpoints:attach"),
+        Attach(module="torch", attach="autolog_torch.lineage:attach"),
         Attach(module="safetensors.torch", attach="autolog_torch.checkpoints:attach_safetensors"),
         Attach(module="safetensors.torch", attach="autolog_torch.lineage:attach_safetensors"),
+        Attach(
+            module="torch.distributed.fsdp.fully_sharded_data_parallel",
+            attach="autolog_torch.clipping:attach_fsdp",
+        ),
+        Attach(
+            module="torch.utils.tensorboard.writer",
+            attach="autolog_torch.summaries:attach_tensorboard",
+        ),
+        Attach(module="tensorboardX.writer", attach="autolog_torch.summaries:attach_tensorboardx"),
+        Attach(module="tqdm.std", attach="autolog_torch.progress:attach"),
+        Attach(module="torchmetrics.metric", attach="autolog_torch.metrics:attach_torchmetrics"),
+        Attach(
+            module="torchmetrics.collections", attach="autolog_torch.metrics:attach_collections"
+        ),
+        Attach(module="torcheval.metrics.metric", attach="autolog_torch.metrics:attach_torcheval"),
     ),
     formats=(
         Format(

@@ -1,4 +1,4 @@
-"""A module described by its parts, without running code of the user's classes or reading a weight."""
+"""A module described by its parts: no code of the user's classes runs, no weight is read."""
 
 from __future__ import annotations
 
@@ -38,9 +38,14 @@ def described(module: Any) -> dict[str, Any]:
     return found
 
 
-def _original(module: Any) -> type:
-    """Return the user's class, which `fully_shard` and parametrizations replace by one of theirs."""
-    cls = type(module)
+def _held(module: Any, what: str) -> dict[str, Any]:
+    state: dict[str, Any] = module.__dict__
+    return state.get(what) or {}
+
+
+def _original(module: Any) -> Any:
+    """Return the user's class, which `fully_shard` and parametrizations replace by theirs."""
+    cls: Any = module.__class__
     replaced = cls.__name__.startswith(("FSDP", "Parametrized")) and len(cls.__mro__) > 2
     generated = any(base.__name__ == "FSDPModule" for base in cls.__mro__)
     if replaced and (generated or cls.__name__.startswith("Parametrized")):
@@ -63,7 +68,7 @@ def _around(module: Any) -> list[str]:
 
 
 def _compiled(module: Any) -> bool:
-    state = vars(module)
+    state: dict[str, Any] = module.__dict__
     return state.get("_compiled_call_impl") is not None
 
 
@@ -71,7 +76,7 @@ def _parameters(module: Any) -> list[Any]:
     """Return the parameters of a module and its parts, each once."""
     found: dict[int, Any] = {}
     for _, part, _, _ in _walk(module):
-        for one in (vars(part).get("_parameters") or {}).values():
+        for one in _held(part, "_parameters").values():
             if one is not None and _has_size(one):
                 found[id(one)] = one
     return list(found.values())
@@ -100,7 +105,7 @@ def _walk(module: Any) -> list[tuple[int, Any, str, bool]]:
 
 
 def _parts(module: Any) -> list[tuple[str, Any]]:
-    return list((vars(module).get("_modules") or {}).items())
+    return list(_held(module, "_modules").items())
 
 
 def tree(module: Any) -> str:
@@ -108,7 +113,7 @@ def tree(module: Any) -> str:
     parts = _walk(module)
     lines: list[str] = []
     for depth, part, name, again in parts[:_MOST]:
-        own = [one for one in (vars(part).get("_parameters") or {}).values() if one is not None]
+        own = [one for one in _held(part, "_parameters").values() if one is not None]
         size = sum(one.numel() for one in own if _has_size(one))
         text = f"{'  ' * depth}{f'({name}): ' if name else ''}{type(part).__name__}{_extra(part)}"
         if size and not again:

@@ -147,7 +147,8 @@ class _Criterion:
 
     def _note(self, feed: Feed, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note that this is a part of the loss of a step, and how it is set."""
-        given = dict(zip([one.name for one in self._parameters], args, strict=False)) | kwargs
+        names = [one.name for one in self._parameters]
+        given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs}
         settings = {
             one.name: _described(given[one.name])
             for one in self._parameters
@@ -169,17 +170,15 @@ class _Criterion:
     ) -> tuple[Any, int] | None:
         """Return the mean loss of the batch and the batch's size; None if there is none."""
         target = _target(args, kwargs)
-        shape = getattr(target, "shape", ())
+        shape: Any = getattr(target, "shape", ())
         size = int(shape[0]) if len(shape) else 1
         if result.dim():
-            if kwargs.get("reduction") == "none" or result.numel() != 1:
-                self._capture.notice(
-                    "loss_is_not_reduced",
-                    "a loss was evaluated with reduction='none': what your code makes of its"
-                    " values is not known, so no val/loss was recorded; autolog.log_metric"
-                    " records it",
-                )
-                return None
+            self._capture.notice(
+                "loss_is_not_reduced",
+                "a loss was evaluated with reduction='none': what your code makes of its values"
+                " is not known, so no val/loss was recorded; autolog.log_metric records it",
+            )
+            return None
         device = result.device.type
         if device == "meta" or not size:
             return None

@@ -8,13 +8,27 @@ from typing import Any
 
 from autolog.integration import Detach, EpochOf, Loop
 
-__all__ = ["LoopSeen", "StepMade", "here", "loop_seen", "on_loop", "on_step", "step_listeners"]
+__all__ = [
+    "EpochEnded",
+    "LoopSeen",
+    "StepMade",
+    "epoch_ended",
+    "here",
+    "loop_seen",
+    "on_epoch",
+    "on_loop",
+    "on_step",
+    "step_listeners",
+]
 
 LoopSeen = Callable[[Loop, Any], None]
 """Told once of each loop and optimizer: `seen(loop, optimizer)`, after its first step there."""
 
 StepMade = Callable[[], None]
 """Told of each step that an optimizer made, before it is recorded."""
+
+EpochEnded = Callable[[Loop, int], None]
+"""Told of each epoch that is over: `ended(loop, number)`."""
 
 
 class _Here(threading.local):
@@ -36,6 +50,7 @@ class _Here(threading.local):
 here = _Here()
 _listeners: list[LoopSeen] = []
 step_listeners: list[StepMade] = []
+_epoch_listeners: list[EpochEnded] = []
 
 
 def on_loop(listener: LoopSeen) -> Detach:
@@ -48,6 +63,18 @@ def on_step(listener: StepMade) -> Detach:
     """Have a listener told of each step; it must be `capture.guarded`, and cheap."""
     step_listeners.append(listener)
     return lambda: step_listeners.remove(listener)
+
+
+def on_epoch(listener: EpochEnded) -> Detach:
+    """Have a listener told of each epoch that is over; it must be `capture.guarded`."""
+    _epoch_listeners.append(listener)
+    return lambda: _epoch_listeners.remove(listener)
+
+
+def epoch_ended(loop: Loop, number: int) -> None:
+    """Tell that an epoch is over."""
+    for listener in tuple(_epoch_listeners):
+        listener(loop, number)
 
 
 def loop_seen(loop: Loop, optimizer: Any) -> None:

@@ -1,7 +1,7 @@
 """What is recorded of the data of a loop: how its loader is set up, and what the dataset is.
 
-Nothing is iterated and no item is read. A length is asked for only where torch's own samplers ask for
-it too, before every pass.
+Nothing is iterated and no item is read. A length is asked for only where torch's own samplers ask
+for it too, before every pass.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ def describe_data(loop: Loop, source: Source, role: str) -> None:
 def _batch_size(loader: Any) -> int | None:
     if loader.batch_size is not None:
         return loader.batch_size
-    size = vars(loader.batch_sampler).get("batch_size") if loader.batch_sampler else None
+    sampler = loader.batch_sampler
+    state: dict[str, Any] = getattr(sampler, "__dict__", {})
+    size = state.get("batch_size")
     return size if isinstance(size, int) else None
 
 
 def _length(loader: Any) -> int | None:
     """Return the length of a dataset that torch itself has asked for."""
     data: Any = import_module("torch.utils.data")
-    kept = vars(loader).get("_IterableDataset_len_called")
+    state: dict[str, Any] = loader.__dict__
+    kept = state.get("_IterableDataset_len_called")
     if isinstance(kept, int):
         return kept
     batched = loader.batch_sampler is None or type(loader.batch_sampler) is data.BatchSampler

@@ -44,8 +44,8 @@ def attach(capture: Capture) -> Detach:
 
 
 def _averages(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
-    given = dict(zip(("model", "device", "avg_fn", "multi_avg_fn"), args[1:], strict=False))
-    given |= kwargs
+    names = ("model", "device", "avg_fn", "multi_avg_fn")
+    given: dict[str, Any] = {**dict(zip(names, args[1:], strict=False)), **kwargs}
     function = given.get("multi_avg_fn") or given.get("avg_fn")
     name = "mean" if function is None else str(plain(function)).rpartition(".")[2]
     _averaged[:] = [one for one in _averaged if one[0]() is not None]

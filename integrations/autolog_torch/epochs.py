@@ -1,11 +1,12 @@
 """Epochs of a loop: passes over the data that it is trained on, numbered from 0.
 
-A pass that no step follows (an evaluation, a look at the first batch) is no epoch. While one pass is
-going on, other loaders that give batches too (a second domain, the tasks' own loaders inside of a
-loop over tasks) do not begin another one; of several loaders in one `zip` the first counts. A loop
-that is given no batches has no epochs.
+A pass that no step follows (an evaluation, a look at the first batch) is no epoch. While one pass
+is going on, other loaders that give batches too (a second domain, the tasks' own loaders inside of
+a loop over tasks) do not begin another one; of several loaders in one `zip` the first counts. A
+loop that is given no batches has no epochs.
 
-At the end of each epoch one point of `epoch` and of what its data cost is recorded, at its last step.
+At the end of each epoch one point of `epoch` and of what its data cost is recorded, at its last
+step.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ import weakref
 from typing import Any, Final
 
 from autolog.integration import EpochOf, Loop
-from autolog_torch.current import here
+from autolog_torch.current import epoch_ended, here
 from autolog_torch.datasets import describe_data
-from autolog_torch.passes import Pass
+from autolog_torch.passes import AHEAD, Pass
 
-__all__ = ["Epochs", "ended", "epoch_of", "epochs_of", "finish"]
+__all__ = ["Epochs", "ended", "epoch_of", "epochs_of", "finish", "going_on"]
 
 _STATE: Final = "torch.epochs"
-_AHEAD: Final = 2
-"""So many batches may have been fetched before they are used, and belong to a pass that is over."""
 
 
 class Epochs:
@@ -61,7 +60,7 @@ class Epochs:
             if primary.open:
                 return self.number
             self.after += 1
-            return self.number if self.after <= _AHEAD else None
+            return self.number if self.after <= AHEAD else None
         chosen = self._choose(fed)
         if chosen is None:
             return self.take((), loop)
@@ -77,7 +76,7 @@ class Epochs:
         A batch that was taken and kept, or all of them, make no pass; one that is over counts only
         if no more than what may be fetched ahead was left of it.
         """
-        going_on = [one for one in fed if one.open or (one.whole and one.batches <= _AHEAD)]
+        going_on = [one for one in fed if one.open or (one.whole and one.batches <= AHEAD)]
         for candidates in (
             [one for one in going_on if self.knows(one) and one.open],
             [one for one in going_on if one.evaluation is None and one.open],
@@ -125,6 +124,7 @@ class Epochs:
         if one.samples:
             values["train/samples_per_second"] = one.samples / seconds
         loop.span.metrics(values, step=loop.step, epoch=self.number)
+        epoch_ended(loop, self.number)
 
 
 def epochs_of(loop: Loop) -> Epochs:
@@ -168,11 +168,11 @@ def _take(fed: tuple[Pass, ...], loop: Loop) -> int | None:
     return epoch
 
 
-def _going_on(loop: Loop) -> int | None:
+def going_on(loop: Loop) -> int | None:
     """Tell the epoch of a step that no new batch came before."""
     return _take((), loop)
 
 
 def epoch_of(fed: tuple[Pass, ...]) -> EpochOf:
     """Return what tells the epoch of a step with batches of these passes."""
-    return functools.partial(_take, fed) if fed else _going_on
+    return functools.partial(_take, fed)

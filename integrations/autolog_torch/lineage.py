@@ -29,9 +29,7 @@ def attach(capture: Capture) -> Detach:
     lineage = _Lineage(capture)
     taps = [
         capture.tap(serialization, "load", Tap(exit=lineage.loaded)),
-        capture.tap(
-            modules.Module, "load_state_dict", Tap(exit=lineage.taken, unless=compiling())
-        ),
+        capture.tap(modules.Module, "load_state_dict", Tap(exit=lineage.taken, unless=compiling())),
     ]
 
     def detach() -> None:

@@ -1,8 +1,8 @@
 """Passes over `DataLoader`s: where a training gets its batches, and when it has seen them all.
 
-Hooks stand at `DataLoader.__iter__` and at `__next__` of its iterators. They look at the iterator and
-at the shape of what it gives; the dataset and its items are not touched. Worker processes iterate
-no loader: nothing of this runs in them.
+Hooks stand at `DataLoader.__iter__` and at `__next__` of its iterators. They look at the iterator
+and at the shape of what it gives; the dataset and its items are not touched. What a dataset
+iterates in a worker process is left alone.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import epochs, phases
 from autolog_torch.compiling import compiling
 from autolog_torch.current import here, on_loop, on_step
-from autolog_torch.passes import Pass, begin, forget, local, passes, source_of
+from autolog_torch.passes import AHEAD, Pass, begin, forget, local, passes, source_of
 
 __all__ = ["attach"]
 
 _DEPTH: Final = 8
 """So deep a batch is looked into for a tensor."""
+
+
+_type: Any = type
 
 
 class _Torch:
@@ -75,8 +78,8 @@ def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], b
     one.last = now = perf_counter_ns()
     one.waited += now - asked
     one.batches += 1
-    kind = type(batch)
-    if (kind is list or kind is tuple) and batch and type(batch[0]) is _torch.Tensor:
+    kind = _type(batch)
+    if (kind is list or kind is tuple) and batch and _type(batch[0]) is _torch.Tensor:
         one.samples += batch[0].shape[0]  # what most loaders give; no tensor is touched
     else:
         one.samples += _size(batch)
@@ -89,13 +92,15 @@ def _gave(asked: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], b
 
 def _size(batch: Any) -> int:
     """Return how many samples a batch has: the length of the first tensor that is found in it."""
+    part: Any = batch
     for _ in range(_DEPTH):
-        if isinstance(batch, _torch.Tensor):
-            return batch.shape[0] if batch.dim() else 1
-        if isinstance(batch, (dict, UserDict)) and batch:
-            batch = next(iter(batch.values()))
-        elif isinstance(batch, (list, tuple)) and batch:
-            batch = batch[0]
+        kind = _type(part)
+        if issubclass(kind, _torch.Tensor):
+            return part.shape[0] if len(part.shape) else 1
+        if issubclass(kind, (dict, UserDict)) and len(part):
+            part = next(iter(part.values()))
+        elif issubclass(kind, (list, tuple)) and len(part):
+            part = part[0]
         else:
             break
     return 0
@@ -155,8 +160,15 @@ class _Loaders:
         """An optimizer makes a step with the batches that were given since the last one."""
         feed = local.feed
         phases.stepping(feed)
-        here.epoch_of = epochs.epoch_of(feed.take() if feed.fed else ())
         feed.steps += 1
+        if feed.fed:
+            feed.unfed = 0
+            here.epoch_of = epochs.epoch_of(feed.take())
+            return
+        here.epoch_of = epochs.going_on
+        feed.unfed += 1
+        if feed.unfed == AHEAD + 1 and not any(one.open for one in feed.passes()):
+            self._capture.end_passes()
 
 
 def _loop_seen(loop: Loop, optimizer: Any) -> None:

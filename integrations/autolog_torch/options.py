@@ -16,9 +16,12 @@ class Options:
         checkpoint_every: weights are stored after so many steps, or after each "epoch", while the
             program waits; the last and the best are kept. By default those at the end alone, of a
             program that saves none itself.
+        grad_norm: compute the norm of the gradients of every step. It reads each gradient once
+            (about what zeroing them costs); where the user clips, the norm is recorded anyway.
     """
 
     checkpoint_every: int | Literal["epoch"] | None = None
+    grad_norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no interval.

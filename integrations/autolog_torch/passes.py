@@ -1,8 +1,8 @@
 """Passes over loaders: what is noted of them, and what a thread has been given since its last step.
 
-A pass begins with `iter(loader)` and ends when the loader is exhausted, when its iterator is dropped
-(a `break`), or when the same iterator begins anew (persistent workers). Iterators and loaders are
-referred to weakly.
+A pass begins with `iter(loader)` and ends when the loader is exhausted, when its iterator is
+dropped (a `break`), or when the same iterator begins anew (persistent workers). Iterators and
+loaders are referred to weakly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from autolog.integration import Loop
 if TYPE_CHECKING:
     from autolog_torch.evaluations import Evaluation
 
-__all__ = ["Feed", "Pass", "Source", "begin", "forget", "local", "passes", "source_of"]
+AHEAD: Final = 2
+"""So many batches may have been fetched before they are used, and belong to a pass that is over."""
+
+__all__ = ["AHEAD", "Feed", "Pass", "Source", "begin", "forget", "local", "passes", "source_of"]
 
 
 class Source:
@@ -91,6 +94,8 @@ class Feed:
         self.fed: list[Pass] = []
         """All that have given one since the last step, in order."""
         self.steps = 0
+        self.unfed = AHEAD
+        """How many steps were made since the last batch; before the first one none is expected."""
         self.pending: Evaluation | None = None
         """Losses that were evaluated outside of any pass."""
         self.before: list[Evaluation] = []
@@ -122,6 +127,10 @@ class Feed:
         if not one.fed:
             one.fed = True
             self.fed.append(one)
+
+    def passes(self) -> list[Pass]:
+        """Return its passes whose iterators are still there."""
+        return [one for one in list(passes.values()) if one.feed is self]
 
     def forget_closed(self) -> None:
         """Another pass begins: what closed ones have given is used by now."""

@@ -105,7 +105,7 @@ def _record(evaluation: Evaluation, source: Source | None, capture: Capture) -> 
 
 
 def _record_later(evaluation: Evaluation, source: Source | None) -> None:
-    """Nothing was trained so far: it belongs to the loop that comes next, if that is its model's."""
+    """Nothing was trained so far: it belongs to the loop of its model, if that comes next."""
 
     def write(loop: Loop) -> None:
         module = evaluation.module() if evaluation.module is not None else None

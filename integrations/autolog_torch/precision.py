@@ -1,4 +1,4 @@
-"""Mixed precision: the type that a forward pass runs in, and the scale that gradients begin with."""
+"""Mixed precision: the type that a forward pass runs in, and the scale of the first gradients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def attach(capture: Capture) -> Detach:
 
 
 def _entered(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
-    state = vars(args[0])
+    state: dict[str, Any] = args[0].__dict__
     if state.get("_enabled") and "autocast" not in local.feed.precision:
         local.feed.precision["autocast"] = str(state.get("fast_dtype")).removeprefix("torch.")
 
@@ -45,6 +45,6 @@ def _scaled(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     feed = local.feed
     if feed.criterion_known or "grad_scaler.init_scale" in feed.precision:
         return
-    state = vars(args[0])
+    state: dict[str, Any] = args[0].__dict__
     if state.get("_enabled"):
         feed.precision["grad_scaler.init_scale"] = state.get("_init_scale")

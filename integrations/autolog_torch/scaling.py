@@ -51,6 +51,7 @@ def _after_step(state: Any, args: tuple[Any, ...], _: Mapping[str, Any], __: Any
     tracked, steps = state
     if tracked.steps == steps:
         tracked.take_loss()
+        tracked.extras.clear()
         loop = tracked.known.loop if tracked.known is not None else None
         if loop is not None:
             scale = args[0].get_scale() if args[0].is_enabled() else None

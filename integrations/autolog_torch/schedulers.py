@@ -38,7 +38,7 @@ def attach(capture: Capture) -> Detach:
     module: Any = import_module("torch.optim.lr_scheduler")
     classes = {
         one
-        for one in vars(module).values()
+        for one in module.__dict__.values()
         if isinstance(one, type) and issubclass(one, module.LRScheduler) and "__init__" in vars(one)
     }
     taps = [
@@ -70,9 +70,8 @@ def _noting(cls: Any) -> Callable[..., None]:
         if type(scheduler) is cls:
             given = bound.arguments.items()
             known.arguments = {key: plain(one) for key, one in given if key not in _LEFT_OUT}
-        parts = bound.arguments.get("schedulers")
-        if isinstance(parts, (list, tuple)):
-            known.parts = [one for part in parts if (one := _find(part)) is not None]
+        parts: Any = bound.arguments.get("schedulers") or ()
+        known.parts = [one for part in parts if (one := _find(part)) is not None]
 
     return built
 
@@ -103,7 +102,7 @@ def _described(known: _Known) -> dict[str, Any]:
 
 def _attributes(scheduler: Any) -> dict[str, Any]:
     """Describe a scheduler of a user's class."""
-    state = vars(scheduler)
+    state: dict[str, Any] = scheduler.__dict__
     names = inspect.signature(type(scheduler).__init__).parameters
     return {name: plain(state[name]) for name in names if name in state and name not in _LEFT_OUT}
 

@@ -40,6 +40,7 @@ class Tracked:
         "__weakref__",
         "allies",
         "described_in",
+        "extras",
         "in_step",
         "keys",
         "known",
@@ -63,6 +64,8 @@ class Tracked:
         self.in_step = False
         self.loss_in_step: Any = None
         """The first loss of a closure."""
+        self.extras: dict[str, Any] = {}
+        """Recorded with its next step, as `here.extras` is with that of whichever steps next."""
         self.steps = 0
         self.known: LoopOptimizer | None = None
         self.described_in: Any = None
@@ -205,8 +208,15 @@ class Tracking:
         if loss is not None:
             keys = _with_loss(keys)
             values.append(loss)
+<<<<<<< HEAD
         else:  # its gradients come from nowhere, or it has got other parameters
             tracked.probes.choose(optimizer)
+=======
+        if tracked.extras:
+            keys = (*keys, *tracked.extras)
+            values += tracked.extras.values()
+            tracked.extras = {}
+>>>>>>> main
         if here.extras:
             extras, here.extras = here.extras, {}
             for key, value in extras.items():

@@ -35,7 +35,6 @@ class Trained:
         self.begun = False
         self.saved_step: int | None = None
         """The newest step that is in a checkpoint; None if there is none."""
-        self.saved_epoch: int | None = None
 
     def take(self, tracked: Tracked) -> None:
         """Note what an optimizer trains."""

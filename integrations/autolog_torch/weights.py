@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Snapshot, Span
 from autolog_torch import formats, tensors, trained
-from autolog_torch.current import here, on_loop
+from autolog_torch.current import here, on_epoch, on_loop
 from autolog_torch.steps import tracking
 from autolog_torch.trained import Trained
 
@@ -28,15 +28,12 @@ def attach(capture: Capture) -> Detach:
     weights = _Weights(capture)
     undo: list[Callable[[], None]] = [on_loop(capture.guarded(weights.begins))]
     every = capture.options.checkpoint_every
-    if every is not None:
+    if every == "epoch":
+        undo.append(on_epoch(capture.guarded(weights.epoch_ended)))
+    elif every is not None:
         optimizers: Any = import_module("torch.optim.optimizer")
-        register: Any = (
-            optimizers.register_optimizer_step_pre_hook
-            if every == "epoch"
-            else optimizers.register_optimizer_step_post_hook
-        )
-        hook = weights.before_step if every == "epoch" else weights.after_step
-        undo.append(register(capture.guarded(hook)).remove)
+        register = optimizers.register_optimizer_step_post_hook
+        undo.append(register(capture.guarded(weights.after_step)).remove)
 
     def detach() -> None:
         for one in undo:
@@ -59,7 +56,6 @@ class _Weights:
         known.take(tracking.of(optimizer))
         if not known.begun:
             known.begun = True
-            known.saved_epoch = here.epoch
             if loop.span.owns_run:
                 loop.span.at_end(partial(self._at_end, loop.span, known, _step_of(loop)))
 
@@ -75,17 +71,11 @@ class _Weights:
         if known.parts and known.saved_step != loop.step:
             self._checkpoint(loop.span, known, loop.step, here.epoch)
 
-    def before_step(self, optimizer: Any, *_: Any) -> None:
-        """Before the first step of an epoch, store the weights that the one before ended with."""
-        del optimizer
-        loop = self._capture.loop()
-        if loop is None or here.epoch is None or not loop.span.owns_run:
-            return
+    def epoch_ended(self, loop: Loop, number: int) -> None:
+        """Store the weights that an epoch ended with."""
         known = trained.of_loop(loop)
-        if known.parts and known.saved_epoch != here.epoch:
-            ended, known.saved_epoch = known.saved_epoch, here.epoch
-            if known.saved_step != loop.step:
-                self._checkpoint(loop.span, known, loop.step, ended)
+        if known.parts and known.saved_step != loop.step and loop.span.owns_run:
+            self._checkpoint(loop.span, known, loop.step, number)
 
     def _checkpoint(self, span: Span, known: Trained, step: int | None, epoch: int | None) -> None:
         if not self._is_able():

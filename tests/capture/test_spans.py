@@ -17,7 +17,7 @@ def capture(recording):
     import sklearn.base  # noqa: F401
 
     autolog.autolog()
-    return activation.attachments()[0]._capture()
+    return activation.attachments()[0]._capture("sklearn")
 
 
 def test_a_training_opened_by_hand_is_a_run_with_the_steps_before_it(recording, capture):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import pickle
@@ -22,7 +23,7 @@ from sklearn.metrics import f1_score as imported_before
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import cross_val_score
 
-from autolog.integration import Hook
+from autolog.integration import Hook, Tap
 
 HERE = sys.modules[__name__]
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -38,6 +39,20 @@ def _closed(offset):
 
 
 add = _closed(100)
+
+
+def _doubled(function):
+    @functools.wraps(function)
+    def double(*args, **kwargs):
+        return 2 * function(*args, **kwargs)
+
+    return double
+
+
+@_doubled
+def decorated(a, *, b=1):
+    """Add them up, twice."""
+    return a + b
 
 
 def countdown(n):
@@ -268,7 +283,7 @@ def test_a_lazy_export_is_found_and_nothing_is_set_on_its_module(engine):
 def test_a_debugger_may_look_into_the_frame_of_a_function_with_a_closure(python):
     script = """
 import inspect, sys, traceback
-from autolog.integration import Hook
+from autolog.integration import Hook, Tap
 from autolog.patching import Engine
 
 def make(result, call):
@@ -286,3 +301,25 @@ except ValueError as error:
 print(dict(inspect.getclosurevars(fails).nonlocals))
 """
     assert python(script).splitlines() == ["True", "{'call': 2, 'result': 1}"]
+
+
+def test_a_decorated_function_that_a_compiler_may_trace_keeps_its_code(engine):
+    held, code, before = decorated, decorated.__code__, described(decorated)
+    seen = []
+    tap = Tap(
+        enter=lambda args, kwargs: (args, dict(kwargs)),
+        exit=lambda state, args, kwargs, result: seen.append((*state, result)),
+        unless=lambda: len(seen) == 1,
+    )
+    handle = engine.tap(HERE, "decorated", "test", tap)
+    assert held is decorated
+    assert decorated.__code__ is code
+    assert described(decorated) == before
+    assert held(3, b=4) == decorated(3, b=4) == 14
+    assert seen == [((3,), {"b": 4}, 7)]
+    assert handle.state == "applied"
+    engine.remove(handle)
+    seen.clear()
+    assert decorated(3) == 8
+    assert seen == []
+    assert decorated.__closure__[0].cell_contents is decorated.__wrapped__

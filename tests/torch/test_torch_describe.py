@@ -1,4 +1,4 @@
-"""What trains is described once: optimizers, schedulers, the model, mixed precision, torch itself."""
+"""What trains is described once: optimizers, schedulers, model, mixed precision, torch itself."""
 
 from __future__ import annotations
 

@@ -424,8 +424,12 @@ def test_an_error_of_the_data_reaches_the_user_and_ends_the_pass(loops):
             return loops.X[at], loops.Y[at]
 
     training = Training(loops)
-    with pytest.raises(ValueError, match="a bad row"):
+
+    def train():
         for x, y in DataLoader(Broken(), batch_size=2):
             training.step(x, y)
+
+    with pytest.raises(ValueError, match="a bad row"):
+        train()
     assert training.epochs() == [0, 0]
     assert points(loops.run(), "epoch") == [(1, 0.0)]

@@ -93,7 +93,7 @@ def test_inference_mode_counts_like_no_grad(loops):
 
 def test_an_evaluation_that_forgets_no_grad_counts_too(loops):
     training, val_loader = Training(), loader()
-    for _epoch in range(2):
+    for _ in range(2):
         training.epoch()
         training.model.eval()
         for x, y in val_loader:
@@ -152,7 +152,7 @@ def test_a_second_validation_set_has_the_name_of_its_loader(loops):
 def test_loaders_in_a_dictionary_give_the_validation_loss(loops):
     training = Training()
     loaders = {"train": loader(16), "val": loader()}
-    for _epoch in range(2):
+    for _ in range(2):
         for phase in ("train", "val"):
             training.model.train(phase == "train")
             for x, y in loaders[phase]:
@@ -215,7 +215,7 @@ def test_a_loop_of_full_batches_has_its_validation_loss_and_the_name_of_its_data
     training = Training()
     y_val, y_test = Y[:8], Y[8:]
     expected = {"val": [], "test": []}
-    for _epoch in range(3):
+    for _ in range(3):
         training.step(X, Y)
         training.model.eval()
         with torch.inference_mode():
