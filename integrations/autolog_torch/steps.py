@@ -208,17 +208,11 @@ class Tracking:
         if loss is not None:
             keys = _with_loss(keys)
             values.append(loss)
-<<<<<<< HEAD
         else:  # its gradients come from nowhere, or it has got other parameters
             tracked.probes.choose(optimizer)
-=======
-        if tracked.extras:
-            keys = (*keys, *tracked.extras)
-            values += tracked.extras.values()
-            tracked.extras = {}
->>>>>>> main
-        if here.extras:
-            extras, here.extras = here.extras, {}
+        if tracked.extras or here.extras:
+            extras = {**tracked.extras, **here.extras}
+            tracked.extras, here.extras = {}, {}
             for key, value in extras.items():
                 number = local(value) if hasattr(value, "is_meta") else value
                 if number is not None:
