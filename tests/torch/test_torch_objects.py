@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import io
 import pickle
 import re
@@ -332,7 +333,52 @@ def scripts_and_traces(training):
     ]
 
 
+def functions_of_losses(training):
+    x, y = training.x[:, :1], training.y
+    seen = []
+
+    class Counted(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            seen.append(function is functional.mse_loss)
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    class WithLoss(torch.nn.Module):
+        def forward(self, x, y):
+            return functional.mse_loss(x, y) + functional.smooth_l1_loss(x, y, beta=0.5)
+
+    functional.mse_loss(x.as_subclass(Counted), y)
+    model = WithLoss()
+    return [
+        seen,
+        pickled(functional.mse_loss),
+        str(inspect.signature(functional.cross_entropy)),
+        torch.jit.script(functional.mse_loss).code,
+        torch.jit.script(model).code,
+        torch.jit.trace(model, (x, y), check_trace=False).code,
+        failure(lambda: torch.fx.symbolic_trace(model)),
+        torch.export.export(model, (x, y)).graph_module.code,
+        bits(
+            [torch.func.vmap(functional.mse_loss)(x, y), torch.func.grad(functional.mse_loss)(x, y)]
+        ),
+        failure(lambda: functional.mse_loss(x)),
+        failure(lambda: functional.mse_loss(x, y, reduction="unknown")),
+        warned(lambda: functional.mse_loss(x, y[:1])),
+    ]
+
+
+def iterators_of_loaders(training):
+    loader = training.loader
+    first, second = iter(loader), iter(loader)
+    found = [bits(next(first)), bits(next(second)), type(first), list(vars(first))]
+    found += [bits(batch) for batch in first]
+    found += [failure(lambda: next(first)), len(loader), list(vars(loader)), pickled(loader)]
+    found += [failure(lambda: setattr(loader, "batch_size", 4))]
+    return found
+
+
 SCENARIOS = (
+    *(functions_of_losses, iterators_of_loaders),
     *(the_bytes_of_pickles_and_files, the_attributes_of_objects, what_refers_to_objects),
     *(deep_copies, steps_after_a_pickle, hooks_on_tensors_and_modules, hooks_on_optimizers),
     *(graphs_that_are_kept, double_backward, a_graph_of_gradients, gradients_of_some_inputs),
@@ -343,6 +389,7 @@ SCENARIOS = (
 
 @pytest.mark.edge_case("EC-D9", "EC-D10")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.filterwarnings("ignore:Using backward.*with create_graph=True:UserWarning")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__.replace("_", " "))
 def test_nobody_can_tell_from(recording, loops, scenario):
