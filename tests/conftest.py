@@ -20,6 +20,9 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+# How this session runs is no business of the sessions that tests start.
+os.environ.pop("PYTEST_ADDOPTS", None)
+
 pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases", "tests.postgres"]
 
 
