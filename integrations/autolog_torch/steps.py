@@ -198,7 +198,14 @@ class Tracking:
         tracked.in_step = False
         if tracked.losses and is_captured(tracked.losses[0]):
             tracked.losses = []
-            return  # nothing was computed: the replays of the graph will be steps
+            if self._capture is not None:
+                self._capture.notice(
+                    "captured_steps",
+                    "a training step was captured into a graph of the device: its replays pass no"
+                    " code in Python, so these steps are not recorded; autolog.log_metric records"
+                    " what you read of them",
+                )
+            return
         tracked.steps += 1
         for listener in step_listeners:
             listener()

@@ -220,6 +220,7 @@ if __name__ == "__main__":
         answer["at exit"], *kept = steps(3)
         log["copies"] = sorted({tuple(one) for one in log["copies"]})
         status = autolog.status()
+        answer["notices"] = [one.key for one in status.notices]
         answer["faults"] = [one.text for one in status.notices if one.key == "logging_error"]
         print(json.dumps({**answer, **log}))
     # The numbers of the last steps arrive after the end of the script.

@@ -68,6 +68,7 @@ def test_a_learning_rate_is_that_of_its_step_however_late_the_loss_is(late):
 def test_nothing_is_asked_of_a_device_whose_work_is_captured(late):
     losses, recorded, copies = late["captured"]
     assert (copies, late["queries while capturing"]) == (0, 0)
+    assert "captured_steps" in late["notices"]
     assert recorded == pytest.approx(losses)
 
 
