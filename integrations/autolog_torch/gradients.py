@@ -21,20 +21,14 @@ Mark = tuple[Any, ...]
 class Probes:
     """The probed parameters of one optimizer, referred to weakly."""
 
-    __slots__ = ("_count", "_references")
+    __slots__ = ("_references",)
 
     def __init__(self, optimizer: Any) -> None:
         self._references: tuple[weakref.ref[Any], ...] = ()
-        self._count = -1
-        self.choose(optimizer)
+        self.choose(optimizer.param_groups)
 
-    def choose(self, optimizer: Any) -> None:
-        """Choose parameters anew if there are more or fewer than before."""
-        groups = optimizer.param_groups
-        count = sum([len(group["params"]) for group in groups])
-        if count == self._count:
-            return
-        self._count = count
+    def choose(self, groups: list[dict[str, Any]]) -> None:
+        """Choose among the parameters that are trained now."""
         parameters = [one for group in groups for one in group["params"] if one.requires_grad]
         last = len(parameters) - 1
         chosen = sorted({round(last * at / (_PROBES - 1)) for at in range(_PROBES)})
