@@ -107,7 +107,8 @@ class Tap:
 
     Args:
         unless: asked before each call; where it says yes the call passes as if nothing were there.
-            `torch.compiler.is_compiling` keeps a tap out of what is being traced.
+            `torch.compiler.is_compiling` keeps a tap out of what is being traced. It counts for the
+            function: of several taps at one, the first that asks decides for all.
     """
 
     enter: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None = None

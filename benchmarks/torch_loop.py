@@ -85,9 +85,7 @@ def run(leg: str, folder: Path, *numbers: int) -> tuple[float, float, float]:
     env = {**os.environ, "AUTOLOG_STORE": str(folder / "store"), "OMP_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [sys.executable, str(script), leg, *map(str, numbers)]
-    done = subprocess.run(
-        words, cwd=folder, env=env, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall, cpu = json.loads(done.stdout)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -106,7 +104,10 @@ def compare(
     table = Table(title=title)
     for name in ("", "loop, wall s", "", "loop, CPU s", "", "us a step", "process, CPU s", ""):
         table.add_column(name, justify="right")
-    middle = {leg: [statistics.median(one) for one in zip(*rows)] for leg, rows in times.items()}
+    middle = {
+        leg: [statistics.median(one) for one in zip(*rows, strict=True)]
+        for leg, rows in times.items()
+    }
     plain = middle["plain"]
     for leg in legs:
         row: list[Any] = [leg]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import autolog
+
 ROOT = Path(__file__).parents[1]
 
 
-def example() -> str:
+def example(name: str = "example") -> str:
     text = (ROOT / "README.md").read_text()
-    block = text.partition("<!-- example:begin -->")[2].partition("<!-- example:end -->")[0]
+    block = text.partition(f"<!-- {name}:begin -->")[2].partition(f"<!-- {name}:end -->")[0]
     found = re.search(r"```python\n(.*?)```", block, re.DOTALL)
     assert found is not None
     return found[1]
@@ -23,6 +25,17 @@ def test_the_ten_lines_are_ten_and_record_a_training(program, recording):
     run = recording.run()
     assert run.status == "FINISHED"
     assert run.metrics["test/accuracy"] > 0.97
+
+
+def test_the_loop_of_ten_lines_is_recorded_step_by_step(program, recording):
+    source = example("loop")
+    assert len(source.splitlines()) == 10
+    assert program(source).out == ""
+    run = recording.run()
+    assert (run.kind, run.status, run.metrics["epoch"]) == ("loop", "FINISHED", 2)
+    assert {"train/loss", "lr", "train/samples_per_second"} <= run.metrics.keys()
+    assert (run.params["optimizer"], run.params["criterion"]) == ("Adam", "MSELoss")
+    assert autolog.load_model(run.run_id)["weight"].shape == (1, 4)
 
 
 def test_the_examples_by_hand_run(program, recording):

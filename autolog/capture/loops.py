@@ -7,6 +7,7 @@ parameters goes on in it; it ends when they are collected, at `end_run()` and wi
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import weakref
@@ -52,8 +53,8 @@ births = itertools.count()
 
 _passes = itertools.count(1)
 _loops: list[Loop] = []
+"""Those that may go on. No lock: a parameter that is collected anywhere may end one."""
 _beginnings: list[Callable[[LiveRun | None], None]] = []
-_lock = threading.RLock()
 
 
 class Loop:
@@ -75,8 +76,8 @@ class Loop:
         self.several = False
         self.alone: LoopOptimizer | None = None
         """The only optimizer that steps, or the one that has replaced the others."""
-        self.before: set[LoopOptimizer] = set()
-        """Those that it has replaced."""
+        self.before: weakref.WeakSet[LoopOptimizer] = weakref.WeakSet()
+        """Those that it has replaced, as long as they are there: tasks have thousands."""
         self.inner: Loop | None = None
         self.outer: Loop | None = None
         self.step = -1
@@ -113,8 +114,7 @@ class Loop:
         span.keep(self)
         if outer is not None:
             outer.newer.append(self)
-        with _lock:
-            _loops.append(self)
+        _loops.append(self)
         for callback in _beginnings:
             callback(span.run)
 
@@ -124,8 +124,7 @@ class Loop:
             inner = Loop(self.around, self.user_run)
             inner._span = self.span.child(Kind.INNER.value, name)
             inner.lies_below(self)
-            with _lock:
-                _loops.append(inner)
+            _loops.append(inner)
         assert self.inner is not None
         return self.inner
 
@@ -145,8 +144,8 @@ class Loop:
 
     def over(self) -> None:
         """End the run: its parameters are gone, or are trained elsewhere from here on."""
-        with _lock:
-            _loops[:] = [one for one in _loops if one is not self]
+        with contextlib.suppress(ValueError):
+            _loops.remove(self)
         if here.loop is self:
             here.loop = None
         if self._span is not None and self._span.kept is not None:
@@ -239,7 +238,8 @@ class Loop:
             one.loop = self
             one.counter = itertools.count(self.first_step)
             if not one.name:
-                self._nameless.append(weakref.ref(one))
+                known = [known for known in self._nameless if known() is not None]
+                self._nameless = [*known, weakref.ref(one)]
         if self.alone is None and not self.several:
             self.alone = one
         if self.model is None and (model := one.model()) is not None:
@@ -283,6 +283,10 @@ class Loop:
         if known is None or known() is not parameter:
             self._parameters[key] = weakref.ref(parameter, _forgetting(weakref.ref(self), key))
 
+    def let_go(self) -> None:
+        """Watch its parameters no more."""
+        self._parameters.clear()
+
     def forget(self, key: int, reference: weakref.ref[Any]) -> None:
         """A parameter was collected; with the last one the training is over."""
         if self._parameters.get(key) is reference:
@@ -305,13 +309,12 @@ def _forgetting(loop: weakref.ref[Loop], key: int) -> Callable[[weakref.ref[Any]
 
 def over_parameters(parameters: Sequence[Any]) -> Loop | None:
     """Find the loop that trains any of these parameters, wherever that was."""
-    with _lock:
-        return next((loop for loop in reversed(_loops) if loop.knows(parameters)), None)
+    return next((loop for loop in reversed(tuple(_loops)) if loop.knows(parameters)), None)
 
 
 def newest_begin() -> int:
     """Return when the newest loop began, in the numbers of `births`; -1 before the first."""
-    return max((loop.began for loop in _loops), default=-1)
+    return max((loop.began for loop in tuple(_loops)), default=-1)
 
 
 def begin_pass() -> None:
@@ -345,8 +348,8 @@ def latest() -> Loop | None:
 
 
 def after_fork() -> None:
-    """In a forked child: the loops of the parent are not ours."""
-    global _lock
-    _lock = threading.RLock()
+    """In a forked child: the loops of the parent are not ours, nor ours to end."""
+    for loop in _loops:
+        loop.let_go()
     _loops.clear()
     here.loop, here.newest_held, here.holding, here.passes = None, None, (), 0

@@ -20,6 +20,7 @@ optimizer are held in memory:
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -243,7 +244,7 @@ class LoopOptimizer:
             return self._begin_behind(waiting)
         # One that was there when another loop began without it has nothing to do with this one.
         since = loops.newest_begin()
-        others = [one for one in list(_known.values()) if not one.stepped and one.birth > since]
+        others = [one for one in _all_known() if not one.stepped and one.birth > since]
         if any(self.waits_for(one) for one in others):
             return None
         return self.open_loop()
@@ -390,8 +391,17 @@ class LoopOptimizer:
             names = tuple([key.replace("/**", name).replace("/*", alone) for key in keys])
             self._names[keys] = names
         if callable(epoch):
-            epoch = epoch(loop)
+            epoch = _told(epoch, loop)
         loop.write(names, values, next(self.counter), epoch)
+
+
+def _told(epoch: EpochOf, loop: Loop) -> int | None:
+    try:
+        return epoch(loop)
+    except Exception as exc:  # the step is worth it without
+        notices.keep_with(loop.run, "epoch of a step", exc)
+        notices.fault("autolog's epoch of a step", exc)
+        return None
 
 
 def find(
@@ -404,11 +414,19 @@ def find(
     open_span: OpenSpan,
 ) -> LoopOptimizer:
     """Return what is known of an optimizer in this process; it is made with the first call."""
-    known = _known.get(optimizer)
-    if known is None:
-        known = LoopOptimizer(optimizer, parameters, model, name, built=built, open_span=open_span)
-        _known[optimizer] = known
+    with _lock:
+        known = _known.get(optimizer)
+        if known is None:
+            known = LoopOptimizer(
+                optimizer, parameters, model, name, built=built, open_span=open_span
+            )
+            _known[optimizer] = known
     return known
+
+
+def _all_known() -> list[LoopOptimizer]:
+    with _lock:  # another thread may be building an optimizer
+        return list(_known.values())
 
 
 def undecided() -> list[LoopOptimizer]:
@@ -419,7 +437,7 @@ def undecided() -> list[LoopOptimizer]:
     began = here.loop.began if here.loop is not None else -1
     fresh = [
         one
-        for one in list(_known.values())
+        for one in _all_known()
         if one.loop is None and not one.stepped and (one.birth > began or began < 0)
     ]
     return [*here.holding, *fresh]
@@ -442,11 +460,15 @@ def end_all(open_span: OpenSpan) -> None:
             del _known[optimizer]
 
 
-def after_fork() -> None:
+def _after_fork() -> None:
     """In a forked child: the optimizers of the parent's loops make no steps of ours."""
     global _lock
     _lock = threading.RLock()
     loops.after_fork()
     _holding.clear()
-    for one in list(_known.values()):
+    for one in _all_known():
         one.loop, one.held = None, []
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import os
 import sys
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Final
 
@@ -31,24 +32,13 @@ def assigned_name(package: str) -> str | None:
     It is asked while the constructor runs. A constructor of a subclass and a function that returns
     the new object are passed through.
     """
-    home = getattr(sys.modules.get(package), "__file__", None)
-    inside = os.path.dirname(home) + os.sep if home else None  # noqa: PTH120
-    frame: FrameType | None = _get_frame(1)
-    reached = False
-    for _ in range(_DEPTH):
-        if frame is None or inside is None:
+    for code, lasti in _around(package):
+        operation, name = _behind(code, lasti)
+        if operation in _STORES:
+            return name
+        passes_on = operation in _RETURNS or code.co_name == "__init__"
+        if not passes_on:
             return None
-        code = frame.f_code
-        if code.co_filename.startswith((inside, "<autolog")):
-            reached = True
-        elif reached:
-            operation, name = _behind(code, frame.f_lasti)
-            if operation in _STORES:
-                return name
-            passes_on = operation in _RETURNS or code.co_name == "__init__"
-            if not passes_on:
-                return None
-        frame = frame.f_back
     return None
 
 
@@ -62,28 +52,36 @@ def argument_outside(package: str, position: int, count: int) -> str | None:
     """
     from autolog.patching.names import argument_name
 
+    for code, lasti in _around(package):
+        return argument_name(
+            code,
+            lasti,
+            callee=None,
+            positional=count,
+            keywords={},
+            wanted=position,
+            may_pass_instance=False,
+        )
+    return None
+
+
+def _around(package: str) -> Iterator[tuple[CodeType, int]]:
+    """Yield the calls around the innermost frames of a package: code and instruction."""
     home = getattr(sys.modules.get(package), "__file__", None)
-    inside = os.path.dirname(home) + os.sep if home else None  # noqa: PTH120
+    if not home:
+        return
+    inside = os.path.dirname(home) + os.sep  # noqa: PTH120
     frame: FrameType | None = _get_frame(1)
     reached = False
     for _ in range(_DEPTH):
-        if frame is None or inside is None:
-            return None
+        if frame is None:
+            return
         code = frame.f_code
         if code.co_filename.startswith((inside, "<autolog")):
             reached = True
         elif reached:
-            return argument_name(
-                code,
-                frame.f_lasti,
-                callee=None,
-                positional=count,
-                keywords={},
-                wanted=position,
-                may_pass_instance=False,
-            )
+            yield code, frame.f_lasti
         frame = frame.f_back
-    return None
 
 
 def _behind(code: CodeType, lasti: int) -> tuple[str, str | None]:

@@ -63,7 +63,7 @@ def _around(module: Any) -> list[str]:
         name = type(whole).__name__
         if name in _WRAPPERS and type(whole).__module__.startswith("torch."):
             names.append(name)
-        whole = models.whole_of(whole)
+        whole = models.parent_of(whole)
     return names
 
 

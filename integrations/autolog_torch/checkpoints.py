@@ -15,13 +15,12 @@ from typing import Any, cast
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Tap
 from autolog_torch import formats, trained
 from autolog_torch.contents import Held, find_models
-from autolog_torch.current import here
+from autolog_torch.current import here, is_covered
 from autolog_torch.tensors import is_own
 from autolog_torch.trained import Trained
 
 __all__ = ["attach", "attach_safetensors", "file_of"]
 
-_COVERED = "torch.covered"
 _FILES = (io.BufferedWriter, io.BufferedRandom, io.BufferedReader, io.FileIO)
 
 
@@ -66,10 +65,7 @@ def file_of(target: Any) -> str | None:
 
 
 def _take(capture: Capture, thing: Any, target: Any, form: str, file: str) -> None:
-    if is_own():
-        return
-    around = capture.current()
-    if around is not None and _COVERED in around.state:
+    if is_own() or is_covered(capture):
         return
     path = file_of(target)
     if path is None or not os.path.isfile(path):  # noqa: PTH113  a pipe, a device

@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.compiling import compiling
-from autolog_torch.current import here
+from autolog_torch.compiling import compiling, outside_graphs
+from autolog_torch.current import with_next_loop
 from autolog_torch.options import Options
 from autolog_torch.steps import Tracked, tracking
 
@@ -49,8 +49,8 @@ def attach(capture: Capture) -> Detach:
     options = capture.options
     if isinstance(options, Options) and options.grad_norm:
         optimizers: Any = import_module("torch.optim.optimizer")
-        handle = optimizers.register_optimizer_step_pre_hook(capture.guarded(_measure))
-        taps.append(handle.remove)
+        register = optimizers.register_optimizer_step_pre_hook
+        taps.append(register(outside_graphs(capture.guarded(_measure))).remove)
 
     def detach() -> None:
         for untap in taps:
@@ -69,7 +69,7 @@ def attach_fsdp(capture: Capture) -> Detach:
 def _watch(capture: Capture, owner: Any, attribute: str) -> Detach:
     def warn(*_: Any) -> None:
         if capture.loop() is None:
-            here.opening.append(warn)
+            with_next_loop(warn)
             return
         capture.notice(
             "clipped_scaled_gradients",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from autolog.integration import Detach, EpochOf, Loop
+from autolog.integration import Capture, Detach, EpochOf, Loop
 
 __all__ = [
     "EpochEnded",
@@ -14,11 +14,13 @@ __all__ = [
     "StepMade",
     "epoch_ended",
     "here",
+    "is_covered",
     "loop_seen",
     "on_epoch",
     "on_loop",
     "on_step",
     "step_listeners",
+    "with_next_loop",
 ]
 
 LoopSeen = Callable[[Loop, Any], None]
@@ -44,13 +46,29 @@ class _Here(threading.local):
         self.epoch_of: EpochOf | None = None
         """Tells the epoch of the step that is being recorded."""
         self.opening: list[Callable[[Loop], None]] = []
-        """To be called with the loop of the next step: what was noted before there was one."""
+        """What `with_next_loop` was given."""
 
+
+_COVERED: Final = "torch.covered"
+_MOST: Final = 16
+"""So much is kept for the next loop at most: there may be none."""
 
 here = _Here()
 _listeners: list[LoopSeen] = []
 step_listeners: list[StepMade] = []
 _epoch_listeners: list[EpochEnded] = []
+
+
+def is_covered(capture: Capture) -> bool:
+    """Whether the training that is going on is recorded by another integration, these too."""
+    span = capture.current()
+    return span is not None and _COVERED in span.state
+
+
+def with_next_loop(callback: Callable[[Loop], None]) -> None:
+    """Have a callback called with the loop of the next step: of what was noted before it."""
+    if callback not in here.opening and len(here.opening) < _MOST:
+        here.opening.append(callback)
 
 
 def on_loop(listener: LoopSeen) -> Detach:

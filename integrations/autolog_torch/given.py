@@ -6,38 +6,20 @@ them, ours does not.
 
 from __future__ import annotations
 
-from collections import deque
+import functools
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from autolog.integration import Capture, Detach
-from autolog_torch.readings import Reading, readable
+from autolog_torch.readings import Arrivals, Reading, readable
 
-__all__ = ["attach", "is_covered", "number", "read_arrived", "record"]
+__all__ = ["attach", "number", "record"]
 
-_COVERED: Final = "torch.covered"
 _OF_THE_LOOP: Final = frozenset({"train/loss", "lr", "grad_norm", "epoch"})
 _SERIES_OF_THE_LOOP: Final = ("train/loss/", "lr/", "grad_norm/")
 
 
-class _Late(NamedTuple):
-    """Numbers that are still on their way."""
-
-    capture: Capture
-    keys: tuple[str, ...]
-    read: Reading | list[float]
-    step: int | None
-    source: str
-    opens: bool
-
-
-_late: deque[_Late] = deque()
-
-
-def is_covered(capture: Capture) -> bool:
-    """Whether the training that is going on is recorded by another integration, these too."""
-    span = capture.current()
-    return span is not None and _COVERED in span.state
+_arrivals = Arrivals()
 
 
 def number(value: Any) -> Any:
@@ -73,17 +55,16 @@ def record(
             numbers[f"{source}/{key}" if _is_of_the_loop(key) else key] = found
     if not numbers:
         return
-    read = readable([*numbers.values()])
-    keys = tuple(numbers)
-    if not _late and not isinstance(read, Reading):
-        values = dict(zip(keys, read, strict=True))
-        capture.log(values, source=source, step=step, opens=opens)
-        return
     loop = capture.loop()
-    if step is None and loop is not None:
-        step = loop.step
-    _late.append(_Late(capture, keys, read, step, source, opens))
-    read_arrived()
+    at = loop.step if step is None and loop is not None else step
+    keys, read = tuple(numbers), readable([*numbers.values()])
+    late = bool(_arrivals) or isinstance(read, Reading)
+
+    def write(found: list[float]) -> None:
+        values = dict(zip(keys, found, strict=True))
+        capture.log(values, source=source, step=at if late else step, opens=opens)
+
+    _arrivals.give(read, write)
 
 
 def _is_of_the_loop(key: str) -> bool:
@@ -91,20 +72,6 @@ def _is_of_the_loop(key: str) -> bool:
     return key in _OF_THE_LOOP or key.startswith(_SERIES_OF_THE_LOOP)
 
 
-def read_arrived(*, to_the_end: bool = False) -> None:
-    """Record what has arrived, in order; at the end of a training what is on its way too."""
-    while _late:
-        late = _late[0]
-        read = late.read
-        if isinstance(read, Reading):
-            if not read.ready() and not (to_the_end and read.wait()):
-                return
-            read = read.values()
-        _late.popleft()
-        values = dict(zip(late.keys, read, strict=True))
-        late.capture.log(values, source=late.source, step=late.step, opens=late.opens)
-
-
 def attach(capture: Capture) -> Detach:
     """Have numbers that are on their way recorded before a training ends."""
-    return capture.on_settle(lambda: read_arrived(to_the_end=True))
+    return capture.on_settle(functools.partial(_arrivals.read_on, to_the_end=True))

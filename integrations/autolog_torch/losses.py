@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling, outside_graphs
-from autolog_torch.current import here
+from autolog_torch.current import with_next_loop
 from autolog_torch.gradients import Mark
 from autolog_torch.readings import local
 from autolog_torch.steps import Tracked, tracking
@@ -111,7 +111,7 @@ class _Losses:
 
     def _say_that_there_is_none(self, *_: Any) -> None:
         if self._capture.loop() is None:
-            here.opening.append(self._say_that_there_is_none)
+            with_next_loop(self._say_that_there_is_none)
             return
         self._capture.notice(
             "loss_is_no_scalar",
@@ -122,7 +122,7 @@ class _Losses:
 
 def unscaled(tensor: Any) -> Any:
     """Return the detached value of a loss as it was before a scaler multiplied it."""
-    for reference, loss in _scaled:
+    for reference, loss in tuple(_scaled):  # other threads scale losses, too
         if reference() is tensor:
             return loss
     return tensor.detach()

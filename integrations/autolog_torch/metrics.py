@@ -20,9 +20,10 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple, cast
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch import models
+from autolog_torch import models, trained
 from autolog_torch.compiling import compiling
-from autolog_torch.given import is_covered, record
+from autolog_torch.current import is_covered
+from autolog_torch.given import record
 from autolog_torch.steps import tracking
 
 __all__ = ["attach_collections", "attach_torcheval", "attach_torchmetrics"]
@@ -191,17 +192,12 @@ def _phase(capture: Capture) -> str:
 
 
 def _trained(capture: Capture) -> Any:
-    """Return the module that the newest loop trains."""
+    """Return the module that the newest loop trains, or that is about to be trained."""
     loop = capture.loop()
-    for tracked in tracking.all():
-        optimizer = tracked.reference()
-        if optimizer is not None and (loop is None or _loop_of(tracked) is loop):
-            return models.of_optimizer(optimizer)
-    return None
-
-
-def _loop_of(tracked: Any) -> Any:
-    return tracked.known.loop if tracked.known is not None else None
+    if loop is not None:
+        return next(iter(trained.of_loop(loop).modules().values()), None)
+    optimizers = [one.reference() for one in tracking.all()]
+    return next((models.of_optimizer(one) for one in optimizers if one is not None), None)
 
 
 def _named(metric: Any, phase: str, result: Any) -> Iterator[tuple[str, Any]]:

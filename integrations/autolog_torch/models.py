@@ -16,11 +16,11 @@ from typing import Any
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
 
-__all__ = ["attach", "of_optimizer", "of_parameters", "outermost", "whole_of"]
+__all__ = ["attach", "of_optimizer", "of_parameters", "root_of", "parent_of"]
 
 _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 """By the id of a parameter: the parameter, and the module that holds it."""
-_wholes: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+_parents: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 """The module that a module is a part of."""
 _looked_around = False
 
@@ -40,7 +40,7 @@ def attach(capture: Capture) -> Detach:
             handle.remove()
         untap()
         _holders.clear()
-        _wholes.clear()
+        _parents.clear()
         _looked_around = False
 
     return detach
@@ -62,19 +62,18 @@ def of_parameters(parameters: list[Any]) -> Any:
     return found
 
 
-def whole_of(module: Any) -> Any:
+def parent_of(module: Any) -> Any:
     """Return the module that a module is a part of, as far as that is known."""
-    whole = _wholes.get(module)
-    return whole() if whole is not None else None
+    parent = _parents.get(module)
+    return parent() if parent is not None else None
 
 
-def outermost(module: Any) -> Any:
+def root_of(module: Any) -> Any:
     """Return the module that is no part of another, and that this one is or is a part of."""
-    whole = _wholes.get(module)
     seen = {id(module)}
-    while whole is not None and (above := whole()) is not None and id(above) not in seen:
-        seen.add(id(above))
-        module, whole = above, _wholes.get(above)
+    while (parent := parent_of(module)) is not None and id(parent) not in seen:
+        seen.add(id(parent))
+        module = parent
     return module
 
 
@@ -87,7 +86,7 @@ def _climb(parameters: list[Any]) -> Any:
     while module is not None:
         if wanted <= {id(one) for one in module.parameters()}:
             return module
-        module = whole_of(module)
+        module = parent_of(module)
     return None
 
 
@@ -108,7 +107,7 @@ def _holds(module: Any, _: str, parameter: Any) -> None:
 
 def _contains(whole: Any, _: str, part: Any) -> None:
     if part is not None:
-        _wholes[part] = weakref.ref(whole)
+        _parents[part] = weakref.ref(whole)
 
 
 def _restored(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:

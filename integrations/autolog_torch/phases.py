@@ -13,16 +13,15 @@ import weakref
 from typing import Any, Final
 
 from autolog.integration import Capture, Loop
-from autolog_torch.current import here
+from autolog_torch.current import is_covered, with_next_loop
 from autolog_torch.datasets import describe_data
 from autolog_torch.epochs import Epochs, epochs_of
 from autolog_torch.evaluations import Evaluation
 from autolog_torch.passes import Feed, Pass, Source
-from autolog_torch.readings import Reading, readable
+from autolog_torch.readings import Arrivals, readable
 
 __all__ = ["ended", "evaluated", "full_batch", "read_on", "stepping"]
 
-_COVERED: Final = "torch.covered"
 _BEFORE: Final = -1
 """The step of an evaluation that was made before the first one."""
 _MOST: Final = 16
@@ -30,8 +29,8 @@ _VAL: Final = "val"
 _WORDS: Final = re.compile(r"(data)?_?(loader|iterator|iter|dl|set|ds)s?$|^(data|dl|loader)_?")
 _ANY_VAL: Final = re.compile(r"^(|val\w*|dev|eval\w*|holdout|it)$")
 
-_unread: list[tuple[Reading, str, weakref.ref[Loop], int, int | None]] = []
-"""Evaluations whose numbers are still on their device."""
+_arrivals = Arrivals()
+"""Of evaluations whose numbers are still on their device."""
 
 
 def evaluated(feed: Feed, value: Any, size: int, one: Pass) -> None:
@@ -83,19 +82,12 @@ def stepping(feed: Feed) -> None:
 
 def read_on(*, to_the_end: bool = False) -> None:
     """Record the evaluations whose numbers have arrived."""
-    for entry in list(_unread):
-        reading, key, reference, step, epoch = entry
-        if reading.ready() or (to_the_end and reading.wait()):
-            _unread.remove(entry)
-            loop = reference()
-            if loop is not None:
-                loop.span.metrics({key: reading.values()[0]}, step=step, epoch=epoch)
+    _arrivals.read_on(to_the_end=to_the_end)
 
 
 def _record(evaluation: Evaluation, source: Source | None, capture: Capture) -> None:
     loop = capture.loop()
-    around = capture.current()
-    if around is not None and _COVERED in around.state:
+    if is_covered(capture):
         return
     module = evaluation.module() if evaluation.module is not None else None
     if loop is None or (module is not None and not _concerns(loop, module)):
@@ -112,8 +104,7 @@ def _record_later(evaluation: Evaluation, source: Source | None) -> None:
         if module is None or _concerns(loop, module):
             _write(loop, evaluation, source, _BEFORE, None)
 
-    if len(here.opening) < _MOST:
-        here.opening.append(write)
+    with_next_loop(write)
 
 
 def _write(
@@ -132,11 +123,14 @@ def _write(
     module = evaluation.module() if evaluation.module is not None else None
     averaged = type(module).__name__ == "AveragedModel"
     key = f"{label}/{'averaged_' if averaged else ''}{'eval_' if label == 'train' else ''}loss"
-    read = readable([mean])
-    if isinstance(read, Reading):
-        _unread.append((read, key, weakref.ref(loop), step, epoch))
-    else:
-        loop.span.metrics({key: read[0]}, step=step, epoch=epoch)
+    reference = weakref.ref(loop)
+
+    def write(values: list[float]) -> None:
+        one = reference()
+        if one is not None:
+            one.span.metrics({key: values[0]}, step=step, epoch=epoch)
+
+    _arrivals.give(readable([mean]), write)
 
 
 def _label(epochs: Epochs, name: str | None) -> str:

@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.given import is_covered, record
+from autolog_torch.current import is_covered
+from autolog_torch.given import record
 
 __all__ = ["attach"]
 

@@ -9,11 +9,16 @@ A device without events has no such way: its numbers are read at once.
 from __future__ import annotations
 
 import functools
+import os
+import threading
 import time
+import weakref
+from collections import deque
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["Reading", "is_captured", "local", "readable"]
+__all__ = ["Arrivals", "Reading", "is_captured", "local", "readable"]
 
 _LONGEST: Final = 10.0
 """Seconds that the end of a training waits for its last numbers."""
@@ -79,6 +84,67 @@ class Reading:
                 spare.append(buffer)
         self._copies = []
         return self._values
+
+
+class Arrivals:
+    """Numbers that wait for those before them, and are recorded in order once they have arrived."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Reading | list[float], Callable[[list[float]], None]]] = deque()
+        self._is_reading = False
+        self._lock = threading.RLock()
+        _everywhere.add(self)
+
+    def give(self, read: Reading | list[float], record: Callable[[list[float]], None]) -> None:
+        """Have numbers recorded: at once if they are there and none is waited for."""
+        if not self._waiting and not isinstance(read, Reading):
+            record(read)
+            return
+        with self._lock:
+            self._waiting.append((read, record))
+            self.read_on()
+
+    def read_on(self, *, to_the_end: bool = False) -> None:
+        """Record what has arrived; at the end of a training what is on its way too."""
+        if not self._waiting:
+            return
+        with self._lock:
+            if self._is_reading:  # what is collected meanwhile may end a run, which settles
+                return
+            self._is_reading = True
+            try:
+                while self._waiting:
+                    read, record = self._waiting[0]
+                    if isinstance(read, Reading):
+                        if not read.ready() and not (to_the_end and read.wait()):
+                            return
+                        read = read.values()
+                    self._waiting.popleft()
+                    record(read)
+            finally:
+                self._is_reading = False
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def forget(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+        self._lock = threading.RLock()
+        self._is_reading = False
+
+
+_everywhere: weakref.WeakSet[Arrivals] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child: what waits is the parent's to write, and its device cannot be asked."""
+    for one in list(_everywhere):
+        one.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def readable(values: list[Any]) -> list[float] | Reading:

@@ -11,7 +11,6 @@ import functools
 import sys
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
@@ -21,14 +20,11 @@ from autolog_torch import models
 from autolog_torch.compiling import compiling, outside_graphs
 from autolog_torch.current import here, loop_seen, step_listeners
 from autolog_torch.gradients import Mark, Probes
-from autolog_torch.readings import Reading, is_captured, local, readable
+from autolog_torch.readings import Arrivals, is_captured, local, readable
 
 __all__ = ["Tracked", "Tracking", "attach", "tracking"]
 
 _LOSS: Final = "train/loss/*"
-
-_Step = tuple["Tracked", tuple[str, ...], "Reading | list[float]", "EpochOf | None"]
-"""A step whose numbers are read: whose it is, keys, numbers, epoch."""
 
 _get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
@@ -102,10 +98,8 @@ class Tracking:
         self._capture: Capture | None = None
         self._report: Callable[[BaseException], None] | None = None
         self._tracked: dict[int, Tracked] = {}
-        self._waiting: dict[int, deque[_Step]] = {}
-        """Steps whose numbers are on their way, by the thread that made them."""
-        self._reading = threading.RLock()
-        self._is_reading = False
+        self._arrivals: dict[int, Arrivals] = {}
+        """Of steps whose numbers are on their way, by the thread that made them."""
         self._wrapper: Any = None
         """The code of what torch puts around every step."""
 
@@ -122,7 +116,7 @@ class Tracking:
         """Forget everything."""
         self._capture = None
         self._tracked.clear()
-        self._waiting.clear()
+        self._arrivals.clear()
 
     def all(self) -> list[Tracked]:
         """Return the optimizers that are still there."""
@@ -159,18 +153,21 @@ class Tracking:
     def begin(self, optimizer: Any, *_: Any) -> None:
         """A step begins: what runs backward inside it is a closure's."""
         stack = here.stepping
-        if stack:
-            if any(one is optimizer for one in stack):
-                del stack[[one is optimizer for one in stack].index(True) :]
-            elif not _is_stepping(_get_frame(2), _get_frame(2).f_code):
-                stack.clear()  # an exception has left that step
-        elif self._wrapper is None:
-            self._wrapper = _get_frame(2).f_code
-        stack.append(optimizer)
-        if len(stack) == 1:
-            tracked = self._tracked.get(id(optimizer)) or self.of(optimizer)
-            tracked.in_step = True
-            tracked.loss_in_step = None
+        try:
+            if stack:
+                if any(one is optimizer for one in stack):
+                    del stack[[one is optimizer for one in stack].index(True) :]
+                elif not _is_stepping(_get_frame(2), _get_frame(2).f_code):
+                    stack.clear()  # an exception has left that step
+            elif self._wrapper is None:
+                self._wrapper = _get_frame(2).f_code
+            stack.append(optimizer)
+            if len(stack) == 1:
+                tracked = self.of(optimizer)
+                tracked.in_step = True
+                tracked.loss_in_step = None
+        except BaseException as exception:
+            self._tell(exception)
 
     def is_stepping(self, tracked: Tracked) -> bool:
         """Whether a step is under way in which a closure may run; an exception may have left it."""
@@ -188,8 +185,12 @@ class Tracking:
         try:
             self._made(self.of(optimizer), optimizer)
         except BaseException as exception:
-            if self._report is not None:
-                self._report(exception)
+            self._tell(exception)
+
+    def _tell(self, exception: BaseException) -> None:
+        """Count an error of ours: these two are called by torch, with no engine around them."""
+        if self._report is not None:
+            self._report(exception)
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -210,6 +211,8 @@ class Tracking:
         for listener in step_listeners:
             listener()
         loss = tracked.take_loss()
+        if len(tracked.keys) not in (0, len(groups)):  # a group was added: a layer is unfrozen
+            tracked.probes.choose(optimizer)
         keys = tracked.rate_keys(len(groups))
         values = [group["lr"] for group in groups]
         if loss is not None:
@@ -225,40 +228,22 @@ class Tracking:
                 if number is not None:
                     keys = (*keys, key)
                     values.append(number)
-        read = readable(values)
-        if self._waiting or isinstance(read, Reading):
-            with self._reading:
-                waiting = self._waiting.setdefault(threading.get_ident(), deque())
-                waiting.append((tracked, keys, read, here.epoch_of))
-                self._read_on(waiting)
-        else:
-            self._write(tracked, keys, read, here.epoch_of)
-
-    def _read_on(self, waiting: deque[_Step], *, to_the_end: bool = False) -> None:
-        """Record the steps whose numbers have arrived from their device, in order."""
-        if self._is_reading:  # what is collected meanwhile may end a run, which settles
+        read, epoch = readable(values), here.epoch_of
+        if not self._arrivals and type(read) is list:
+            self._write(tracked, keys, read, epoch)
             return
-        self._is_reading = True
-        try:
-            while waiting:
-                tracked, keys, read, epoch = waiting[0]
-                if isinstance(read, Reading):
-                    if not read.ready() and not (to_the_end and read.wait()):
-                        return
-                    read = read.values()
-                waiting.popleft()
-                self._write(tracked, keys, read, epoch)
-        finally:
-            self._is_reading = False
+        thread = threading.get_ident()
+        arrivals = self._arrivals.get(thread)
+        if arrivals is None:
+            arrivals = self._arrivals[thread] = Arrivals()
+        arrivals.give(read, lambda values: self._write(tracked, keys, values, epoch))
 
     def finish(self) -> None:
         """Record the last steps, whose numbers may be on their way yet."""
-        if self._waiting:
-            with self._reading:
-                for thread, waiting in list(self._waiting.items()):
-                    self._read_on(waiting, to_the_end=True)
-                    if not waiting:
-                        del self._waiting[thread]
+        for thread, arrivals in list(self._arrivals.items()):
+            arrivals.read_on(to_the_end=True)
+            if not arrivals:
+                self._arrivals.pop(thread, None)
 
     def _write(
         self, tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
-from autolog_torch.given import is_covered, record
+from autolog_torch.current import is_covered
+from autolog_torch.given import record
 
 __all__ = ["attach_tensorboard", "attach_tensorboardx"]
 

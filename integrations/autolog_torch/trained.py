@@ -98,7 +98,7 @@ def clear() -> None:
 
 def whole(module: Any) -> Any:
     """Return the module that a module is a part of, in the end, without what wraps it."""
-    module = models.outermost(module)
+    module = models.root_of(module)
     for _ in range(4):
         inner = _WRAPPERS.get(type(module).__name__)
         if inner is None:
@@ -113,6 +113,6 @@ def _roots(parameters: list[Any]) -> list[Any]:
     for one in parameters:
         holder = models.of_parameters([one])
         if holder is not None:
-            root = models.outermost(holder)
+            root = models.root_of(holder)
             found[id(root)] = root
     return list(found.values())

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Snapshot, Span
 from autolog_torch import formats, tensors, trained
+from autolog_torch.compiling import outside_graphs
 from autolog_torch.current import here, on_epoch, on_loop
 from autolog_torch.steps import tracking
 from autolog_torch.trained import Trained
@@ -33,7 +34,7 @@ def attach(capture: Capture) -> Detach:
     elif every is not None:
         optimizers: Any = import_module("torch.optim.optimizer")
         register = optimizers.register_optimizer_step_post_hook
-        undo.append(register(capture.guarded(weights.after_step)).remove)
+        undo.append(register(outside_graphs(capture.guarded(weights.after_step))).remove)
 
     def detach() -> None:
         for one in undo:

@@ -73,3 +73,11 @@ def loops(recording, monkeypatch):
     monkeypatch.setattr(optimizers, "_unrelated", itertools.count(1))  # runs of other tests
     autolog.autolog("torch")
     return Loops(recording)
+
+
+@pytest.fixture
+def in_a_folder(recording, tmp_path, monkeypatch):
+    """Autolog on, the generator seeded, and a folder for the files that a program writes."""
+    torch.manual_seed(0)
+    monkeypatch.chdir(tmp_path)
+    autolog.autolog("torch")

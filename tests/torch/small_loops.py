@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+import autolog
+
 
 class Net(torch.nn.Module):
     """Two layers and a buffer."""
@@ -49,3 +51,13 @@ def train(
 def same(one: Any, other: Any) -> bool:
     """Whether two state dicts hold the same bits under the same names, in the same order."""
     return list(one) == list(other) and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def end() -> None:
+    """End the run of the loop."""
+    autolog.last_run().end()
+
+
+def names(recording: Any) -> list[str]:
+    """Return the names of the models of the only run."""
+    return sorted(model.name for model in recording.details().models)

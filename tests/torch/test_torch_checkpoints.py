@@ -13,25 +13,9 @@ from click.testing import CliRunner
 
 import autolog
 from autolog.cli.commands import cli
-from tests.torch.small_loops import Net, same, train
+from tests.torch.small_loops import Net, end, names, same, train
 
-
-@pytest.fixture(autouse=True)
-def _on(recording, tmp_path, monkeypatch):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.chdir(tmp_path)
-    autolog.autolog("torch")
-
-
-def end():
-    """End the run of the loop."""
-    autolog.last_run().end()
-
-
-def names(recording):
-    """The names of the models of the only run."""
-    return sorted(model.name for model in recording.details().models)
+pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def kept(name):

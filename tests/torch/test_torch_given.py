@@ -60,7 +60,8 @@ def test_a_scalar_written_before_the_first_step_opens_no_run_beside_the_loops(lo
     for number, run in enumerate(runs):
         points = [(0, 0.5), (10, 1.5), (20, 2.5)]
         assert history(run, f"before_{number}") == points
-        assert [key for key in loops.keys(run) if key.startswith("before")] == [f"before_{number}"]
+        own = [key for key in loops.metrics(run) if key.startswith("before")]
+        assert own == [f"before_{number}"]
 
 
 def test_an_optimizer_that_never_steps_holds_numbers_back_only_for_a_while(loops, writer):
@@ -110,7 +111,7 @@ def test_a_logger_of_fabric_does_not_give_its_numbers_a_second_time(loops, tmp_p
         loops.step(model, optimizer)
         fabric.log("score", step / 2, step=step)
     assert loops.series("score") == [0.0, 0.5, 1.0]
-    assert {"score", "tensorboard/score"} & set(loops.keys()) == {"score"}
+    assert {"score", "tensorboard/score"} & set(loops.metrics()) == {"score"}
 
 
 # -- progress bars -------------------------------------------------------------------------------

@@ -10,20 +10,9 @@ import safetensors.torch
 import torch
 
 import autolog
-from tests.torch.small_loops import Net, same, train
+from tests.torch.small_loops import Net, end, same, train
 
-
-@pytest.fixture(autouse=True)
-def _on(recording, tmp_path, monkeypatch):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.chdir(tmp_path)
-    autolog.autolog("torch")
-
-
-def end():
-    """End the run of the loop."""
-    autolog.last_run().end()
+pytestmark = pytest.mark.usefixtures("in_a_folder")
 
 
 def train_and_save(save=torch.save, file="w.pt"):
