@@ -194,7 +194,7 @@ def test_the_forward_of_a_metric_is_not_a_result(trained):
     accuracy = MulticlassAccuracy(num_classes=2, average="micro")
     accuracy(GUESSES, LABELS)
     accuracy(LABELS, LABELS)
-    assert set(trained.keys()) == {"train/loss", "lr"}
+    assert set(trained.metrics()) == {"train/loss", "lr"}
     with torch.no_grad():
         accuracy.compute()
     assert history(trained.run(), "val/accuracy") == [(1, 0.875)]
