@@ -189,6 +189,7 @@ class Tracking:
             tracked.losses = []
             return  # nothing was computed: the replays of the graph will be steps
         tracked.steps += 1
+        here.stepped = tracked.reference
         for listener in step_listeners:
             listener()
         loss = tracked.take_loss()
