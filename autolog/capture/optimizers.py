@@ -41,6 +41,7 @@ __all__ = [
     "OpenSpan",
     "end_all",
     "find",
+    "replaced",
     "settle",
     "undecided",
 ]
@@ -94,6 +95,7 @@ class LoopOptimizer:
         open_span: OpenSpan,
     ) -> None:
         self.reference = weakref.ref(optimizer)
+        self._kind = type(optimizer).__name__
         self.parameters = parameters
         self.model = model
         self.name = name
@@ -336,7 +338,7 @@ class LoopOptimizer:
     def title(self) -> str:
         """Return what its run is called after."""
         model = self.model()
-        return type(model if model is not None else self.reference()).__name__
+        return type(model).__name__ if model is not None else self._kind
 
     def shapes(self) -> list[Any]:
         """Return the shapes of what it trains, as they were when first asked."""
@@ -441,6 +443,18 @@ def undecided() -> list[LoopOptimizer]:
         if one.loop is None and not one.stepped and (one.birth > began or began < 0)
     ]
     return [*here.holding, *fresh]
+
+
+def replaced() -> None:
+    """A new pass over data begins: a newcomer that made the last one's steps has replaced another.
+
+    Else an evaluation would be recorded before the steps that it comes after. If they do take turns
+    all the same, that shows when the other one returns.
+    """
+    held = here.holding
+    if held and held[-1].loop is not None and held[-1].passes == here.passes != 0:
+        with _lock:
+            held[-1].resolve()
 
 
 def settle() -> None:

@@ -150,6 +150,7 @@ class Port:
 
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""
+        optimizers.replaced()
         loops.begin_pass()
 
     def end_passes(self) -> None:

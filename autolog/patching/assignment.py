@@ -86,10 +86,15 @@ def _around(package: str) -> Iterator[tuple[CodeType, int]]:
 
 def _behind(code: CodeType, lasti: int) -> tuple[str, str | None]:
     """Return the instruction behind a call, and the name it stores to."""
-    taken = False
+    prepared = False  # Python 3.11 has the call in two instructions
     for step in dis.get_instructions(code):
-        if step.offset <= lasti or step.opname in {"CACHE", "NOP", "PRECALL", "CALL"}:
-            taken = taken or step.offset >= lasti
+        if step.offset <= lasti:
+            prepared = step.opname == "PRECALL"
+            continue
+        if step.opname in {"CACHE", "NOP"}:
+            continue
+        if prepared and step.opname == "CALL":
+            prepared = False
             continue
         if step.opname in {
             "LOAD_FAST",

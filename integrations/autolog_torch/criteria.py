@@ -18,7 +18,7 @@ from typing import Any, Final
 from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import phases
 from autolog_torch.compiling import compiling
-from autolog_torch.current import on_loop, on_step
+from autolog_torch.current import here, on_loop, on_step
 from autolog_torch.epochs import epochs_of
 from autolog_torch.passes import Feed, local
 
@@ -251,10 +251,11 @@ def _stepped() -> None:
         feed.criteria_of_step, feed.criteria = feed.criteria, []
         feed.precision_of_step, feed.precision = feed.precision, {}
         feed.criterion_known = True
-        loop = feed.awaiting() if feed.awaiting is not None else None
-        if loop is not None:
-            feed.awaiting = None
-            _record(loop, feed)
+    loop = feed.awaiting() if feed.awaiting is not None else None
+    if loop is not None and here.stepped in epochs_of(loop).optimizers:
+        feed.awaiting = None
+        if feed.fresh:
+            _record(loop, feed)  # else its loss is the user's own: the next one is of another
 
 
 def _loop_seen(loop: Loop, optimizer: Any) -> None:

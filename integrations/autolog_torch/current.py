@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ class _Here(threading.local):
         """Recorded with the next step: numbers or tensors of one element, by key."""
         self.stepping: list[Any] = []
         """Optimizers whose step is under way, outermost first."""
+        self.stepped: weakref.ref[Any] | None = None
+        """The optimizer that has made the newest step."""
         self.epoch: int | None = None
         """The epoch of the newest step; None without a loader."""
         self.epoch_of: EpochOf | None = None

@@ -12,28 +12,36 @@ from typing import Any, Final
 from autolog.integration import Loop
 from autolog_torch.passes import Source
 
-__all__ = ["describe_data"]
+__all__ = ["describe_data", "look_at"]
 
 _OPTIONS: Final = ("num_workers", "drop_last", "pin_memory", "persistent_workers")
 
 
 def describe_data(loop: Loop, source: Source, role: str) -> None:
     """Record a loader and its dataset; those of `train` have plain names, others `val.`."""
+    setup = source.setup or {}
+    if role != "train":
+        setup = {
+            f"{role}.{key}": setup[key] for key in ("batch_size", "dataset_size") if key in setup
+        }
+    loop.span.params(setup)
     loader = source.reference()
-    if loader is None:
-        return
-    prefix = "" if role == "train" else f"{role}."
-    params: dict[str, Any] = {}
+    iterator = source.iterator() if source.iterator is not None else None
+    dataset = loader.dataset if loader is not None else getattr(iterator, "_dataset", None)
+    if dataset is not None:
+        loop.span.input(role, dataset, name=source.name)
+
+
+def look_at(loader: Any, source: Source) -> None:
+    """Note how a loader is set up: one that is written into a `for` is gone when that begins."""
+    setup: dict[str, Any] = {}
     size = _batch_size(loader)
     if size is not None:
-        params[f"{prefix}batch_size"] = size
+        setup["batch_size"] = size
     length = _length(loader)
     if length is not None:
-        params[f"{prefix}dataset_size"] = length
-    if role == "train":
-        params |= {f"loader.{name}": value for name, value in _set_up(loader).items()}
-    loop.span.params(params)
-    loop.span.input(role, loader.dataset, name=source.name)
+        setup["dataset_size"] = length
+    source.setup = setup | {f"loader.{name}": value for name, value in _set_up(loader).items()}
 
 
 def _batch_size(loader: Any) -> int | None:

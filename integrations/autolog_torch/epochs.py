@@ -24,6 +24,9 @@ __all__ = ["Epochs", "ended", "epoch_of", "epochs_of", "finish", "going_on"]
 
 _STATE: Final = "torch.epochs"
 
+_Fed = tuple[tuple[Pass, bool], ...]
+"""Passes that gave batches before a step, and whether each was going on when it was made."""
+
 
 class Epochs:
     """The epochs of one loop."""
@@ -49,10 +52,10 @@ class Epochs:
         """The newest epoch; None if the loop was given no batches."""
         return self.number if self.primary is not None else None
 
-    def take(self, fed: tuple[Pass, ...], loop: Loop) -> int | None:
-        """Return the epoch of a step that is made with batches of these passes."""
+    def take(self, fed: _Fed, loop: Loop) -> int | None:
+        """Return the epoch of a step that was made with batches of these passes."""
         primary = self.primary
-        if primary is not None and primary in fed:
+        if primary is not None and any(one is primary for one, _ in fed):
             return self.number
         if not fed:
             if primary is None:
@@ -70,17 +73,16 @@ class Epochs:
         self._begin(chosen, loop)
         return self.number
 
-    def _choose(self, fed: tuple[Pass, ...]) -> Pass | None:
+    def _choose(self, fed: _Fed) -> Pass | None:
         """Of the passes that gave batches before a step, find the one that trains.
 
-        A batch that was taken and kept, or all of them, make no pass; one that is over counts only
+        A batch that was taken and kept, or all of them, make no pass; one that was over counts only
         if no more than what may be fetched ahead was left of it.
         """
-        going_on = [one for one in fed if one.open or (one.whole and one.batches <= AHEAD)]
         for candidates in (
-            [one for one in going_on if self.knows(one) and one.open],
-            [one for one in going_on if one.evaluation is None and one.open],
-            going_on,
+            [one for one, was_open in fed if was_open and self.knows(one)],
+            [one for one, was_open in fed if was_open and one.evaluation is None],
+            [one for one, was_open in fed if was_open or (one.whole and one.batches <= AHEAD)],
         ):
             if candidates:
                 return candidates[0]
@@ -163,7 +165,7 @@ def finish(one: Pass) -> None:
         epochs.finish(loop)
 
 
-def _take(fed: tuple[Pass, ...], loop: Loop) -> int | None:
+def _take(fed: _Fed, loop: Loop) -> int | None:
     epoch = here.epoch = epochs_of(loop).take(fed, loop)
     return epoch
 
@@ -174,5 +176,8 @@ def going_on(loop: Loop) -> int | None:
 
 
 def epoch_of(fed: tuple[Pass, ...]) -> EpochOf:
-    """Return what tells the epoch of a step with batches of these passes."""
-    return functools.partial(_take, fed)
+    """Return what tells the epoch of a step that is made now, with batches of these passes.
+
+    It is asked when it is known whose step that was: the passes may be over by then.
+    """
+    return functools.partial(_take, tuple([(one, one.open) for one in fed]))

@@ -19,6 +19,7 @@ from autolog.integration import Capture, Detach, Loop, Tap
 from autolog_torch import epochs, phases
 from autolog_torch.compiling import compiling
 from autolog_torch.current import here, on_loop, on_step
+from autolog_torch.datasets import look_at
 from autolog_torch.passes import AHEAD, Pass, begin, forget, local, passes, source_of
 
 __all__ = ["attach"]
@@ -129,7 +130,10 @@ class _Loaders:
             if one.feed is local.feed and not one.open:
                 epochs.finish(one)
         local.feed.forget_closed()
-        begin(iterator, source_of(args[0]), began, self._left)
+        source = source_of(args[0])
+        if source.setup is None:
+            look_at(args[0], source)
+        begin(iterator, source, began, self._left)
         local.feed.criterion_known = False
         self._capture.begin_pass()
 

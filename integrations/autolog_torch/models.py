@@ -1,4 +1,7 @@
-"""Which module an optimizer trains: the smallest that holds all of its parameters.
+"""Which module an optimizer trains: the one that holds all of its parameters, and no other.
+
+A module may hold nothing but a part that holds them all (`self.main = nn.Sequential(...)`): then it
+is the module meant. What torch or a launcher wraps around a module is not.
 
 Modules tell of their parameters and their parts through torch's registration hooks as they are
 built; nothing is kept alive. A module that came about without building (a copy, a pickle, before
@@ -23,6 +26,10 @@ _holders: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
 _parents: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 """The module that a module is a part of."""
 _looked_around = False
+_WRAPPING = frozenset(
+    {"accelerate", "deepspeed", "lightning", "lightning_fabric", "pytorch_lightning", "torch"}
+)
+"""Packages whose modules, around another one with the same parameters, are not what is meant."""
 
 
 def attach(capture: Capture) -> Detach:
@@ -52,7 +59,7 @@ def of_optimizer(optimizer: Any) -> Any:
 
 
 def of_parameters(parameters: list[Any]) -> Any:
-    """Return the smallest module that holds all of these parameters."""
+    """Return the smallest module that holds all of these parameters and its own whole, if alone in it."""
     if not parameters:
         return None
     found = _climb(parameters)
@@ -84,10 +91,23 @@ def _climb(parameters: list[Any]) -> Any:
     wanted = {id(one) for one in parameters}
     module = entry[1]()
     while module is not None:
-        if wanted <= {id(one) for one in module.parameters()}:
-            return module
+        held = {id(one) for one in module.parameters()}
+        if wanted <= held:
+            return _alone(module, held)
         module = parent_of(module)
     return None
+
+
+def _alone(module: Any, held: set[int]) -> Any:
+    """Return the outermost module around this one that has the same parameters."""
+    above, seen = parent_of(module), {id(module)}
+    while above is not None and id(above) not in seen:
+        package = type(above).__module__.partition(".")[0]
+        if package in _WRAPPING or held != {id(one) for one in above.parameters()}:
+            break
+        seen.add(id(above))
+        module, above = above, parent_of(above)
+    return module
 
 
 def _holds(module: Any, _: str, parameter: Any) -> None:

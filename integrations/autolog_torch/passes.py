@@ -27,12 +27,16 @@ __all__ = ["AHEAD", "Feed", "Pass", "Source", "begin", "forget", "local", "passe
 class Source:
     """What is known of one loader."""
 
-    __slots__ = ("__weakref__", "name", "reference")
+    __slots__ = ("__weakref__", "iterator", "name", "reference", "setup")
 
     def __init__(self, reference: weakref.ref[Any], name: str | None) -> None:
         self.reference = reference
         self.name = name
         """What the code stores it under."""
+        self.setup: dict[str, Any] | None = None
+        """How it was set up when its first pass began; it may be gone after that."""
+        self.iterator: weakref.ref[Any] | None = None
+        """Of the newest pass."""
 
 
 class Pass:
@@ -188,7 +192,7 @@ def begin(iterator: Any, source: Source, started: int, left: Callable[[Pass], No
                 left(held)
 
     try:
-        one.reference = weakref.ref(iterator, gone)
+        one.reference = source.iterator = weakref.ref(iterator, gone)
     except TypeError:  # a subclass's own iterator without weak references
         return None
     passes[key] = one

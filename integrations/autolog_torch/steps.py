@@ -208,6 +208,7 @@ class Tracking:
                 )
             return
         tracked.steps += 1
+        here.stepped = tracked.reference
         for listener in step_listeners:
             listener()
         loss = tracked.take_loss()
