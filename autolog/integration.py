@@ -574,6 +574,10 @@ class LoopOptimizer(Protocol):
         """
         ...
 
+    def left_out(self) -> None:
+        """Say that it made a step that somebody else records: no loop need wait for its first."""
+        ...
+
     def applied_with(self, others: Sequence[LoopOptimizer]) -> None:
         """Say that one backward gave gradients to this optimizer and to these."""
         ...
@@ -603,6 +607,14 @@ class Capture(Protocol):
     @property
     def suspended(self) -> bool:
         """Whether the user wants nothing of this context recorded for now."""
+        ...
+
+    @property
+    def covered(self) -> bool:
+        """Whether a training around this says that it records loops of PyTorch itself.
+
+        So does a piece of a container, in which nothing is looked at; see `Span.state`.
+        """
         ...
 
     def watches(self, package: str) -> bool:

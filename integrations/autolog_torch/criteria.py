@@ -66,8 +66,12 @@ def attach(capture: Capture) -> Detach:
             return True
         return is_compiling()
 
+    def switched(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
+        if not capture.covered:
+            local.feed.evaluated = weakref.ref(args[0])
+
     taps = [
-        capture.tap(module.Module, "eval", Tap(exit=_switched, unless=compiling())),
+        capture.tap(module.Module, "eval", Tap(exit=switched, unless=compiling())),
         on_step(capture.guarded(_stepped)),
         on_loop(capture.guarded(_loop_seen)),
     ]
@@ -99,11 +103,6 @@ def _leave(
         feed.depth -= 1
 
 
-def _switched(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
-    """A module was switched to evaluation."""
-    local.feed.evaluated = weakref.ref(args[0])
-
-
 class _Criterion:
     """One loss function."""
 
@@ -123,7 +122,7 @@ class _Criterion:
         feed.depth -= 1
         if feed.depth or type(result) is not self._tensor:
             return  # of a function of this kind inside another, or of the user's own tensors
-        if self._capture.suspended:
+        if self._capture.suspended or self._capture.covered:
             return
         training = self._torch.is_grad_enabled()
         if training and not feed.criterion_known:

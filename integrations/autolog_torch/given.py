@@ -13,9 +13,8 @@ from typing import Any, Final, NamedTuple
 from autolog.integration import Capture, Detach
 from autolog_torch.readings import Reading, readable
 
-__all__ = ["attach", "is_covered", "number", "read_arrived", "record"]
+__all__ = ["attach", "number", "read_arrived", "record"]
 
-_COVERED: Final = "torch.covered"
 _OF_THE_LOOP: Final = frozenset({"train/loss", "lr", "grad_norm", "epoch"})
 _SERIES_OF_THE_LOOP: Final = ("train/loss/", "lr/", "grad_norm/")
 
@@ -32,12 +31,6 @@ class _Late(NamedTuple):
 
 
 _late: deque[_Late] = deque()
-
-
-def is_covered(capture: Capture) -> bool:
-    """Whether the training that is going on is recorded by another integration, these too."""
-    span = capture.current()
-    return span is not None and _COVERED in span.state
 
 
 def number(value: Any) -> Any:

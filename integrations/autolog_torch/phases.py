@@ -22,7 +22,6 @@ from autolog_torch.readings import Reading, readable
 
 __all__ = ["ended", "evaluated", "full_batch", "read_on", "stepping"]
 
-_COVERED: Final = "torch.covered"
 _BEFORE: Final = -1
 """The step of an evaluation that was made before the first one."""
 _MOST: Final = 16
@@ -94,8 +93,7 @@ def read_on(*, to_the_end: bool = False) -> None:
 
 def _record(evaluation: Evaluation, source: Source | None, capture: Capture) -> None:
     loop = capture.loop()
-    around = capture.current()
-    if around is not None and _COVERED in around.state:
+    if capture.covered:
         return
     module = evaluation.module() if evaluation.module is not None else None
     if loop is None or (module is not None and not _concerns(loop, module)):

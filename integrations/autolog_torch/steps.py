@@ -176,12 +176,26 @@ class Tracking:
             if stack:
                 return
         try:
-            self._made(self.of(optimizer), optimizer.param_groups)
+            tracked = self.of(optimizer)
+            if self._capture is not None and self._capture.covered:
+                self._left_out(tracked)
+            else:
+                self._made(tracked, optimizer.param_groups)
         except BaseException as exception:
             if self._report is not None:
                 self._report(exception)
 
     # -- recording ---------------------------------------------------------------------------
+
+    @staticmethod
+    def _left_out(tracked: Tracked) -> None:
+        """Forget a step that another integration records."""
+        tracked.in_step = False
+        tracked.loss_in_step = None
+        tracked.losses.clear()
+        tracked.extras.clear()
+        if tracked.known is not None:
+            tracked.known.left_out()
 
     def _made(self, tracked: Tracked, groups: list[dict[str, Any]]) -> None:
         tracked.in_step = False
