@@ -537,6 +537,11 @@ class Loop(Protocol):
         """The number of the newest step, from 0; with several optimizers the highest."""
         ...
 
+    @property
+    def first_epoch(self) -> int:
+        """The number of its first epoch: a run that is continued goes on counting."""
+        ...
+
 
 EpochOf = Callable[[Loop], "int | None"]
 """The epoch of a step, once the loop is known that the step belongs to."""

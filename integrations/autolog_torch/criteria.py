@@ -127,7 +127,7 @@ class _Criterion:
         training = self._torch.is_grad_enabled()
         if training and not feed.criterion_known:
             self._note(feed, args, kwargs)
-        if training and (feed.evaluated is None or result.requires_grad is False):
+        if training and (not _is_evaluating(feed) or result.requires_grad is False):
             return
         one = feed.latest
         if one is None or not one.open:
@@ -209,6 +209,12 @@ class _Criterion:
             return True
         module = feed.evaluated() if feed.evaluated is not None else None
         return in_pass and (module is None or module.training)
+
+
+def _is_evaluating(feed: Feed) -> bool:
+    """Whether the module that was last switched to evaluation still is."""
+    module = feed.evaluated() if feed.evaluated is not None else None
+    return module is not None and not module.training
 
 
 def _target(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

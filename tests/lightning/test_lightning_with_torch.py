@@ -155,4 +155,4 @@ def test_a_loop_of_fabric_is_recorded_with_the_file_that_fabric_saves(recording,
     assert history(run, "train/loss").value.tolist() == losses
     assert history(run, "told").value.tolist() == losses
     loaded = autolog.load_model(run.run_id)
-    assert torch.equal(loaded["model"]["weight"], net.weight)
+    assert torch.equal(loaded["weight"], net.weight)
