@@ -51,9 +51,10 @@ def attach_fabric(capture: Capture) -> Detach:
             continue
 
         def saved(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
+            fabric: Any = args[0]
             thing = args[2] if len(args) > 2 else kwargs.get("state")
             target = args[1] if len(args) > 1 else kwargs.get("path")
-            if args[0].global_rank == 0:
+            if fabric.global_rank == 0:
                 _take(capture, thing, target, formats.CHECKPOINT, formats.CHECKPOINT_FILE)
 
         detaches.append(capture.tap(module.Fabric, "save", Tap(exit=saved)))
