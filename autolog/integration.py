@@ -538,6 +538,11 @@ class Loop(Protocol):
         """The number of the newest step, from 0; with several optimizers the highest."""
         ...
 
+    @property
+    def first_epoch(self) -> int:
+        """The number of its first epoch: a run that is continued goes on counting."""
+        ...
+
 
 EpochOf = Callable[[Loop], "int | None"]
 """The epoch of a step, once the loop is known that the step belongs to."""
@@ -575,6 +580,10 @@ class LoopOptimizer(Protocol):
         """
         ...
 
+    def left_out(self) -> None:
+        """Say that it made a step that somebody else records: no loop need wait for its first."""
+        ...
+
     def applied_with(self, others: Sequence[LoopOptimizer]) -> None:
         """Say that one backward gave gradients to this optimizer and to these."""
         ...
@@ -604,6 +613,14 @@ class Capture(Protocol):
     @property
     def suspended(self) -> bool:
         """Whether the user wants nothing of this context recorded for now."""
+        ...
+
+    @property
+    def covered(self) -> bool:
+        """Whether a training around this says that it records loops of PyTorch itself.
+
+        So does a piece of a container, in which nothing is looked at; see `Span.state`.
+        """
         ...
 
     def watches(self, package: str) -> bool:

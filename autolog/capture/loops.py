@@ -83,6 +83,8 @@ class Loop:
         self.step = -1
         self.first_step = 0
         """The number of its first step: a run that is continued goes on counting."""
+        self.first_epoch = 0
+        """The number of its first epoch, likewise."""
         self.passes = 0
         """The pass over data of its last step."""
         self.model: weakref.ref[Any] | None = None

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from autolog.integration import EpochOf
 
 __all__ = [
-    "COVERED",
     "MAX_LOOP_RUNS",
     "LoopOptimizer",
     "OpenSpan",
@@ -45,9 +44,6 @@ __all__ = [
     "settle",
     "undecided",
 ]
-
-COVERED: Final = "torch.covered"
-"""In the state of a span: its integration records the loop itself."""
 
 MAX_LOOP_RUNS: Final = 50
 """More unrelated loops than this in one process fold into the last one."""
@@ -135,6 +131,10 @@ class LoopOptimizer:
             self._write(loop, keys, values, epoch)
         return loop
 
+    def left_out(self) -> None:
+        """Say that it made a step that somebody else records: no loop need wait for its first."""
+        self.stepped = True
+
     def applied_with(self, others: Iterable[LoopOptimizer]) -> None:
         """Say that one backward gave gradients to this optimizer and to these."""
         for one in others:
@@ -167,7 +167,8 @@ class LoopOptimizer:
 
     def _inside(self, around: CaptureSpan) -> Loop | None:
         """A loop inside a training of another integration gives its series to that run."""
-        if around.role == "part" or any(COVERED in span.state for span in spans.stack()):
+        self.stepped = True
+        if spans.covered():
             return None
         loop = self.loop
         if loop is None or loop.around is not around or not loop.folded:

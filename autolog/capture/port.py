@@ -81,6 +81,11 @@ class Port:
         """Whether nothing of this context is to be recorded for now."""
         return suspension.suspended()
 
+    @property
+    def covered(self) -> bool:
+        """Whether raw loops of this context are recorded by another integration, or by none."""
+        return spans.covered()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()

@@ -44,6 +44,7 @@ def begin(loop: Loop, parameters: Sequence[Any]) -> None:
     elif origin.writer != run.recorder.writer.uid and origin.step is not None:
         run.restored(origin.step)
         loop.first_step = origin.step + 1
+        loop.first_epoch = 0 if origin.epoch is None else origin.epoch + 1
     else:
         return
     run.log_event("resumed", {"run": origin.run_id, **step})

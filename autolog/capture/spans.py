@@ -26,9 +26,11 @@ from autolog.tracking import context, finished, notices, opening, printing
 from autolog.tracking.run import LiveRun, outcome
 
 __all__ = [
+    "COVERED",
     "CaptureSpan",
     "activate",
     "close",
+    "covered",
     "current",
     "enclosed",
     "enter",
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 _DATA_LIMIT: Final = 16 * MEGABYTE
+
+COVERED: Final = "torch.covered"
+"""In the state of a span: its integration records the loop of PyTorch in it itself."""
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
 _numbers = itertools.count(1)
@@ -434,6 +439,14 @@ def current() -> CaptureSpan | None:
     """Return the innermost open span of this context."""
     spans = stack()
     return spans[-1] if spans else None
+
+
+def covered() -> bool:
+    """Whether raw loops in here are nobody's: somebody else records them, or a piece is silent."""
+    spans = _stack.get()
+    if not spans:
+        return False
+    return in_part() or any(COVERED in span.state for span in spans if not span.closed)
 
 
 def nothing_open() -> bool:

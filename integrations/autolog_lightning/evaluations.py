@@ -34,6 +34,8 @@ class Evaluations:
     def begins(self, call: Call) -> None:
         """Find the run whose module is evaluated."""
         module, trainer = extract.module_of(call), call.instance
+        if call.span is not None:
+            call.span.state["torch.covered"] = True
         if call.span is None or module is None or call.span.role != "evaluation":
             return
         span = self._span_of(module, (call.bound or {}).get("ckpt_path"))

@@ -71,6 +71,7 @@ def _attach(capture: Capture, module: str) -> Detach:
 
 def _scalar(value: Any) -> float | None:
     try:
-        return float(value)
+        # Not float() of a tensor: of one that requires gradients it warns.
+        return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError):
         return None

@@ -46,6 +46,7 @@ class Fits:
         span, trainer = call.span, call.instance
         if span is None:
             return
+        span.state["torch.covered"] = True
         recording = Recording(trainer, "fit", span, Scalars(span))
         call.state["recording"] = recording
         self._recordings.begin(recording)

@@ -77,6 +77,7 @@ class Scalars:
 
 def _number(value: Any) -> float | None:
     try:
-        return float(value)
+        # Not float() of a tensor: of one that requires gradients it warns.
+        return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError):
         return None

@@ -30,6 +30,10 @@ def _attach(capture: Capture, root: str) -> Detach:
     def role_of(_: Call) -> Role:
         return "preparation" if capture.current() is None else "part"
 
+    def begins(call: Call) -> None:
+        if call.span is not None:
+            call.span.state["torch.covered"] = True
+
     def report(call: Call, found: dict[str, Any]) -> None:
         if call.span is not None:
             name = f"{tuner.__module__}.{tuner.__qualname__}"
@@ -49,7 +53,7 @@ def _attach(capture: Capture, root: str) -> Detach:
             report(call, {"batch_size": result})
 
     detaches = [
-        capture.patch(tuner, name, Hook(exit=leave), role=role_of, name=name)
+        capture.patch(tuner, name, Hook(enter=begins, exit=leave), role=role_of, name=name)
         for name, leave in (("lr_find", rate_found), ("scale_batch_size", size_found))
     ]
 

@@ -31,6 +31,8 @@ INTEGRATION = Integration(
         Attach(module="torch", attach="autolog_torch.lineage:attach"),
         Attach(module="safetensors.torch", attach="autolog_torch.checkpoints:attach_safetensors"),
         Attach(module="safetensors.torch", attach="autolog_torch.lineage:attach_safetensors"),
+        Attach(module="lightning.fabric.fabric", attach="autolog_torch.checkpoints:attach_fabric"),
+        Attach(module="lightning_fabric.fabric", attach="autolog_torch.checkpoints:attach_fabric"),
         Attach(
             module="torch.distributed.fsdp.fully_sharded_data_parallel",
             attach="autolog_torch.clipping:attach_fsdp",

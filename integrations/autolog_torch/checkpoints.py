@@ -1,13 +1,15 @@
 """Files that the program saves its model to: a copy is kept with the run.
 
-`torch.save` and `safetensors.torch.save_file` are watched, and only when they have returned is
-the file looked at. What it holds is told from the object that was given, not by reading it.
+`torch.save`, `safetensors.torch.save_file` and `Fabric.save` are watched, and only when they have
+returned is the file looked at. What it holds is told from the object that was given, not by reading
+it.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -15,11 +17,11 @@ from typing import Any, cast
 from autolog.integration import Capture, Checkpoint, Detach, Loop, Tap
 from autolog_torch import formats, trained
 from autolog_torch.contents import Held, find_models
-from autolog_torch.current import here, is_covered
+from autolog_torch.current import here
 from autolog_torch.tensors import is_own
 from autolog_torch.trained import Trained
 
-__all__ = ["attach", "attach_safetensors", "file_of"]
+__all__ = ["attach", "attach_fabric", "attach_safetensors", "file_of"]
 
 _FILES = (io.BufferedWriter, io.BufferedRandom, io.BufferedReader, io.FileIO)
 
@@ -34,6 +36,34 @@ def attach(capture: Capture) -> Detach:
         _take(capture, thing, target, formats.CHECKPOINT, formats.CHECKPOINT_FILE)
 
     return capture.tap(serialization, "save", Tap(exit=saved))
+
+
+def attach_fabric(capture: Capture) -> Detach:
+    """Watch `Fabric.save`, which writes what `torch.save` made in memory.
+
+    It is given modules and saves their states under the same keys.
+    """
+    # quirk lightning-two-namespaces: whichever of them was imported
+    detaches: list[Detach] = []
+    for name in ("lightning.fabric.fabric", "lightning_fabric.fabric"):
+        module: Any = sys.modules.get(name)
+        if module is None:
+            continue
+
+        def saved(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
+            fabric: Any = args[0]
+            thing = args[2] if len(args) > 2 else kwargs.get("state")
+            target = args[1] if len(args) > 1 else kwargs.get("path")
+            if fabric.global_rank == 0:
+                _take(capture, thing, target, formats.CHECKPOINT, formats.CHECKPOINT_FILE)
+
+        detaches.append(capture.tap(module.Fabric, "save", Tap(exit=saved)))
+
+    def detach() -> None:
+        for one in detaches:
+            one()
+
+    return detach
 
 
 def attach_safetensors(capture: Capture) -> Detach:
@@ -65,7 +95,7 @@ def file_of(target: Any) -> str | None:
 
 
 def _take(capture: Capture, thing: Any, target: Any, form: str, file: str) -> None:
-    if is_own() or is_covered(capture):
+    if is_own() or capture.covered:
         return
     path = file_of(target)
     if path is None or not os.path.isfile(path):  # noqa: PTH113  a pipe, a device
@@ -111,4 +141,7 @@ def _loop_of(capture: Capture, candidates: list[Held]) -> tuple[Loop, Trained, H
     marked = next((held for held in candidates if held.marked), None)
     if marked is None or current is None:
         return None
-    return current, trained.of_loop(current), marked, marked.module
+    known = trained.of_loop(current)
+    if known.modules():  # it is the model of something else
+        return None
+    return current, known, marked, marked.module

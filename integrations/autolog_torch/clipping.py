@@ -80,6 +80,8 @@ def _watch(capture: Capture, owner: Any, attribute: str) -> Detach:
 
     def before(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Marks:
         del args, kwargs
+        if capture.covered:
+            return []
         return [(tracked, tracked.probes.mark()) for tracked in tracking.all()]
 
     def after(

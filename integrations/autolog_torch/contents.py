@@ -19,8 +19,8 @@ __all__ = ["Held", "find_models", "is_module", "tensors_in"]
 
 _DEPTH: Final = 3
 _BREADTH: Final = 256
-_WRAPPERS: Final = ("module.", "_orig_mod.")
-"""What DataParallel, DistributedDataParallel and compiled modules put before the names."""
+_WRAPPERS: Final = ("_forward_module.", "module.", "_orig_mod.")
+"""What Fabric, DataParallel, DistributedDataParallel and compiled modules put before the names."""
 
 
 @dataclass(frozen=True, slots=True)

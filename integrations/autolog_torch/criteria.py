@@ -66,8 +66,12 @@ def attach(capture: Capture) -> Detach:
             return True
         return is_compiling()
 
+    def switched(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
+        if not capture.covered:
+            local.feed.evaluated = weakref.ref(args[0])
+
     taps = [
-        capture.tap(module.Module, "eval", Tap(exit=_switched, unless=compiling())),
+        capture.tap(module.Module, "eval", Tap(exit=switched, unless=compiling())),
         on_step(capture.guarded(_stepped)),
         on_loop(capture.guarded(_loop_seen)),
     ]
@@ -99,11 +103,6 @@ def _leave(
         feed.depth -= 1
 
 
-def _switched(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
-    """A module was switched to evaluation."""
-    local.feed.evaluated = weakref.ref(args[0])
-
-
 class _Criterion:
     """One loss function."""
 
@@ -123,12 +122,12 @@ class _Criterion:
         feed.depth -= 1
         if feed.depth or type(result) is not self._tensor:
             return  # of a function of this kind inside another, or of the user's own tensors
-        if self._capture.suspended:
+        if self._capture.suspended or self._capture.covered:
             return
         training = self._torch.is_grad_enabled()
         if training and not feed.criterion_known:
             self._note(feed, args, kwargs)
-        if training and (feed.evaluated is None or result.requires_grad is False):
+        if training and (not _is_evaluating(feed) or result.requires_grad is False):
             return
         one = feed.latest
         if one is None or not one.open:
@@ -210,6 +209,12 @@ class _Criterion:
             return True
         module = feed.evaluated() if feed.evaluated is not None else None
         return in_pass and (module is None or module.training)
+
+
+def _is_evaluating(feed: Feed) -> bool:
+    """Whether the module that was last switched to evaluation still is."""
+    module = feed.evaluated() if feed.evaluated is not None else None
+    return module is not None and not module.training
 
 
 def _target(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

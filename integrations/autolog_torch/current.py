@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach, EpochOf, Loop
+from autolog.integration import Detach, EpochOf, Loop
 
 __all__ = [
     "EpochEnded",
@@ -15,7 +15,6 @@ __all__ = [
     "StepMade",
     "epoch_ended",
     "here",
-    "is_covered",
     "loop_seen",
     "on_epoch",
     "on_loop",
@@ -60,12 +59,6 @@ here = _Here()
 _listeners: list[LoopSeen] = []
 step_listeners: list[StepMade] = []
 _epoch_listeners: list[EpochEnded] = []
-
-
-def is_covered(capture: Capture) -> bool:
-    """Whether the training that is going on is recorded by another integration, these too."""
-    span = capture.current()
-    return span is not None and _COVERED in span.state
 
 
 def with_next_loop(callback: Callable[[Loop], None]) -> None:

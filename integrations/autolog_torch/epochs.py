@@ -31,8 +31,8 @@ _Fed = tuple[tuple[Pass, bool], ...]
 class Epochs:
     """The epochs of one loop."""
 
-    def __init__(self) -> None:
-        self.number = -1
+    def __init__(self, first: int = 0) -> None:
+        self.number = first - 1
         self.primary: Pass | None = None
         """The pass that is the current epoch."""
         self.first = 0
@@ -135,7 +135,7 @@ def epochs_of(loop: Loop) -> Epochs:
     try:
         return state[_STATE]
     except KeyError:
-        found = state[_STATE] = Epochs()
+        found = state[_STATE] = Epochs(loop.first_epoch)
         reference = weakref.ref(loop)
 
         def finish() -> None:

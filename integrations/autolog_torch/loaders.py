@@ -120,7 +120,7 @@ class _Loaders:
         self, began: int | None, args: tuple[Any, ...], _: Mapping[str, Any], iterator: Any
     ) -> None:
         """A pass begins."""
-        if began is None or in_worker():
+        if began is None or in_worker() or self._capture.covered:
             return
         before = passes.get(id(iterator))
         if before is not None and before.open:

@@ -22,7 +22,6 @@ from typing import Any, Final, NamedTuple, cast
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch import models, trained
 from autolog_torch.compiling import compiling
-from autolog_torch.current import is_covered
 from autolog_torch.given import record
 from autolog_torch.steps import tracking
 
@@ -150,7 +149,7 @@ class _Computations:
         """Enter; the phase is known now, since some compute in inference mode."""
         depth = _inside.depth
         _inside.depth = depth + 1
-        outermost = depth == 0 and not is_covered(self._capture)
+        outermost = depth == 0 and not self._capture.covered
         return depth, _phase(self._capture) if outermost else None
 
     def _end(

@@ -59,7 +59,7 @@ def of_optimizer(optimizer: Any) -> Any:
 
 
 def of_parameters(parameters: list[Any]) -> Any:
-    """Return the smallest module that holds all of these parameters and its own whole, if alone in it."""
+    """Return the module that is nothing but these parameters, or the smallest that holds them."""
     if not parameters:
         return None
     found = _climb(parameters)

@@ -13,7 +13,7 @@ import weakref
 from typing import Any, Final
 
 from autolog.integration import Capture, Loop
-from autolog_torch.current import is_covered, with_next_loop
+from autolog_torch.current import with_next_loop
 from autolog_torch.datasets import describe_data
 from autolog_torch.epochs import Epochs, epochs_of
 from autolog_torch.evaluations import Evaluation
@@ -87,7 +87,7 @@ def read_on(*, to_the_end: bool = False) -> None:
 
 def _record(evaluation: Evaluation, source: Source | None, capture: Capture) -> None:
     loop = capture.loop()
-    if is_covered(capture):
+    if capture.covered:
         return
     module = evaluation.module() if evaluation.module is not None else None
     if loop is None or (module is not None and not _concerns(loop, module)):

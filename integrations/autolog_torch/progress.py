@@ -13,7 +13,6 @@ from importlib import import_module
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_torch.current import is_covered
 from autolog_torch.given import record
 
 __all__ = ["attach"]
@@ -32,7 +31,7 @@ def attach(capture: Capture) -> Detach:
         if first is not None:
             given.update(first)
         given.update((key, kwargs[key]) for key in kwargs if key not in _PARAMETERS)
-        if not given or is_covered(capture):
+        if not given or capture.covered:
             return
         values = {_name(str(key)): _parsed(value) for key, value in given.items()}
         record(capture, values, source=_SOURCE, opens=False)

@@ -183,7 +183,11 @@ class Tracking:
             if stack:
                 return
         try:
-            self._made(self.of(optimizer), optimizer)
+            tracked = self.of(optimizer)
+            if self._capture is not None and self._capture.covered:
+                self._left_out(tracked)
+            else:
+                self._made(tracked, optimizer)
         except BaseException as exception:
             self._tell(exception)
 
@@ -193,6 +197,16 @@ class Tracking:
             self._report(exception)
 
     # -- recording ---------------------------------------------------------------------------
+
+    @staticmethod
+    def _left_out(tracked: Tracked) -> None:
+        """Forget a step that another integration records."""
+        tracked.in_step = False
+        tracked.loss_in_step = None
+        tracked.losses.clear()
+        tracked.extras.clear()
+        if tracked.known is not None:
+            tracked.known.left_out()
 
     def _made(self, tracked: Tracked, optimizer: Any) -> None:
         groups: list[dict[str, Any]] = optimizer.param_groups

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_torch.compiling import compiling
-from autolog_torch.current import is_covered
 from autolog_torch.given import record
 
 __all__ = ["attach_tensorboard", "attach_tensorboardx"]
@@ -84,11 +83,11 @@ class _Writers:
     ) -> None:
         """Hyperparameters were written; the metrics beside them came through another writer."""
         given = _argument(args, kwargs, 1, "hparam_dict")
-        if isinstance(given, dict) and not is_covered(self._capture):
+        if isinstance(given, dict) and not self._capture.covered:
             self._capture.log_params(given)  # type: ignore[reportUnknownArgumentType]
 
     def _record(self, writer: Any, values: Mapping[str, Any], step: Any) -> None:
-        if is_covered(self._capture) or _is_written_by_lightning():
+        if self._capture.covered or _is_written_by_lightning():
             return
         record(self._capture, values, source=self._source, step=_as_step(step))
         loop = self._capture.loop() or self._capture

@@ -17,6 +17,7 @@ _WRAPPERS: Final = {
     "DataParallel": "module",
     "DistributedDataParallel": "module",
     "OptimizedModule": "_orig_mod",
+    "_FabricModule": "_forward_module",
 }
 
 

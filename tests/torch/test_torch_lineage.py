@@ -147,8 +147,9 @@ if Path("w.pt").exists():
     state = torch.load("w.pt")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-for step in range(5):
-    model(torch.ones(3, 4)).mean().backward()
+rows = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(15, 4)), 3)
+for step, (x,) in enumerate(rows):
+    model(x).mean().backward()
     optimizer.step()
     if step == 2:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
@@ -168,6 +169,7 @@ def test_the_same_job_goes_on_with_its_run_from_the_step_of_the_file(recording, 
     history = autolog.metric_history(run.run_id, "train/loss")
     assert history.step.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
     assert history.attempt.tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert history.epoch.tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
     assert "resumed_from" not in run.tags
     every = autolog.metric_history(run.run_id, "train/loss", attempt="all")
     assert sorted(every.step.tolist()) == [0, 1, 2, 3, 3, 4, 4, 5, 6, 7]

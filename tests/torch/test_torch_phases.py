@@ -426,3 +426,26 @@ def test_loss_functions_are_what_they_were_for_scripts_and_the_compiler(loops):
         same_value = functional.cross_entropy(model.layer(X), Y)
         assert scripted(model.layer(X), Y).item() == same_value.item()
     assert pickle.loads(pickle.dumps(functional.cross_entropy)) is functional.cross_entropy
+
+
+def test_a_first_step_of_an_epoch_that_fails_is_no_evaluation(loops):
+    model = loops.net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(loops.X, loops.Y), batch_size=16)
+
+    def epoch(fails):
+        model.train()
+        for x, y in loader:
+            loss = torch.nn.functional.mse_loss(model(x), y)
+            if fails:
+                raise RuntimeError("a rank is gone")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+
+    epoch(fails=False)
+    with pytest.raises(RuntimeError, match="gone"):
+        epoch(fails=True)
+    autolog.end_run()
+    assert "train/eval_loss" not in loops.run().metrics
