@@ -51,6 +51,7 @@ class Tracked:
         "probes",
         "reference",
         "steps",
+        "thread",
     )
 
     def __init__(self, optimizer: Any, name: str) -> None:
@@ -67,6 +68,8 @@ class Tracked:
         self.extras: dict[str, Any] = {}
         """Recorded with its next step, as `here.extras` is with that of whichever steps next."""
         self.steps = 0
+        self.thread: int | None = None
+        """The one that made the last step; None before the first."""
         self.known: LoopOptimizer | None = None
         self.described_in: Any = None
         self.allies: set[int] = set()
@@ -170,6 +173,7 @@ class Tracking:
         if len(stack) == 1:
             tracked = self._tracked.get(id(optimizer)) or self.of(optimizer)
             tracked.in_step = True
+            tracked.thread = threading.get_ident()
             tracked.loss_in_step = None
 
     def is_stepping(self, tracked: Tracked) -> bool:
