@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog_torch.steps import Tracked
 
@@ -85,7 +85,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def _reached(given: Any) -> set[int]:
     """Return the ids of the parameters that a backward will give gradients to."""
-    several: Any = given if isinstance(given, (list, tuple)) else (given,)
+    several = cast("Sequence[Any]", given if isinstance(given, (list, tuple)) else (given,))
     nodes: list[Any] = [getattr(one, "grad_fn", None) for one in several]
     waiting = [node for node in nodes if node is not None]
     seen: set[Any] = set(waiting)

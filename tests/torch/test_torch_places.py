@@ -66,9 +66,7 @@ def test_threads_that_get_models_from_elsewhere_have_their_own_losses(loops):
 
     def train(seed, model, optimizer):
         barrier.wait()
-        losses = expected[0.001 * (1 + seed)] = []
-        for _ in range(150):
-            losses.append(loops.step(model, optimizer))
+        expected[0.001 * (1 + seed)] = [loops.step(model, optimizer) for _ in range(150)]
 
     in_threads(*[functools.partial(train, *one) for one in trainings])
     autolog.end_run()
