@@ -21,6 +21,7 @@ from autolog_torch.current import with_next_loop
 from autolog_torch.gradients import Mark
 from autolog_torch.readings import local
 from autolog_torch.steps import Tracked, tracking
+from autolog_torch.threads import Threads
 
 __all__ = ["attach", "remember_scaled", "unscaled"]
 
@@ -58,28 +59,35 @@ class _Losses:
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
+        self._threads = Threads()
 
     def before(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _State:
         """Note how the gradients of all optimizers are."""
-        del args, kwargs
+        given = args[0] if args else kwargs.get("tensors")
         state: _State = []
         if self._capture.covered:
             return state
-        for tracked in tracking.all():
-            mark = tracked.probes.mark()
-            if tracked.probes.lost and (optimizer := tracked.reference()) is not None:
-                tracked.probes.choose(optimizer)
+        with self._threads.looking:
+            for tracked in self._threads.mine(tracking.all(), given):
                 mark = tracked.probes.mark()
-            if tracked.losses and mark != tracked.left and _dropped(tracked, mark):
-                tracked.losses.clear()
-            state.append((tracked, mark))
+                if tracked.probes.lost and (optimizer := tracked.reference()) is not None:
+                    tracked.probes.choose(optimizer)
+                    mark = tracked.probes.mark()
+                if tracked.losses and mark != tracked.left and _dropped(tracked, mark):
+                    tracked.losses.clear()
+                state.append((tracked, mark))
         return state
 
     def after(
         self, state: _State | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], _: Any
     ) -> None:
         """See whose gradients have moved."""
-        moved = [tracked for tracked, mark in state or () if tracked.probes.moved_since(mark)]
+        moved: list[Tracked] = []
+        with self._threads.looking:
+            for tracked, mark in state or ():
+                if self._threads.still_mine(tracked) and tracked.probes.moved_since(mark):
+                    moved.append(tracked)
+                    tracked.left = tracked.probes.mark()
         if not moved:
             return
         given = args[0] if args else kwargs.get("tensors")
@@ -91,7 +99,6 @@ class _Losses:
                 tracked.losses.append(loss)
             elif tracked.loss_in_step is None:
                 tracked.loss_in_step = loss
-            tracked.left = tracked.probes.mark()
         if len(moved) > 1:
             _ally(moved)
 

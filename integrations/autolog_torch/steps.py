@@ -47,6 +47,7 @@ class Tracked:
         "probes",
         "reference",
         "steps",
+        "thread",
     )
 
     def __init__(self, optimizer: Any, name: str) -> None:
@@ -63,6 +64,8 @@ class Tracked:
         self.extras: dict[str, Any] = {}
         """Recorded with its next step, as `here.extras` is with that of whichever steps next."""
         self.steps = 0
+        self.thread: int | None = None
+        """The one that made the last step; None before the first."""
         self.known: LoopOptimizer | None = None
         self.described_in: Any = None
         self.allies: set[int] = set()
@@ -165,6 +168,7 @@ class Tracking:
             if len(stack) == 1:
                 tracked = self.of(optimizer)
                 tracked.in_step = True
+                tracked.thread = threading.get_ident()
                 tracked.loss_in_step = None
         except BaseException as exception:
             self._tell(exception)

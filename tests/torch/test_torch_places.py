@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import threading
 
@@ -50,6 +51,27 @@ def test_trainings_in_two_threads_are_two_complete_runs(loops):
     autolog.end_run()
     runs = loops.runs()
     assert len(runs) == 2
+    for run in runs:
+        (rate,) = set(loops.series("lr", run))
+        assert close(loops.series(run=run), expected[rate])
+
+
+def test_threads_that_get_models_from_elsewhere_have_their_own_losses(loops):
+    """Gradients are never read while another thread's engine changes them: that would crash."""
+    barrier = threading.Barrier(4)
+    expected, trainings = {}, []
+    for seed in range(4):
+        model = loops.net(seed, 20 + seed)
+        trainings.append((seed, model, torch.optim.SGD(model.parameters(), lr=0.001 * (1 + seed))))
+
+    def train(seed, model, optimizer):
+        barrier.wait()
+        expected[0.001 * (1 + seed)] = [loops.step(model, optimizer) for _ in range(150)]
+
+    in_threads(*[functools.partial(train, *one) for one in trainings])
+    autolog.end_run()
+    runs = loops.runs()
+    assert len(runs) == 4
     for run in runs:
         (rate,) = set(loops.series("lr", run))
         assert close(loops.series(run=run), expected[rate])
