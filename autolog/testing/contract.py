@@ -37,14 +37,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test of the suite on each integration; one that cannot be loaded fails them."""
+    """Run each test of the suite on each integration; one that cannot be loaded fails them.
+
+    One without an example has no call that owns a training (raw loops): it is judged if it is named.
+    """
     if "integration_name" not in metafunc.fixturenames:
         return
     found = discover()
     chosen: list[str] = metafunc.config.getoption("--autolog-integration") or []
     names = [_name(found, name) for name in chosen]
     if not chosen:
-        names = [name for name, one in found.integrations.items() if _has_framework(one)]
+        judged = {name: one for name, one in found.integrations.items() if one.example}
+        names = [name for name, one in judged.items() if _has_framework(one)]
         names += found.problems
     metafunc.parametrize("integration_name", sorted(names))
 

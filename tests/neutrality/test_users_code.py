@@ -103,8 +103,8 @@ def test_a_notice_goes_to_the_logger_that_the_program_has_made(on, monkeypatch, 
     monkeypatch.delitem(logging.root.manager.loggerDict, "autolog", raising=False)
     logging.getLogger("autolog").addHandler(logging.NullHandler())
 
-    class Unsaveable(RidgeCV):
+    class NeverSaid(RidgeCV):
         """Another notice than those said before."""
 
-    Unsaveable(cv=KFold(2).split(X)).fit(X, Y)
-    assert any("Unsaveable cannot be pickled" in record.getMessage() for record in caplog.records)
+    NeverSaid(cv=KFold(2).split(X)).fit(X, Y)
+    assert any("NeverSaid cannot be pickled" in record.getMessage() for record in caplog.records)
