@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of the suite on each integration; one that cannot be loaded fails them.
 
-    One without an example has no call that owns a training (raw loops): it is judged if it is named.
+    One without an example has no call that owns a training (raw loops): judged if it is named.
     """
     if "integration_name" not in metafunc.fixturenames:
         return
