@@ -7,9 +7,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "b2daa19a459db77b2d9dcca02e4e46c204f57d7a554b7a0805739075b69e70cf"
+SHA256 = "9dea67c1fe9ea018be01cb0a27e08b7b7eb07537e0730cd447e64f9fadd0a72f"
 
 DATA: MatrixData = {
+    "keras": {
+        "distributions": (
+            "keras",
+            "tf-keras",
+        ),
+        "modules": (
+            "keras",
+            "tf_keras",
+        ),
+        "supported": ">=2.16,<4",
+        "on_unsupported": "warn",
+        "latest_known": "3.15.1",
+        "tested": (
+            {
+                "version": "3.0.5",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "3.15.1",
+                "python": "3.11",
+                "tier": "commit",
+            },
+        ),
+        "strategies": {},
+        "quirks": (),
+    },
     "lightgbm": {
         "distributions": ("lightgbm",),
         "modules": ("lightgbm",),
@@ -219,6 +246,30 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
             },
         ),
+    },
+    "tensorflow": {
+        "distributions": (
+            "tensorflow",
+            "tensorflow-cpu",
+        ),
+        "modules": ("tensorflow",),
+        "supported": ">=2.16,<3",
+        "on_unsupported": "warn",
+        "latest_known": "2.21.0",
+        "tested": (
+            {
+                "version": "2.16.2",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.21.0",
+                "python": "3.11",
+                "tier": "commit",
+            },
+        ),
+        "strategies": {},
+        "quirks": (),
     },
     "torch": {
         "distributions": ("torch",),
