@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,7 @@ def backend() -> str:
 
 
 @pytest.fixture
-def on(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def on(recording: Any, keras: Any) -> Any:
     """Autologging of Keras switched on, with a store of its own."""
-    monkeypatch.chdir(tmp_path)
-    autolog.autolog("keras", store=tmp_path / "store.db")
-    yield
-    autolog.disable()
+    autolog.autolog("keras")
+    return recording
