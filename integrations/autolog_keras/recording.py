@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autolog.integration import Span
+from autolog.integration import Detach, Span
 
 __all__ = ["Recording", "Recordings", "Trained"]
 
@@ -43,9 +43,14 @@ class Recording:
         callbacks: the user's callbacks and Keras' own, once the training has begun.
         shift: what is added to Keras' epochs: a model that is trained again goes on counting.
         epoch: the epoch that Keras is in, with the shift; -1 before the first.
-        epochs: how many epochs are complete.
-        history: whether Keras' History was told of the current epoch.
-        muted: greater than 0 while Keras evaluates inside of the fit.
+        logs: what Keras' History was told of the current epoch.
+        began: whether the first epoch has begun.
+        epoch_began: when the current one did.
+        rate: the learning rate of the current epoch.
+        batch: the number of the newest batch, over all fits of the model; -1 if nobody counts.
+        batches_kept: how many batches of this epoch were recorded.
+        kept: the metrics of a batch that are still to be read, and the number of that batch.
+        detaches: what is watched for as long as the fit lasts.
     """
 
     model: Any
@@ -56,14 +61,21 @@ class Recording:
     callbacks: tuple[Any, ...] = ()
     shift: int = 0
     epoch: int = -1
-    epochs: int = 0
-    history: bool = False
-    muted: int = 0
+    logs: Mapping[str, Any] | None = None
     began: bool = False
     epoch_began: float = 0.0
     rate: float | None = None
-    state: dict[str, Any] = field(default_factory=dict[str, Any])
+    batch: int = -1
+    batches_kept: int = 0
+    kept: dict[str, Any] | None = None
+    kept_at: int = 0
+    detaches: list[Detach] = field(default_factory=list[Detach])
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def rate_key(self) -> str:
+        """What the callbacks of this package call the learning rate."""
+        return "lr" if self.namespace == "tf_keras" else "learning_rate"
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,106 @@
+"""The epochs of a fit: Keras' own logs, as its History gets them.
+
+They are read where Keras calls its `CallbackList`, which it does in every form of the call. A
+callback of ours among the user's would change how Keras calls the others (quirk
+keras-callback-changes-dispatch).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from autolog.integration import Call, Capture
+from autolog_keras import batches
+from autolog_keras.numbers import number, numbers
+from autolog_keras.recording import Recording, Recordings
+
+__all__ = ["Epochs"]
+
+
+class Epochs:
+    """Records the epochs of all fits of a package."""
+
+    def __init__(self, capture: Capture, recordings: Recordings) -> None:
+        self._capture = capture
+        self._recordings = recordings
+
+    def _of(self, call: Call) -> Recording | None:
+        """Return the fit that a callback, or the list of them, is called in."""
+        recording = self._recordings.of(getattr(call.instance, "model", None))
+        if recording is not None:
+            return recording
+        span = self._capture.current()  # a CallbackList of the user's may know no model
+        return span.state.get("keras.recording") if span is not None else None
+
+    def training_begins(self, call: Call) -> None:
+        """Note who is called."""
+        recording = self._of(call)
+        if recording is not None:
+            recording.callbacks = tuple(call.instance.callbacks)
+
+    def begins(self, call: Call) -> None:
+        """Begin an epoch; the first one tells where this fit's numbers start."""
+        recording = self._of(call)
+        if recording is None:
+            return
+        epoch = int(_argument(call, 0, "epoch"))
+        if not recording.began:
+            recording.began = True
+            recording.shift = max(0, recording.trained.epochs - epoch)
+        recording.epoch = epoch + recording.shift
+        recording.epoch_began = time.perf_counter()
+        recording.logs = None
+        recording.batches_kept = 0
+
+    def is_over(self, call: Call) -> None:
+        """Read the learning rate before a callback sets the one of the next epoch."""
+        recording = self._of(call)
+        if recording is not None and self._capture.options.learning_rate:
+            recording.rate = learning_rate(getattr(recording.model, "optimizer", None))
+
+    def told(self, call: Call) -> None:
+        """Take the logs that History takes: with what the user's callbacks have put there."""
+        recording = self._of(call)
+        if recording is not None:
+            recording.logs = _argument(call, 1, "logs")
+
+    def ends(self, call: Call, _: Any) -> None:
+        """Record the epoch."""
+        self._write(call)
+
+    def fails(self, call: Call, _: BaseException) -> None:
+        """Record the epoch: it was over when a callback raised."""
+        self._write(call)
+
+    def _write(self, call: Call) -> None:
+        recording = self._of(call)
+        if recording is None:
+            return
+        batches.flush(recording)
+        recording.trained.batches = max(recording.trained.batches, recording.batch + 1)
+        logs = recording.logs if recording.logs is not None else _argument(call, 1, "logs")
+        values = dict(numbers(logs or {}))
+        if recording.rate is not None and not values.keys() & {"lr", "learning_rate"}:
+            # Under the name that Keras' own callbacks log it by.
+            values[recording.rate_key] = recording.rate
+        values["epoch_seconds"] = time.perf_counter() - recording.epoch_began
+        recording.span.metrics(values, step=recording.epoch, epoch=recording.epoch)
+        recording.trained.epochs = recording.epoch + 1
+
+
+def learning_rate(optimizer: Any) -> float | None:
+    """Return the learning rate of the newest step; None if only calling the user's code tells."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = getattr(optimizer, "_learning_rate", None)
+    if rate is None:
+        rate = getattr(optimizer, "learning_rate", None)  # a legacy optimizer of tf_keras
+    if hasattr(rate, "from_config"):  # a schedule
+        rate = rate(optimizer.iterations)
+    elif callable(rate) and not hasattr(rate, "dtype"):
+        return None
+    return number(rate)
+
+
+def _argument(call: Call, position: int, name: str) -> Any:
+    return call.args[position] if len(call.args) > position else call.kwargs.get(name)
