@@ -38,7 +38,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is `not installed`, `tested` (the suite runs with this version), `supported`,
     `newer than known` or `unsupported`. `disabled`: the setting of that name leaves it out.
-    `sites` wait for these modules to be imported.
+    `sites` wait for these modules to be imported; `limits` say what is not recorded.
     """
 
     integration: str
@@ -50,6 +50,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
     guards: list[Guard]
     sites: list[str]
     bridges: list[str]
+    limits: list[str]
 
 
 class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +271,7 @@ def _framework(integration: Integration, readable: set[str], problems: list[str]
         ],
         sites=[_place(site) for site in integration.sites],
         bridges=[_place(site) for site in integration.bridges],
+        limits=list(integration.limits),
     )
 
 

@@ -168,6 +168,8 @@ def _framework(one: Framework) -> RenderableType:
     rows.add_row("watches", ", ".join(one.sites))
     if one.bridges:
         rows.add_row("bridges", ", ".join(one.bridges))
+    for limit in one.limits:
+        rows.add_row("not yet", plain(limit))
     for guard in one.guards:
         state = "" if guard.active else " (off)"
         rows.add_row(f"guard{state}", Text.assemble(guard.quirk, (f": {guard.symptom}", "dim")))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import builtins
+import re
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -41,9 +42,14 @@ _NAMELESS = frozenset(
     {
         *("", "X", "x", "y", "Y", "y_true", "y_pred", "y_hat", "true", "pred", "truth"),
         *("target", "targets", "labels", "actual", "expected", "data", "dm", "dmatrix"),
+        *("ds", "dataset", "loader", "generator", "inputs", "images", "features", "batches"),
     }
 )
 """Variables that do not say which data they hold."""
+
+
+_CONTAINER = re.compile(r"(?<=.)_(data|ds|dataset|loader|dataloader|dl|generator|gen|batches)$")
+"""What a variable is in, which says nothing of which data it is: `test` for `test_dataset`."""
 
 
 class _Step(NamedTuple):
@@ -256,6 +262,6 @@ def data_name(variable: str) -> str | None:
         return None
     for prefix in ("X_", "x_", "y_", "Y_"):
         variable = variable.removeprefix(prefix) or variable
-    for suffix in ("_X", "_y"):
+    for suffix in ("_X", "_x", "_y"):
         variable = variable.removesuffix(suffix) or variable
-    return variable
+    return _CONTAINER.sub("", variable) or variable

@@ -14,4 +14,8 @@ INTEGRATION = Integration(
     sites=(Attach(module="tensorflow", attach="autolog_tensorflow.hooks:attach"),),
     options="autolog_tensorflow.options:Options",
     aliases=("tf",),
+    limits=(
+        "Custom loops under a tf.distribute strategy: `strategy.run` steps on replicas, which are"
+        " not seen. `Model.fit` under a strategy is recorded.",
+    ),
 )

@@ -18,6 +18,8 @@ def test_a_sound_installation_has_no_problems(recorded: Path, invoke: Invoke) ->
     found = strict_json(result.stdout)
     assert found["problems"] == []
     assert found["ok"] is True
+    limits = {one["integration"]: one["limits"] for one in found["frameworks"]}
+    assert "tf.distribute" in limits["tensorflow"][0]
     assert found["store"]["exists"] is True
     assert found["store"]["writable"] is True
     (sklearn,) = [one for one in found["frameworks"] if one["integration"] == "sklearn"]

@@ -297,7 +297,11 @@ def test_nonsense_gives_none_and_never_raises():
         ("y_true", None),
         ("labels", None),
         ("data", None),
-        ("test_data", "test_data"),
+        ("test_data", "test"),
+        ("val_ds", "val"),
+        ("test_loader", "test"),
+        ("_ds", None),
+        ("inputs", None),
     ],
 )
 def test_data_is_called_after_its_variable_where_that_says_which_data_it_is(variable, name):
