@@ -63,7 +63,7 @@ def _probe(found: Checkup) -> list[Probed]:
     console = screen(stderr=True)
     answers: list[Probed] = []
     for one in found.frameworks:
-        if one.state == "not installed":
+        if one.state == "not installed" or one.disabled:
             continue
         with console.status(f"Importing {one.distribution}"):
             answers += probe([one.integration])

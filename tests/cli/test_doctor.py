@@ -12,6 +12,9 @@ from tests.cli.recording import command, strict_json
 
 REPOSITORY = Path(__file__).parents[2]
 
+ONLY_SKLEARN = {"AUTOLOG_DISABLED": "keras,lightgbm,lightning,tensorflow,torch,xgboost"}
+"""A probe imports each framework that is not switched off, in a process of its own."""
+
 
 def test_a_sound_installation_has_no_problems(recorded: Path, invoke: Invoke) -> None:
     result = invoke("doctor", "--json", store=recorded)
@@ -117,7 +120,7 @@ def test_an_integration_that_is_switched_off_says_so(empty: Path, tmp_path: Path
 def test_a_probe_imports_the_frameworks_and_lists_what_is_watched(
     empty: Path, tmp_path: Path
 ) -> None:
-    done = command("doctor", "--probe", "--json", store=empty, cwd=tmp_path)
+    done = command("doctor", "--probe", "--json", store=empty, cwd=tmp_path, **ONLY_SKLEARN)
     found = strict_json(done.stdout)
     (sklearn,) = [one for one in found["probe"] if one["integration"] == "sklearn"]
     states = {site["place"]: site["state"] for site in sklearn["sites"]}
@@ -133,7 +136,7 @@ def test_a_framework_that_cannot_be_imported_is_found_by_a_probe(
     site = tmp_path / "site" / "sklearn"
     site.mkdir(parents=True)
     (site / "__init__.py").write_text("print('hello'); raise RuntimeError('no library')")
-    env = {"PYTHONPATH": str(site.parent)}
+    env = {"PYTHONPATH": str(site.parent), **ONLY_SKLEARN}
     done = command("doctor", "--probe", "--json", store=empty, cwd=tmp_path, **env)
     problems = strict_json(done.stdout)["problems"]
     assert any("import sklearn failed: RuntimeError: no library" in one for one in problems)
@@ -144,7 +147,7 @@ def test_a_framework_that_ends_the_process_is_found_by_a_probe(empty: Path, tmp_
     site = tmp_path / "site" / "sklearn"
     site.mkdir(parents=True)
     (site / "__init__.py").write_text("import os, sys; sys.stderr.write('gone'); os._exit(7)")
-    env = {"PYTHONPATH": str(site.parent)}
+    env = {"PYTHONPATH": str(site.parent), **ONLY_SKLEARN}
     done = command("doctor", "--probe", store=empty, cwd=tmp_path, **env)
     assert "ended the process (exit code 7)" in " ".join(done.stdout.split())
     assert done.returncode == 1
