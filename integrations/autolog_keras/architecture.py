@@ -103,7 +103,7 @@ def _serialized(model: Any) -> dict[str, Any]:
 
 
 def _holds_lambda(layer: Any) -> bool:
-    if type(layer).__name__ == "Lambda" and _is_own(type(layer)):
+    if type(layer).__name__ == "Lambda" and _is_own(class_of(layer)):
         return False
     state = attributes(layer)
     return any(
