@@ -1,0 +1,175 @@
+"""The files that a fit writes its model to: by ModelCheckpoint, or by a callback of the user's.
+
+`Model.save` and `Model.save_weights` are watched while a fit lasts, because every callback writes
+through them, whatever it is that makes it write. Whole models are taken when they are written, as
+checkpoints that can be loaded. Weights alone are linked to the run, and the last and the best of
+them are copied at the end. No file is changed, moved or removed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from autolog.integration import Capture, Checkpoint, Detach, Tap
+from autolog_keras.kinds import class_of, history, kind_of, mode_of
+from autolog_keras.recording import Recording
+
+__all__ = ["identifying_file", "record_ending", "watch"]
+
+_WRITTEN: Final = "keras.written"
+_FORMAT: Final = "keras"
+_FILE: Final = "model.keras"
+_NUMBERS: Final = re.compile(r"\d+(?:\.\d+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One file, or one path that files begin with, and the epoch that it holds."""
+
+    path: str
+    epoch: int
+
+
+def watch(recording: Recording, capture: Capture, namespace: str) -> list[Detach]:
+    """Watch what a model is saved to for as long as its fit lasts."""
+    model: Any = sys.modules[namespace].Model
+    taps: list[Detach] = []
+    for method in ("save", "save_weights"):
+
+        def saved(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
+            if args and args[0] is recording.model:
+                target = args[1] if len(args) > 1 else kwargs.get("filepath")
+                _take(recording, capture, target)
+
+        owner = next(one for one in model.__mro__ if method in vars(one))
+        taps.append(capture.tap(owner, method, Tap(exit=saved)))
+    return taps
+
+
+def identifying_file(path: str) -> str | None:
+    """Return the file by whose content a saved model is known again; None if there is none.
+
+    TensorFlow's formats are several files; one of them holds the checksums of all tensors.
+    """
+    for candidate in (path, f"{path}.index", os.path.join(path, "variables", "variables.index")):  # noqa: PTH118
+        if os.path.isfile(candidate):  # noqa: PTH113
+            return candidate
+    return None
+
+
+def _take(recording: Recording, capture: Capture, target: Any) -> None:
+    if not isinstance(target, (str, os.PathLike)):
+        return
+    path = os.path.abspath(os.fspath(cast("str", target)))  # noqa: PTH100
+    known = identifying_file(path)
+    if known is None or _is_backup(recording, path):
+        return
+    epoch = max(recording.epoch, 0)
+    written: list[_Written] = recording.span.state.setdefault(_WRITTEN, [])
+    written.append(_Written(path, epoch))
+    if path.endswith(".keras") and known == path and capture.options.checkpoints:
+        recording.span.checkpoint(_checkpoint(recording, path, epoch))
+    else:
+        capture.wrote(known, recording.span, step=epoch)
+
+
+def _checkpoint(recording: Recording, path: str, epoch: int) -> Checkpoint:
+    cls = class_of(recording.model)
+    package: Any = sys.modules[recording.namespace]
+    name = recording.namespace.replace("_", "-")
+    return Checkpoint(
+        path=path,
+        format=_FORMAT,
+        file=_FILE,
+        model=f"{cls.__module__}.{cls.__qualname__}",
+        step=epoch,
+        epoch=epoch,
+        versions={name: str(package.__version__)},
+    )
+
+
+def _is_backup(recording: Recording, path: str) -> bool:
+    """Whether it is what BackupAndRestore goes on from after a crash, and removes at the end."""
+    return any(
+        Path(path).is_relative_to(os.path.abspath(str(one.backup_dir)))  # noqa: PTH100
+        for one in recording.callbacks
+        if kind_of(one) == "BackupAndRestore"
+    )
+
+
+def record_ending(recording: Recording, capture: Capture) -> None:
+    """Record the files that were written: those that no checkpoint of the run is."""
+    written: list[_Written] = recording.span.state.pop(_WRITTEN, [])
+    groups: dict[str, list[_Written]] = {}
+    for one in written:
+        groups.setdefault(_NUMBERS.sub("#", one.path), []).append(one)
+    for group in groups.values():
+        callback = _writer(recording, group[-1].path)
+        last, best = group[-1], _best(recording, callback, group)
+        if best is not None:
+            recording.span.tag("best_checkpoint", best.path)
+        if last.path.endswith(".keras") and capture.options.checkpoints:
+            continue  # they were recorded when they were written
+        for one in dict.fromkeys((last, best or last)):
+            _record(recording, capture, callback, one, is_best=one is best)
+
+
+def _record(
+    recording: Recording, capture: Capture, callback: Any, written: _Written, *, is_best: bool
+) -> None:
+    name = f"checkpoints/{Path(written.path).name}"
+    kept = False
+    if capture.options.checkpoints and os.path.isfile(written.path):  # noqa: PTH113
+        kept = recording.span.file(written.path, name)
+    recording.span.event(
+        "checkpoint",
+        {
+            "path": written.path,
+            "monitor": getattr(callback, "monitor", None),
+            "best": is_best,
+            "epoch": written.epoch,
+            "step": written.epoch,
+            "artifact": name if kept else None,
+        },
+    )
+
+
+def _writer(recording: Recording, path: str) -> Any:
+    """Return the ModelCheckpoint that writes to such paths; None if it was somebody else."""
+    for one in recording.callbacks:
+        if kind_of(one) != "ModelCheckpoint":
+            continue
+        pattern = os.path.abspath(str(one.filepath))  # noqa: PTH100
+        literal = re.split(r"\{[^}]*\}", pattern)
+        if re.fullmatch(".*".join(map(re.escape, literal)), path):
+            return one
+    return None
+
+
+def _best(recording: Recording, callback: Any, group: list[_Written]) -> _Written | None:
+    """Return the best of the files by what the callback monitors, of those that are still there."""
+    if callback is None:
+        return None
+    if callback.save_best_only:
+        return group[-1]
+    latest = {one.path: one for one in group}  # what was overwritten is gone
+    values = _values(recording, callback.monitor)
+    known = [one for one in latest.values() if math.isfinite(values.get(one.epoch, math.nan))]
+    if not known:
+        return None
+    choose = max if mode_of(callback) == "max" else min
+    return choose(known, key=lambda one: values[one.epoch])
+
+
+def _values(recording: Recording, monitor: str) -> dict[int, float]:
+    return {
+        epoch + recording.shift: value
+        for epoch, value in history(recording.callbacks, monitor).items()
+    }
