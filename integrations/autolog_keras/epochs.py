@@ -13,7 +13,7 @@ from typing import Any
 from autolog.integration import Call, Capture
 from autolog_keras import batches
 from autolog_keras.numbers import number, numbers
-from autolog_keras.recording import Recording, Recordings
+from autolog_keras.recording import Recordings
 
 __all__ = ["Epochs"]
 
@@ -25,23 +25,15 @@ class Epochs:
         self._capture = capture
         self._recordings = recordings
 
-    def _of(self, call: Call) -> Recording | None:
-        """Return the fit that a callback, or the list of them, is called in."""
-        recording = self._recordings.of(getattr(call.instance, "model", None))
-        if recording is not None:
-            return recording
-        span = self._capture.current()  # a CallbackList of the user's may know no model
-        return span.state.get("keras.recording") if span is not None else None
-
     def training_begins(self, call: Call) -> None:
         """Note who is called."""
-        recording = self._of(call)
+        recording = self._recordings.in_call(call, self._capture)
         if recording is not None:
             recording.callbacks = tuple(call.instance.callbacks)
 
     def begins(self, call: Call) -> None:
         """Begin an epoch; the first one tells where this fit's numbers start."""
-        recording = self._of(call)
+        recording = self._recordings.in_call(call, self._capture)
         if recording is None:
             return
         epoch = int(_argument(call, 0, "epoch"))
@@ -55,13 +47,13 @@ class Epochs:
 
     def is_over(self, call: Call) -> None:
         """Read the learning rate before a callback sets the one of the next epoch."""
-        recording = self._of(call)
+        recording = self._recordings.in_call(call, self._capture)
         if recording is not None and self._capture.options.learning_rate:
             recording.rate = learning_rate(getattr(recording.model, "optimizer", None))
 
     def told(self, call: Call) -> None:
         """Take the logs that History takes: with what the user's callbacks have put there."""
-        recording = self._of(call)
+        recording = self._recordings.in_call(call, self._capture)
         if recording is not None:
             recording.logs = _argument(call, 1, "logs")
 
@@ -74,7 +66,7 @@ class Epochs:
         self._write(call)
 
     def _write(self, call: Call) -> None:
-        recording = self._of(call)
+        recording = self._recordings.in_call(call, self._capture)
         if recording is None:
             return
         batches.flush(recording)

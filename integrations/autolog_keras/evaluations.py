@@ -29,21 +29,25 @@ class Evaluations:
         """The logs of evaluations in progress, by their models."""
 
     def role_of(self, call: Call) -> Role:
-        """Keras' own evaluations inside of a fit are none of the user's."""
-        return "watch" if _BY_KERAS in call.kwargs else "evaluation"
+        """An evaluation inside of the model's own fit is a part of that."""
+        return "watch" if self._recordings.of(call.instance) is not None else "evaluation"
 
     def begins(self, call: Call) -> None:
         """Find the run whose model is evaluated."""
-        model = call.instance
-        if _BY_KERAS in call.kwargs or call.span is None or call.span.role != "evaluation":
+        if _BY_KERAS in call.kwargs:
             return
-        call.span.state["torch.covered"] = True
+        model = call.instance
         recording = self._recordings.of(model)
-        span = recording.span if recording is not None else self._span_of(model)
+        if recording is not None:
+            call.state["epoch"] = recording.epoch
+            span = recording.span
+        elif call.span is None or call.span.role != "evaluation":
+            return
+        else:
+            call.span.state["torch.covered"] = True
+            span = self._span_of(model)
         if span is not None:
-            call.state["span"] = span
-            call.state["started"] = time.perf_counter()
-            call.state["epoch"] = recording.epoch if recording is not None else None
+            call.state.update(span=span, started=time.perf_counter())
             self._measured[id(model)] = {}
 
     def _span_of(self, model: Any) -> Span | None:
@@ -69,13 +73,13 @@ class Evaluations:
         if not measured:
             measured = dict(numbers(result if isinstance(result, dict) else {"loss": result}))
         data = call.data_name("x") or "eval"
-        epoch = call.state["epoch"]
-        for key, value in measured.items():
-            if epoch is None:
-                span.evaluation(f"{data}/{key}", value)
+        named = {f"{data}/{key}": value for key, value in measured.items()}
+        epoch = call.state.get("epoch")
         if epoch is not None:
-            named = {f"{data}/{key}": value for key, value in measured.items()}
             span.metrics(named, step=epoch, epoch=epoch)
+            return
+        for key, value in named.items():
+            span.evaluation(key, value)
         span.metrics({f"{data}/seconds": time.perf_counter() - call.state["started"]})
 
     def fails(self, call: Call, _: BaseException) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any, cast
 
 from autolog.integration import Call, Capture, Role, Span
+from autolog_keras import architecture, arguments, callbacks, compiled, data, models
 from autolog_keras.recording import Recording, Recordings
 
 __all__ = ["Fits"]
@@ -13,10 +16,13 @@ __all__ = ["Fits"]
 class Fits:
     """Records fits; made once for each of the two packages."""
 
-    def __init__(self, capture: Capture, recordings: Recordings, namespace: str) -> None:
+    def __init__(
+        self, capture: Capture, recordings: Recordings, namespace: str, trainer: type
+    ) -> None:
         self._capture = capture
         self._recordings = recordings
         self._namespace = namespace
+        self._defaults = _defaults(vars(trainer)["fit"])
 
     def role_of(self, call: Call) -> Role:
         """Say whether a fit goes on from weights that were trained before."""
@@ -42,6 +48,13 @@ class Fits:
         self._recordings.begin(recording)
         span.tag("model", _qualified_name(model))
         self._link(span, model)
+        span.params(arguments.fit_params(recording.bound, self._defaults))
+        size = data.batch_size(recording.bound)
+        if size is not None:
+            span.params({"batch_size": size})
+        span.params(compiled.compile_params(model))
+        for part in data.describe(recording.bound):
+            span.input(part.role, part.data, name=call.source_name(part.parameter))
 
     def _link(self, span: Span, model: Any) -> None:
         """Say which run a training goes on from."""
@@ -50,20 +63,50 @@ class Fits:
         if origin is not None and origin != span.run_id:
             span.tag("resumed_from", origin)
 
-    def is_built(self, call: Call, _: Any) -> None:
-        """Record what is known of the model once Keras has built it."""
+    def is_set_up(self, call: Call, _: Any) -> None:
+        """Record the callbacks, and the model if Keras has built it before the first batch."""
+        recording = self._recordings.in_call(call, self._capture)
+        if recording is None:
+            return
+        span = recording.span
+        span.params(callbacks.params(recording.callbacks))
+        for key, value in callbacks.tags(recording.callbacks).items():
+            span.tag(key, value)
+        recording.detaches += callbacks.watch(recording, self._capture, self._namespace)
+        self._describe_model(recording)
+
+    def epoch_ended(self, call: Call, _: Any) -> None:
+        """Record what the first batch has made of a model."""
+        recording = self._recordings.in_call(call, self._capture)
+        if recording is not None:
+            self._describe_model(recording)
+
+    def _describe_model(self, recording: Recording) -> None:
+        span, model = recording.span, recording.model
+        if recording.described or not architecture.is_built(model):
+            return
+        recording.described = True
+        span.params(architecture.size_params(model))
+        if not self._capture.options.summary or not span.owns_run:
+            return
+        config = architecture.config_json(model)
+        if config is not None:
+            span.artifact("model.json", config.encode())
+        summary = architecture.summary(model)
+        if summary:
+            span.artifact("model_summary.txt", summary.encode())
 
     def ends(self, call: Call, _: Any) -> None:
         """Record what is known at the end, and store the model."""
-        recording = self._finish(call)
+        recording = self._finish(call, completed=True)
         if recording is not None and recording.span.owns_run:
-            self._store(recording)
+            models.store(self._capture, recording.span, recording.model)
 
     def fails(self, call: Call, _: BaseException) -> None:
         """Record what is known so far."""
-        self._finish(call)
+        self._finish(call, completed=False)
 
-    def _finish(self, call: Call) -> Recording | None:
+    def _finish(self, call: Call, *, completed: bool) -> Recording | None:
         """Let go of everything; return what was recorded."""
         recording = cast("Recording | None", call.state.pop("recording", None))
         if recording is None:
@@ -75,11 +118,15 @@ class Fits:
             detach()
         if recording.began:
             self._capture.produced(recording.model, span)
+            callbacks.record_ending(recording, self._capture, completed=completed)
         span.metrics({"fit_seconds": recording.seconds})
         return recording
 
-    def _store(self, recording: Recording) -> None:
-        """Store the model as it is after the fit."""
+
+def _defaults(function: Any) -> Mapping[str, Any]:
+    """Return the default of each parameter that has one."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
 def _qualified_name(model: Any) -> str:

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from autolog.integration import Capture, Detach, Hook
+from autolog.integration import Call, Capture, Detach, Hook
 from autolog_keras.batches import Batches
 from autolog_keras.epochs import Epochs
 from autolog_keras.evaluations import Evaluations
@@ -35,13 +35,19 @@ def _attach(capture: Capture, namespace: str) -> Detach:
     keras = sys.modules[namespace]
     callbacks: Any = import_module(f"{namespace}.callbacks")
     recordings = Recordings()
-    fits = Fits(capture, recordings, namespace)
+    trainer = _defining(keras.Model, "fit")
+    fits = Fits(capture, recordings, namespace, trainer)
     epochs = Epochs(capture, recordings)
     evaluations = Evaluations(capture, recordings)
+
+    def epoch_ended(call: Call, result: Any) -> None:
+        epochs.ends(call, result)
+        fits.epoch_ended(call, result)
+
     watch = capture.patch
     detaches: list[Detach] = [
         watch(
-            _defining(keras.Model, "fit"),
+            trainer,
             "fit",
             Hook(enter=fits.begins, exit=fits.ends, error=fits.fails),
             role=fits.role_of,
@@ -58,13 +64,13 @@ def _attach(capture: Capture, namespace: str) -> Detach:
         watch(
             callbacks.CallbackList,
             "on_train_begin",
-            Hook(enter=epochs.training_begins, exit=fits.is_built),
+            Hook(enter=epochs.training_begins, exit=fits.is_set_up),
         ),
         watch(callbacks.CallbackList, "on_epoch_begin", Hook(enter=epochs.begins)),
         watch(
             callbacks.CallbackList,
             "on_epoch_end",
-            Hook(enter=epochs.is_over, exit=epochs.ends, error=epochs.fails),
+            Hook(enter=epochs.is_over, exit=epoch_ended, error=epochs.fails),
         ),
         watch(callbacks.History, "on_epoch_end", Hook(enter=epochs.told)),
         watch(callbacks.CallbackList, "on_test_end", Hook(enter=evaluations.measured)),

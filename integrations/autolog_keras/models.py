@@ -89,7 +89,9 @@ def _described(tensor: Any, name: Any) -> dict[str, Any]:
     dtype: Any = _attribute(tensor, "dtype")
     return {
         "name": str(name if name is not None else _attribute(tensor, "name")),
-        "shape": [None if one is None else int(one) for one in shape] if shape is not None else None,
+        "shape": [None if one is None else int(one) for one in shape]
+        if shape is not None
+        else None,
         "dtype": str(getattr(dtype, "name", dtype)),
     }
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autolog.integration import Detach, Span
+from autolog.integration import Call, Capture, Detach, Span
 
 __all__ = ["Recording", "Recordings", "Trained"]
 
@@ -44,6 +44,7 @@ class Recording:
         shift: what is added to Keras' epochs: a model that is trained again goes on counting.
         epoch: the epoch that Keras is in, with the shift; -1 before the first.
         logs: what Keras' History was told of the current epoch.
+        described: whether what Keras built is recorded.
         began: whether the first epoch has begun.
         epoch_began: when the current one did.
         rate: the learning rate of the current epoch.
@@ -62,6 +63,7 @@ class Recording:
     shift: int = 0
     epoch: int = -1
     logs: Mapping[str, Any] | None = None
+    described: bool = False
     began: bool = False
     epoch_began: float = 0.0
     rate: float | None = None
@@ -97,6 +99,14 @@ class Recordings:
     def of(self, model: Any) -> Recording | None:
         """Return what is recorded of a model now."""
         return self._by_model.get(id(model))
+
+    def in_call(self, call: Call, capture: Capture) -> Recording | None:
+        """Return the fit that a callback, or the list of them, is called in."""
+        recording = self.of(getattr(call.instance, "model", None))
+        if recording is not None:
+            return recording
+        span = capture.current()  # a CallbackList of the user's may know no model
+        return span.state.get("keras.recording") if span is not None else None
 
     def end(self, recording: Recording) -> None:
         """Forget a recording, and with it the model."""

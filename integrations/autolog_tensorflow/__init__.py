@@ -15,7 +15,6 @@ INTEGRATION = Integration(
     options="autolog_tensorflow.options:Options",
     aliases=("tf",),
     limits=(
-        "Custom loops under a tf.distribute strategy: `strategy.run` steps on replicas, which are"
-        " not seen. `Model.fit` under a strategy is recorded.",
+        "custom loops under a tf.distribute strategy: strategy.run steps on replicas, unseen",
     ),
 )

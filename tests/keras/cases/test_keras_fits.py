@@ -153,9 +153,7 @@ def test_an_evaluation_in_a_callback_is_one_of_its_epoch(recording, keras):
             self.told = self.model.evaluate(x_test, y_test, verbose=0)
 
     testing = Testing()
-    line(keras).fit(
-        ROWS, TARGETS, epochs=2, validation_split=0.25, callbacks=[testing], verbose=0
-    )
+    line(keras).fit(ROWS, TARGETS, epochs=2, validation_split=0.25, callbacks=[testing], verbose=0)
     run = recording.run()
     series = history(run, "test/loss")
     assert series.step.tolist() == series.epoch.tolist() == [0, 1]
