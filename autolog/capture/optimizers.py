@@ -333,8 +333,18 @@ class LoopOptimizer:
         loop.begin(span, after)
         resumption.begin(loop, self.parameters())
         loop.take(self)
+        self._take_allies(loop)
         here.loop = loop
         return loop
+
+    def _take_allies(self, loop: Loop) -> None:
+        """Take in those that are known to belong to it, before they step."""
+        fresh = [one for one in self.allies if one.loop is None and not one.held]
+        for one in fresh:
+            one.stepped = True
+            loop.take(one)
+        if fresh:
+            loop.take_turns()
 
     def title(self) -> str:
         """Return what its run is called after."""
@@ -343,7 +353,7 @@ class LoopOptimizer:
 
     def shapes(self) -> list[Any]:
         """Return the shapes of what it trains, as they were when first asked."""
-        if self._shapes is None:
+        if not self._shapes:  # some frameworks tell an optimizer what it trains at its first step
             self._shapes = [tuple(getattr(one, "shape", ())) for one in self.parameters()]
         return self._shapes
 

@@ -11,7 +11,11 @@ INTEGRATION = Integration(
     name="tensorflow",
     distributions=("tensorflow", "tensorflow-cpu"),
     modules=("tensorflow",),
-    sites=(Attach(module="tensorflow", attach="autolog_tensorflow.hooks:attach"),),
+    sites=(
+        Attach(module="tensorflow", attach="autolog_tensorflow.hooks:attach"),
+        Attach(module="keras", attach="autolog_tensorflow.hooks:attach_keras"),
+        Attach(module="tf_keras", attach="autolog_tensorflow.hooks:attach_tf_keras"),
+    ),
     options="autolog_tensorflow.options:Options",
     aliases=("tf",),
     limits=(

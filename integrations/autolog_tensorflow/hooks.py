@@ -1,12 +1,45 @@
-"""Watches the steps of training loops that the user wrote."""
+"""Watches training loops that the user wrote: each part of it is one line."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Final
+
 from autolog.integration import Capture, Detach
+from autolog_tensorflow import framework, functions, gradients, models, optimizers
+from autolog_tensorflow.steps import tracking
 
-__all__ = ["attach"]
+__all__ = ["attach", "attach_keras", "attach_tf_keras"]
+
+_PARTS: Final[tuple[Callable[[Capture], Detach], ...]] = (
+    models.attach,
+    gradients.attach,
+    optimizers.attach,
+    functions.attach,
+)
+_OF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_keras,)
+_OF_TF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_tf_keras,)
 
 
-def attach(capture: Capture) -> Detach:  # noqa: ARG001
-    """Watch the optimizers."""
-    return lambda: None
+def attach(capture: Capture) -> Detach:
+    """Watch TensorFlow itself."""
+    framework.look_up()
+    tracking.switch_on(capture)
+    undo = [capture.on_settle(tracking.held.read), *(part(capture) for part in _PARTS)]
+    return functools.partial(_detach, [*undo, tracking.switch_off])
+
+
+def attach_keras(capture: Capture) -> Detach:
+    """Watch Keras, where it runs on TensorFlow."""
+    return functools.partial(_detach, [part(capture) for part in _OF_KERAS])
+
+
+def attach_tf_keras(capture: Capture) -> Detach:
+    """Watch tf_keras."""
+    return functools.partial(_detach, [part(capture) for part in _OF_TF_KERAS])
+
+
+def _detach(undo: list[Detach]) -> None:
+    for one in undo:
+        one()

@@ -1,0 +1,42 @@
+"""The few functions of TensorFlow that hooks need, found once TensorFlow is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+__all__ = ["flatten", "graph_now", "is_eager", "look_up"]
+
+
+class _Found:
+    is_eager: Callable[[], bool]
+    graph: Callable[[], Any]
+    flatten: Callable[..., list[Any]]
+
+
+_found = _Found()
+
+
+def look_up() -> None:
+    """Find them; TensorFlow must be there as a whole."""
+    tensorflow: Any = import_module("tensorflow")
+    _found.is_eager = tensorflow.executing_eagerly
+    _found.graph = tensorflow.compat.v1.get_default_graph
+    _found.flatten = tensorflow.nest.flatten
+
+
+def is_eager() -> bool:
+    """Whether what is called now is done now, and not noted down in a graph."""
+    return _found.is_eager()
+
+
+def graph_now() -> Any:
+    """Return the graph that is being built; None if it is none of a `tf.function`."""
+    graph = _found.graph()
+    return graph if graph.building_function else None
+
+
+def flatten(structure: Any) -> list[Any]:
+    """Return the tensors and other leaves of a structure, without what is None."""
+    return [one for one in _found.flatten(structure, expand_composites=True) if one is not None]

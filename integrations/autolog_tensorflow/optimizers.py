@@ -1,0 +1,134 @@
+"""The optimizers that are watched: of Keras, of tf_keras, and those of TensorFlow 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from autolog.integration import Capture, Detach, Tap
+from autolog_tensorflow import gradients, models
+from autolog_tensorflow.current import here
+from autolog_tensorflow.steps import stepping, tracking
+
+__all__ = ["attach", "attach_keras", "attach_tf_keras"]
+
+_Given = tuple[Sequence[Any], Sequence[Any]]
+
+
+def attach(capture: Capture) -> Detach:
+    """Watch `tf.compat.v1.train.Optimizer` and its subclasses."""
+    cls: Any = import_module("tensorflow").compat.v1.train.Optimizer
+    return _all(
+        [
+            capture.tap(cls, "__init__", Tap(exit=_built("tensorflow"))),
+            capture.tap(cls, "apply_gradients", stepping(_pairs)),
+        ]
+    )
+
+
+def attach_keras(capture: Capture) -> Detach:
+    """Watch the optimizers of Keras, on the backend of TensorFlow."""
+    keras: Any = import_module("keras")
+    if keras.config.backend() != "tensorflow":
+        return lambda: None
+    base: Any = import_module("keras.src.optimizers.base_optimizer").BaseOptimizer
+    scaling: Any = import_module("keras.src.optimizers.loss_scale_optimizer").LossScaleOptimizer
+    trainer: Any = import_module("keras.src.backend.tensorflow.trainer").TensorFlowTrainer
+    taps = [
+        capture.tap(base, "__init__", Tap(exit=_built("keras"))),
+        capture.tap(base, "apply", stepping(_apart)),
+        capture.tap(scaling, "apply", stepping(_apart)),
+        *(
+            capture.tap(one, "scale_loss", Tap(exit=gradients.scaled))
+            for one in (base, scaling)
+            if "scale_loss" in vars(one)
+        ),
+        *_trainer(capture, trainer),
+        *models.attach_keras(capture),
+    ]
+    return _all(taps)
+
+
+def attach_tf_keras(capture: Capture) -> Detach:
+    """Watch the optimizers of tf_keras, the legacy ones too."""
+    new: Any = import_module("tf_keras.src.optimizers.optimizer")
+    legacy: Any = import_module("tf_keras.src.optimizers.legacy.optimizer_v2").OptimizerV2
+    scaling: Any = import_module("tf_keras.src.mixed_precision.loss_scale_optimizer")
+    model: Any = import_module("tf_keras").Model
+    scalers = (scaling.LossScaleOptimizer, scaling.LossScaleOptimizerV3)
+    builders = (new._BaseOptimizer, legacy)  # noqa: SLF001
+    appliers = (new._BaseOptimizer, new.Optimizer, legacy, *scalers)  # noqa: SLF001
+    taps = [
+        *(capture.tap(one, "__init__", Tap(exit=_built("tf_keras"))) for one in builders),
+        *(capture.tap(one, "apply_gradients", stepping(_pairs)) for one in appliers),
+        # Which pairs an iterator gave is known to what it is handed on to.
+        capture.tap(new.Optimizer, "_internal_apply_gradients", Tap(enter=_pairs_told)),
+        capture.tap(legacy, "_create_all_weights", Tap(enter=_variables_told)),
+        *(capture.tap(one, "get_scaled_loss", Tap(exit=gradients.scaled)) for one in scalers),
+        *_trainer(capture, model),
+        *models.attach_tf_keras(capture),
+    ]
+    return _all(taps)
+
+
+def _all(detaches: list[Detach]) -> Detach:
+    def detach() -> None:
+        for one in detaches:
+            one()
+
+    return detach
+
+
+def _built(package: str) -> Callable[..., None]:
+    def built(_: Any, args: tuple[Any, ...], __: Mapping[str, Any], ___: Any) -> None:
+        tracking.of(args[0], package=package)
+
+    return built
+
+
+def _trainer(capture: Capture, cls: Any) -> list[Detach]:
+    """Watch the loops of Keras' own: the steps in them are not those of a loop of the user's."""
+
+    def begin(_: tuple[Any, ...], __: Mapping[str, Any]) -> bool:
+        here.in_trainer += 1
+        return True
+
+    def end(state: bool | None, *_: Any) -> None:
+        if state:
+            here.in_trainer -= 1
+
+    tap = Tap(enter=begin, exit=end, error=end)
+    return [capture.tap(cls, name, tap) for name in ("fit", "train_on_batch")]
+
+
+def _apart(_: Any, grads: Any = (), trainable_variables: Any = None, **__: Any) -> _Given:
+    """Return what `apply(grads, trainable_variables)` was given."""
+    if trainable_variables is None:
+        trainable_variables = getattr(_, "_trainable_variables", ())
+    return _listed(grads), _listed(trainable_variables)
+
+
+def _pairs(_: Any, grads_and_vars: Any = (), *__: Any, **___: Any) -> _Given:
+    """Return what `apply_gradients(grads_and_vars)` was given, if that is a list.
+
+    An iterator is used up: it was most likely made of the gradients that were computed last.
+    """
+    pairs: list[tuple[Any, Any]] = _listed(grads_and_vars)
+    return [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else []
+
+
+def _pairs_told(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    del kwargs
+    if here.applying and here.variables is None:
+        here.variables = _pairs(*args)
+
+
+def _variables_told(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    del kwargs
+    if here.applying and here.variables is None:
+        here.variables = ([], list(args[1]))

@@ -1,0 +1,286 @@
+"""Optimizer steps: where a training loop of the user's own shows itself.
+
+An optimizer that applies gradients inside of another one's step (the one that a loss scale is
+wrapped around) is a part of that one. Done eagerly, one call is one step; what is traced into the
+graph of a `tf.function` is noted there, and `functions` sees the calls.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from autolog.integration import Capture, EpochOf, LoopOptimizer, Tap
+from autolog_tensorflow import models, rates, traced
+from autolog_tensorflow.current import here, loop_seen, step_listeners
+from autolog_tensorflow.framework import graph_now, is_eager
+from autolog_tensorflow.gradients import take
+from autolog_tensorflow.readings import Held
+
+__all__ = ["Tracked", "Tracking", "stepping", "tracking"]
+
+_LOSS: Final = "train/loss/*"
+_RATE: Final = "lr/*"
+
+
+class Tracked:
+    """What is known of one optimizer between its steps."""
+
+    __slots__ = (
+        "__weakref__",
+        "described_in",
+        "ids",
+        "known",
+        "name",
+        "rate_due",
+        "reference",
+        "steps",
+        "variables",
+    )
+
+    def __init__(self, optimizer: Any, name: str) -> None:
+        self.reference = weakref.ref(optimizer)
+        self.name = name
+        self.known: LoopOptimizer | None = None
+        self.described_in: Any = None
+        self.variables: list[weakref.ref[Any]] = []
+        self.ids: frozenset[int] = frozenset()
+        """The ids of these."""
+        self.steps = 0
+        self.rate_due = 0
+        """The number of the step that the learning rate is read at next."""
+
+    def trains(self, variables: Sequence[Any]) -> frozenset[int]:
+        """Note what it was given; return the ids of that."""
+        ids = frozenset(map(id, variables))
+        if not ids <= self.ids:
+            self.variables = [one for one in self.variables if one() is not None]
+            known = {id(one()) for one in self.variables}
+            self.variables += [weakref.ref(one) for one in variables if id(one) not in known]
+            self.ids = frozenset(id(one()) for one in self.variables)
+        return ids
+
+    def parameters(self) -> list[Any]:
+        """Return what it trains, as far as that is known and still there."""
+        return [one for reference in self.variables if (one := reference()) is not None]
+
+    def iterations(self) -> Any:
+        """Return the variable in which it counts its own steps; None if it has none."""
+        optimizer = self.reference()
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        counter = getattr(optimizer, "_iterations", None)  # without what accumulation makes of it
+        return counter if counter is not None else getattr(optimizer, "iterations", None)
+
+
+class Tracking:
+    """All optimizers of the process, and their steps."""
+
+    def __init__(self) -> None:
+        self._capture: Capture | None = None
+        self._tracked: dict[int, Tracked] = {}
+        self.held = Held()
+
+    def switch_on(self, capture: Capture) -> None:
+        """Begin to record."""
+        self._capture = capture
+
+    def switch_off(self) -> None:
+        """Forget everything."""
+        self._capture = None
+        self._tracked.clear()
+        traced.forget()
+
+    @property
+    def capture(self) -> Capture | None:
+        """What is recorded with, while this is on."""
+        return self._capture
+
+    def of(self, optimizer: Any, *, package: str | None = None) -> Tracked:
+        """Return what is known of an optimizer; one that is being built tells its package."""
+        key = id(optimizer)
+        known = self._tracked.get(key)
+        if known is not None and known.reference() is optimizer:
+            return known
+        capture = self._capture
+        name = capture.assigned_name(package) if package and capture is not None else None
+        known = Tracked(optimizer, name or "")
+        weakref.finalize(optimizer, self._forget, key, known.reference).atexit = False
+        self._tracked[key] = known
+        if capture is not None:
+            reference = weakref.ref(known)
+            known.known = capture.optimizer(
+                optimizer,
+                _parameters_of(reference),
+                _model_of(reference),
+                name=known.name,
+                built=package is not None,
+            )
+        return known
+
+    def _forget(self, key: int, reference: Any) -> None:
+        known = self._tracked.get(key)
+        if known is not None and known.reference is reference:
+            del self._tracked[key]
+
+    def left_out(self) -> bool:
+        """Whether steps that are made here now are nobody's, or recorded by somebody else."""
+        capture = self._capture
+        return capture is None or bool(here.in_trainer) or capture.suspended or capture.covered
+
+    # -- an optimizer applies gradients ------------------------------------------------------
+
+    def applied(self, optimizer: Any, variables: Sequence[Any], gradients: Sequence[Any]) -> None:
+        """It has done so, now or in the graph that is being built."""
+        tracked = self.of(optimizer)
+        ids = tracked.trains(variables)
+        skips = hasattr(optimizer, "inner_optimizer")
+        if not is_eager():
+            graph = graph_now()
+            if graph is not None:
+                notes, inside = traced.of_graph(graph)
+                taken = take(notes.gradients, tracked, ids, gradients)
+                notes.applied.append(traced.Applied(tracked, taken, inside=inside, skips=skips))
+                traced.tell_outer(notes, tracked)
+                self._ally([one for gradient in taken for one in gradient.users])
+            return
+        taken = take(here.gradients, tracked, ids, gradients)
+        if self.left_out():
+            if tracked.known is not None:
+                tracked.known.left_out()
+            return
+        if skips and not here.inner_applied:
+            self._skipped(tracked)
+            return
+        users = [one for gradient in taken for one in gradient.users]
+        if len(users) > len(taken):
+            self._ally(users)
+        losses = [one.loss for one in taken]
+        loss = None if None in losses else [part for one in losses for part in one or ()]
+        if not loss and taken:
+            self.say_that_there_is_none()
+        self.made(tracked, loss or None)
+
+    @staticmethod
+    def _ally(users: list[Tracked]) -> None:
+        """Gradients of one loss were applied by several optimizers: they belong together."""
+        together = {id(one): one.known for one in users if one.known is not None}
+        if len(together) > 1:
+            for one in together.values():
+                one.applied_with(list(together.values()))
+
+    def ally(self, users: list[Tracked]) -> None:
+        """Note that optimizers step in one function, and so belong together."""
+        self._ally(users)
+
+    @staticmethod
+    def _skipped(tracked: Tracked) -> None:
+        """Gradients were not finite: the optimizer lowers the scale of its loss instead."""
+        loop = tracked.known.loop if tracked.known is not None else None
+        if loop is not None:
+            loop.span.event("step_skipped", {"step": loop.step + 1})
+
+    def say_that_there_is_none(self) -> None:
+        """Say that gradients were computed of something that is no single number."""
+        if self._capture is not None:
+            self._capture.notice(
+                "loss_is_no_scalar",
+                "gradients were computed of a tensor of several elements: it has no single loss, so"
+                " none was recorded; autolog.log_metric records what you mean by it",
+            )
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def made(self, tracked: Tracked, loss: list[Any] | None) -> None:
+        """Record a step.
+
+        Args:
+            tracked: the optimizer that made it.
+            loss: tensors whose sum its loss is, if that is known.
+        """
+        for listener in step_listeners:
+            listener()
+        keys: tuple[str, ...] = ()
+        values: list[Any] = []
+        if tracked.steps >= tracked.rate_due:
+            tracked.rate_due = tracked.steps + rates.EVERY
+            optimizer = tracked.reference()
+            rate = rates.rate_of(optimizer) if optimizer is not None else None
+            if rate is not None:
+                keys, values = (_RATE,), [rate]
+        if loss is not None:
+            keys = (*keys, _LOSS)
+            values.append(loss[0] if len(loss) == 1 else tuple(loss))
+        tracked.steps += 1
+        epoch = here.epoch_of
+        self.held.give(values, lambda read: self._write(tracked, keys, read, epoch))
+
+    @staticmethod
+    def _write(
+        tracked: Tracked, keys: tuple[str, ...], values: list[float], epoch: EpochOf | None
+    ) -> None:
+        if tracked.known is None:
+            return
+        loop = tracked.known.step(keys, values, epoch=epoch)
+        if loop is not None and tracked.described_in is not loop:
+            tracked.described_in = loop
+            optimizer = tracked.reference()
+            if optimizer is not None:
+                loop_seen(loop, optimizer)
+
+
+tracking = Tracking()
+
+
+def stepping(arguments: Callable[..., tuple[Sequence[Any], Sequence[Any]]]) -> Tap:
+    """Return a tap for a method with which optimizers apply gradients.
+
+    Args:
+        arguments: gives `(gradients, variables)` of a call, without reading an iterator.
+    """
+
+    def begin(args: tuple[Any, ...], _: Mapping[str, Any]) -> bool:
+        if not here.applying:
+            here.variables = None
+            here.inner_applied = False
+        here.applying.append(args[0])
+        return True
+
+    def leave(state: bool | None) -> bool:
+        if state is not None and here.applying:
+            here.applying.pop()
+        return not here.applying
+
+    def end(state: bool | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], _: Any) -> None:
+        if leave(state):
+            told, here.variables = here.variables, None
+            gradients, variables = told or arguments(*args, **kwargs)
+            tracking.applied(args[0], variables, gradients)
+        elif here.applying[0] is not args[0] and not here.inner_applied:
+            here.inner_applied = True
+            inner = tracking.of(args[0])
+            if inner.known is not None:
+                inner.known.left_out()
+
+    def fail(
+        state: bool | None, _: tuple[Any, ...], __: Mapping[str, Any], ___: BaseException
+    ) -> None:
+        leave(state)
+
+    return Tap(enter=begin, exit=end, error=fail)
+
+
+def _parameters_of(reference: weakref.ref[Tracked]) -> Callable[[], list[Any]]:
+    def parameters() -> list[Any]:
+        tracked = reference()
+        return [] if tracked is None else tracked.parameters()
+
+    return parameters
+
+
+def _model_of(reference: weakref.ref[Tracked]) -> Callable[[], Any]:
+    def model() -> Any:
+        tracked = reference()
+        return None if tracked is None else models.of_variables(tracked.parameters())
+
+    return model
