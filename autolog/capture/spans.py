@@ -448,7 +448,11 @@ def covered() -> bool:
     spans = _stack.get()
     if not spans:
         return _covering.get()
-    return _covering.get() or in_part() or any(COVERED in span.state for span in spans if not span.closed)
+    return (
+        _covering.get()
+        or in_part()
+        or any(COVERED in span.state for span in spans if not span.closed)
+    )
 
 
 class covering:  # noqa: N801  read as a verb, and a generator would cost more than what it does

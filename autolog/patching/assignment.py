@@ -65,9 +65,7 @@ def argument_outside(package: str, position: int, count: int) -> str | None:
     return None
 
 
-def receiver_outside(
-    package: str, method: str, count: int, keywords: Iterable[str]
-) -> str | None:
+def receiver_outside(package: str, method: str, count: int, keywords: Iterable[str]) -> str | None:
     """Return the variable that holds the object whose method the code around a package called.
 
     Args:

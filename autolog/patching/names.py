@@ -121,8 +121,8 @@ def receiver_name(
         names = tuple(keywords)
         asked = (lasti, callee, positional, names, None, False)
         if asked not in steps.answers:
-            given: dict[str, object] = dict.fromkeys(names)
-            name = _name(steps, lasti, code, callee, positional, given, _RECEIVER, False)  # noqa: FBT003
+            given: Mapping[str, object] = dict.fromkeys(names)
+            name = _name(steps, lasti, code, callee, positional, given, _RECEIVER, False)
             steps.answers[asked] = None if name in _SELF else name
         return steps.answers[asked]
     except Exception:  # as above

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog.integration import Capture, Loop, LoopOptimizer, Span
 
@@ -27,35 +27,47 @@ class Stepping:
     Args:
         capture: what autolog offers.
         model: referred to weakly.
-        optimizer: that of the model, referred to weakly.
         others: all models that are known.
-        built: whether the model has been compiled just now.
     """
 
-    def __init__(
-        self, capture: Capture, model: Any, optimizer: Any, others: Steppings, *, built: bool
-    ) -> None:
+    def __init__(self, capture: Capture, model: Any, others: Steppings) -> None:
         self._capture = capture
         self._others = others
         self.model: weakref.ref[Any] = weakref.ref(model)
-        self.optimized: weakref.ref[Any] = weakref.ref(optimizer)
-        self._stepped_by: weakref.ref[Any] = self.optimized
-        if others.has(optimizer):  # of several models at once: each of them steps for itself
-            self._stepped_by = self.model
-        self.optimizer = self._announced("", built=built)
         self.name = ""
         self.steps = 0
-        self.stored = 0
-        """How many steps it had made when it was stored."""
         self.evaluated: dict[str, float] = {}
         """Values of the newest evaluation, if no step has come after it."""
+        self._compiled = 0
+        """How many optimizers it has had."""
+        self._stored = 0
+        """How many steps it had made when it was stored."""
         self._described_in: weakref.ref[Loop] | None = None
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def _announced(self, name: str, *, built: bool) -> LoopOptimizer:
+    def take(self, optimizer: Any, *, built: bool) -> None:
+        """Take the optimizer of the model, referred to weakly.
+
+        Args:
+            optimizer: what it was compiled with.
+            built: whether that was just now.
+        """
+        shared = self._others.has(optimizer)  # each of the models steps for itself
+        self.optimized: weakref.ref[Any] = weakref.ref(optimizer)
+        self._stepped_by = self.model if shared else self.optimized
+        self.optimizer = self._announced(built=built)
+        self._compiled += 1
+        self._described_in = None
+
+    def _announced(self, *, built: bool = False) -> LoopOptimizer:
+        parameters = _parameters_of(self.model)
         return self._capture.optimizer(
-            self._stepped_by(), _parameters_of(self.model), self.model, name=name, built=built
+            self._stepped_by(), parameters, self.model, name=self.name, built=built
         )
+
+    def has(self, optimizer: Any) -> bool:
+        """Whether this is its optimizer."""
+        return self._compiled > 0 and self.optimized() is optimizer
 
     def call_it(self, variable: str | None) -> None:
         """Name it after the variable that holds it, else as the user has named the model."""
@@ -63,7 +75,7 @@ class Stepping:
         name = variable or _given_name(model)
         if name and not self.name:
             self.name = self._others.unused(name)
-            self._announced(self.name, built=False)
+            self._announced()
 
     # -- its steps ---------------------------------------------------------------------------
 
@@ -97,19 +109,33 @@ class Stepping:
         model, span = self.model(), loop.span
         models: list[Stepping] = span.state.setdefault(_STATE, [])
         if not models and span.owns_run:
-            span.at_end(partial(_ends, self._capture, span, models))
-        models.append(self)
+            span.at_end(partial(_ends, span, models))
+        again = self in models
+        if not again:
+            models.append(self)
         if model is not None:
             place = f"{self.optimizer.label}." if loop.several else ""
-            params = {**_compile_params(model), **_size_params(model)}
-            span.params({f"{place}{key}": value for key, value in params.items()})
+            self._describe(model, span, place, f"compile.{self._compiled}." if again else "")
+
+    def _describe(self, model: Any, span: Span, place: str, again: str) -> None:
+        cls = type(cast("object", model))
+        params = _compile_params(model)
+        if not again:
+            span.tag(f"{place}model", f"{cls.__module__}.{cls.__qualname__}")
+            before = self._capture.producer(model)
+            origin = before.span.trained_by if before is not None else None
+            if origin is not None and origin != span.run_id:
+                span.tag("resumed_from", origin)
+            self._capture.produced(model, span)
+            params |= _size_params(model)
+        span.params({f"{place}{again}{key}": value for key, value in params.items()})
 
     def store(self, span: Span) -> None:
         """Store the model as the loop has left it."""
         model = self.model()
-        if self.stored == self.steps:
+        if self._stored == self.steps:
             return
-        self.stored = self.steps
+        self._stored = self.steps
         if model is not None:
             _store(self._capture, span, model)
             return
@@ -135,20 +161,16 @@ class Steppings:
     def of(self, model: Any, *, built: bool = False) -> Stepping:
         """Return what is known of a model with the optimizer that it has now."""
         found, optimizer = self.known(model), model.optimizer
-        if found is not None and found.optimized() is optimizer:
+        if found is None:
+            found = self._known[id(model)] = Stepping(self._capture, model, self)
+            weakref.finalize(model, self._forget, id(model), found).atexit = False
+        elif found.optimized() is optimizer:
             return found
-        made = Stepping(self._capture, model, optimizer, self, built=built)
-        if found is not None:  # compiled anew
-            made.name, made.steps, made.stored = found.name, found.steps, found.stored
-            made.evaluated = found.evaluated
-        else:
-            weakref.finalize(model, self._forget, id(model), made.model).atexit = False
-        self._known[id(model)] = made
-        return made
+        found.take(optimizer, built=built)
+        return found
 
-    def _forget(self, key: int, _: Any) -> None:
-        known = self._known.get(key)
-        if known is not None and known.model() is None:
+    def _forget(self, key: int, found: Stepping) -> None:
+        if self._known.get(key) is found:
             del self._known[key]
 
     def all(self) -> list[Stepping]:
@@ -157,7 +179,7 @@ class Steppings:
 
     def has(self, optimizer: Any) -> bool:
         """Whether another model has this optimizer."""
-        return any(one.optimized() is optimizer for one in self.all())
+        return any(one.has(optimizer) for one in self.all())
 
     def unused(self, name: str) -> str:
         """Return a name that no other model has."""
@@ -175,7 +197,7 @@ class Steppings:
                 one.settle()
 
 
-def _ends(capture: Capture, span: Span, models: list[Stepping]) -> None:
+def _ends(span: Span, models: list[Stepping]) -> None:
     for one in models:
         one.settle()
         one.store(span)

@@ -14,17 +14,16 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-from autolog.integration import Capture, Detach, LoopOptimizer, Tap
-from autolog_keras.looping import Stepping, Steppings
+from autolog.integration import Capture, Detach, Tap
+from autolog_keras.looping import Steppings
 from autolog_keras.values import named
 
 __all__ = ["attach"]
 
-TRAIN = "train_on_batch"
-TEST = "test_on_batch"
+TRAIN: Final = "train_on_batch"
+TEST: Final = "test_on_batch"
 
 
 class _Here(threading.local):
@@ -45,19 +44,24 @@ def attach(capture: Capture, trainer_class: Any, namespace: str) -> Detach:
     steps = _Steps(capture, namespace)
     training = Tap(enter=steps.begin, exit=steps.trained, error=steps.failed)
     testing = Tap(enter=steps.begin, exit=steps.tested, error=steps.failed)
-    undo = [
-        capture.tap(trainer_class, "compile", Tap(exit=steps.compiled)),
-        capture.tap(trainer_class, "fit", Tap(enter=steps.fits)),
-        capture.tap(trainer_class, TRAIN, training),
-        capture.tap(trainer_class, TEST, testing),
-        capture.on_settle(steps.settle),
+    # Of `compile` Keras asks whether it is the one of the class that defines it.
+    watched = [
+        ("compile", Tap(exit=steps.compiled)),
+        ("fit", Tap(enter=steps.fits)),
+        (TRAIN, training),
+        (TEST, testing),
+        ("_flatten_metrics_in_order", Tap(enter=steps.flattens)),
     ]
-    flattening = Tap(enter=steps.flattens)
-    if hasattr(trainer_class, "_flatten_metrics_in_order"):
-        undo.append(capture.tap(trainer_class, "_flatten_metrics_in_order", flattening))
-    else:
-        module = sys.modules[trainer_class.__module__]
-        undo.append(capture.tap(module, "flatten_metrics_in_order", flattening))
+    undo = [
+        capture.tap(cls, name, tap)
+        for name, tap in watched
+        for cls in trainer_class.__mro__
+        if name in vars(cls)
+    ]
+    module = sys.modules[trainer_class.__module__]
+    if hasattr(module, "flatten_metrics_in_order"):  # quirk keras-two-namespaces
+        undo.append(capture.tap(module, "flatten_metrics_in_order", Tap(enter=steps.flattens)))
+    undo.append(capture.on_settle(steps.settle))
 
     def detach() -> None:
         for one in undo:
@@ -101,7 +105,7 @@ class _Steps:
 
     def flattens(self, args: tuple[Any, ...], _: Mapping[str, Any]) -> None:
         """Keras makes a list of values that have names: a method, or a function in tf_keras."""
-        self._here.logs = next((one for one in args[:2] if isinstance(one, dict)), None)
+        self._here.logs = args[-1] if isinstance(args[-1], dict) else args[0]
 
     def failed(
         self, state: Any, _: tuple[Any, ...], __: Mapping[str, Any], ___: BaseException

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 __all__ = ["named", "number"]
 
-LOSS = "loss"
+LOSS: Final = "loss"
 
 
 def number(value: Any) -> float | None:
@@ -38,8 +38,8 @@ def named(result: Any, logs: Any) -> dict[str, float]:
     elif isinstance(logs, dict):
         given = cast("dict[Any, Any]", logs)
     else:  # of a list that nobody has named, the first is the loss
-        first = cast("list[Any]", result)[0] if isinstance(result, list) and result else result
-        given = {LOSS: first}
+        several = cast("list[Any]", result) if isinstance(result, list) else [result]
+        given = dict(zip([LOSS], several, strict=False))
     values: dict[str, float] = {}
     for key, value in given.items():
         found = number(value)
