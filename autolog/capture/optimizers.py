@@ -142,6 +142,13 @@ class LoopOptimizer:
                 self.allies.add(one)
                 one.allies.add(self)
 
+    def learn(self, name: str, model: Callable[[], Any]) -> None:
+        """Take what was not known before: its name, unless series have another, and its model."""
+        if self.loop is None:
+            self.name = self.name or name
+        if self.model() is None:
+            self.model = model
+
     # -- where a step belongs ----------------------------------------------------------------
 
     def _place(
@@ -434,6 +441,8 @@ def find(
                 optimizer, parameters, model, name, built=built, open_span=open_span
             )
             _known[optimizer] = known
+        else:
+            known.learn(name, model)
     return known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -86,6 +86,10 @@ class Port:
         """Whether raw loops of this context are recorded by another integration, or by none."""
         return spans.covered()
 
+    def covering(self) -> AbstractContextManager[None]:
+        """Have `covered` say yes inside the block."""
+        return spans.covering()
+
     def watches(self, package: str) -> bool:
         """Whether an integration that is on watches this package."""
         return package in self._watched()
@@ -152,6 +156,14 @@ class Port:
         from autolog.patching.assignment import argument_outside
 
         return argument_outside(package, position, count)
+
+    def receiver_named(
+        self, package: str, method: str, count: int, keywords: Iterable[str]
+    ) -> str | None:
+        """Return what the code around this package calls the object whose method it called."""
+        from autolog.patching.assignment import receiver_outside
+
+        return receiver_outside(package, method, count, keywords)
 
     def begin_pass(self) -> None:
         """Note that a pass over data begins in this thread."""

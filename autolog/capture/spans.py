@@ -31,6 +31,7 @@ __all__ = [
     "activate",
     "close",
     "covered",
+    "covering",
     "current",
     "enclosed",
     "enter",
@@ -47,6 +48,7 @@ COVERED: Final = "torch.covered"
 """In the state of a span: its integration records the loop of PyTorch in it itself."""
 
 _stack: ContextVar[tuple[CaptureSpan, ...]] = ContextVar("autolog_spans", default=())
+_covering: ContextVar[bool] = ContextVar("autolog_covering", default=False)
 _numbers = itertools.count(1)
 _open: Counter[int] = Counter()
 """How often each span stands on a stack: one that is kept open may do so in several threads."""
@@ -445,8 +447,29 @@ def covered() -> bool:
     """Whether raw loops in here are nobody's: somebody else records them, or a piece is silent."""
     spans = _stack.get()
     if not spans:
-        return False
-    return in_part() or any(COVERED in span.state for span in spans if not span.closed)
+        return _covering.get()
+    return (
+        _covering.get()
+        or in_part()
+        or any(COVERED in span.state for span in spans if not span.closed)
+    )
+
+
+class covering:  # noqa: N801  read as a verb, and a generator would cost more than what it does
+    """Have `covered` say yes inside the block: whoever enters it records what happens there."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        """Cover what this context does."""
+        self._token = _covering.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        """Uncover it, in another context too: a generator may be closed anywhere."""
+        try:
+            _covering.reset(self._token)
+        except ValueError:
+            _covering.set(False)
 
 
 def nothing_open() -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dis
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["argument_outside", "assigned_name"]
+__all__ = ["argument_outside", "assigned_name", "receiver_outside"]
 
 _DEPTH: Final = 16
 """Frames that are looked at, from the constructor outwards."""
@@ -62,6 +62,22 @@ def argument_outside(package: str, position: int, count: int) -> str | None:
             wanted=position,
             may_pass_instance=False,
         )
+    return None
+
+
+def receiver_outside(package: str, method: str, count: int, keywords: Iterable[str]) -> str | None:
+    """Return the variable that holds the object whose method the code around a package called.
+
+    Args:
+        package: its frames, the innermost ones, are passed through.
+        method: the method that must have been called.
+        count: how many positional arguments it was given.
+        keywords: the names of its keyword arguments.
+    """
+    from autolog.patching.names import receiver_name
+
+    for code, lasti in _around(package):
+        return receiver_name(code, lasti, callee=method, positional=count, keywords=keywords)
     return None
 
 

@@ -14,7 +14,7 @@ import builtins
 import re
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -50,6 +50,11 @@ _NAMELESS = frozenset(
 
 _CONTAINER = re.compile(r"(?<=.)_(data|ds|dataset|loader|dataloader|dl|generator|gen|batches)$")
 """What a variable is in, which says nothing of which data it is: `test` for `test_dataset`."""
+
+_RECEIVER = -1
+"""Stands for the object whose method is called, among the positions of the arguments."""
+
+_SELF = frozenset({"self", "cls"})
 
 
 class _Step(NamedTuple):
@@ -106,6 +111,26 @@ def argument_name(
             )
         return steps.answers[asked]
     except Exception:  # bytecode of an unknown Python says nothing, it never fails
+        return None
+
+
+def receiver_name(
+    code: CodeType, lasti: int, *, callee: str, positional: int, keywords: Iterable[str]
+) -> str | None:
+    """The name written for the object whose method is called at `lasti`; never raises.
+
+    That is `gan` for `self.gan.step(x)`. `self` itself is no name: every object calls itself so.
+    """
+    try:
+        steps = _steps(code)
+        names = tuple(keywords)
+        asked = (lasti, callee, positional, names, None, False)
+        if asked not in steps.answers:
+            given: Mapping[str, object] = dict.fromkeys(names)
+            name = _name(steps, lasti, code, callee, positional, given, _RECEIVER, False)
+            steps.answers[asked] = None if name in _SELF else name
+        return steps.answers[asked]
+    except Exception:  # as above
         return None
 
 
@@ -167,6 +192,9 @@ def _name(
     if callee is None:
         # Any variable may hold the object, but `list(lazy)` runs a `map` over it from C.
         return name if called is not None and not hasattr(builtins, called) else None
+    if wanted == _RECEIVER:
+        is_method = called == callee and steps[at].operation in _ATTRIBUTE_LOADS
+        return _written(steps, at - 1) if is_method else None
     return name if called == callee else None
 
 
