@@ -162,6 +162,9 @@ class Attach:
 class Format:
     """A way to store models of one kind: `save(model, directory)` and `load(directory) -> model`.
 
+    A `save` that cannot store all of a model may store a part, and returns what is lost and why:
+    "its weights alone: ...". The user is told.
+
     `save` and `load` are named as `"package.module:name"`. A format is `safe` if loading it runs
     no code that the file brings along. It is `native` if the framework itself writes it, fast and
     without a copy in memory: then the trainer stores it at once, in place of a pickle.

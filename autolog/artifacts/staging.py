@@ -28,7 +28,8 @@ class Staged(msgspec.Struct, frozen=True):
     """A model's files in the store, by name.
 
     `form` is the format that they are in, None a pickle. `by_value`: code of `__main__` travels
-    inside (cloudpickle). `fallback` says why the framework's own format could not hold it.
+    inside (cloudpickle). `fallback` says why the framework's own format could not hold it, or what
+    of it is lost.
     """
 
     files: dict[str, Blob]
@@ -77,7 +78,7 @@ def stage(
 
 def _saved(model: Any, folder: BlobFolder, limit: int, form: Format) -> Staged | TooLarge:
     with folder.scratch() as place:
-        resolve(form.save)(model, place)
+        lost = resolve(form.save)(model, place)
         paths = [path for path in sorted(place.rglob("*")) if path.is_file()]
         if not paths:
             raise ModelError(f"{form.save} wrote no file")
@@ -85,7 +86,7 @@ def _saved(model: Any, folder: BlobFolder, limit: int, form: Format) -> Staged |
         if size > limit:
             return TooLarge(size)
         files = {path.relative_to(place).as_posix(): folder.adopt(path) for path in paths}
-    return Staged(files, form)
+    return Staged(files, form, fallback=lost if isinstance(lost, str) else None)
 
 
 def _pickled(model: Any, folder: BlobFolder, limit: int, fallback: str | None) -> Staged | TooLarge:

@@ -303,7 +303,8 @@ def _reservations(models: Sequence[Model]) -> Iterator[str]:
         manifest = model.manifest
         why = manifest.get("fallback") or manifest.get("not_converted")
         if why:
-            yield f"{model.name} is kept as a pickle alone: {why}"
+            pickled = model.format == "pickle"
+            yield f"{model.name} is kept {'as a pickle alone: ' if pickled else ''}{why}"
         if manifest.get("unknown_types"):
             yield f"{model.name} as {model.format} needs {', '.join(manifest['unknown_types'])}"
 

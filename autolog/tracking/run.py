@@ -372,6 +372,10 @@ class LiveRun:
         safe = staged.form is not None and staged.form.safe
         described = manifest(snapshot, by_value=staged.by_value, fallback=staged.fallback)
         self.note_model(name, form, staged.files, described, safe=safe)
+        if staged.form is not None and staged.fallback is not None:
+            kind = type(snapshot.model).__name__
+            text = f"the model {kind} was stored {staged.fallback}"
+            notices.tell("model_reduced", text, self, about=text)
         return None
 
     def note_model(
