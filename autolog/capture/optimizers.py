@@ -159,7 +159,7 @@ class LoopOptimizer:
             return None
         with _lock:
             around = spans.current()
-            if around is not None and around.role != "study":
+            if around is not None and around.role not in ("study", "trial"):
                 return self._inside(around)
             if self.held:
                 loop = self._return_of_one_held()

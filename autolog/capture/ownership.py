@@ -8,12 +8,15 @@ Rules, by their numbers in docs/architecture.md; the first that matches decides:
        a piece of a container, inside it                               -> SILENT
        with nothing around it                                          -> PASS
     4  a lone transformer with nothing around it                       -> SILENT
-    9  an evaluation: with nothing around it                           -> EVALUATE
+    9  an evaluation: with nothing around it, or a trial               -> EVALUATE
        inside another evaluation                                       -> WATCH
        inside a training                                               -> PASS
     6  of an integration that is off (a bridge): nothing or a study
        around it                                                       -> DEFER
        inside a study                                                  -> CHILD
+       inside a trial of a study: the first training                   -> JOIN
+         one that goes on from present weights                         -> CONTINUE
+         any other                                                     -> CHILD
        the first training inside a container whose integration is off  -> JOIN
        inside anything else                                            -> FOLD
     5  in a user's run: opened with fits="children", or by the parent  -> CHILD
@@ -119,7 +122,7 @@ def decide(
     if role == "part":
         return Decision.SILENT if stack else Decision.PASS
     if evaluation:
-        if not stack:
+        if not stack or stack[-1].role == "trial":
             return Decision.EVALUATE
         return Decision.WATCH if stack[-1].role == "evaluation" else Decision.PASS
     if role == "preparation":
@@ -128,6 +131,10 @@ def decide(
         around = stack[-1]
         if around.role == "study":
             return Decision.DEFER if bridge else Decision.CHILD
+        if around.role == "trial" and not bridge:
+            if around.claim_first_training():
+                return Decision.JOIN
+            return Decision.CONTINUE if role == "continuation" else Decision.CHILD
         joins = around.bridge and not bridge and around.claim_first_training()
         return Decision.JOIN if joins else Decision.FOLD
     if bridge:

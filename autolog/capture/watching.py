@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
 
-_TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study"})
+_TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study", "trial"})
 
 _AFTERWARDS = frozenset({"preparation", "evaluation", "part"})
 
@@ -227,7 +227,7 @@ def going_on(owner: object) -> CaptureSpan | None:
     if workers.is_framework_worker() or any(span.is_of(owner) for span in stack):
         return None
     around = stack[-1] if stack else None
-    if around is not None and around.role != "study":
+    if around is not None and around.role not in ("study", "trial"):
         return None
     span = kept.find(owner, around, context.current() if around is None else None)
     if span is not None:

@@ -29,7 +29,7 @@ from autolog.journal.records import (
     RunUpdate,
     Tags,
 )
-from autolog.tracking import context, datasets
+from autolog.tracking import context, datasets, notices
 from autolog.tracking.tables import CELLS_IN_JOURNAL, as_columns, as_json
 from autolog.tracking.values import as_float, as_floats, as_texts, plain_mapping, well_formed
 

@@ -18,6 +18,9 @@ INTEGRATION = Integration(
     sites=(
         Attach(module="keras", attach="autolog_keras.hooks:attach"),
         Attach(module="tf_keras", attach="autolog_keras.hooks:attach_legacy"),
+        Attach(module="keras", attach="autolog_keras.lineage:attach"),
+        Attach(module="tf_keras", attach="autolog_keras.lineage:attach_legacy"),
+        Attach(module="keras_tuner", attach="autolog_keras.tuning:attach"),
     ),
     formats=(
         Format(

@@ -77,6 +77,17 @@ def test_rule_5_a_run_of_the_parent_process_is_never_joined():
     assert decide("training", MODEL, [], UserRun(attached=True)) is Decision.CHILD
 
 
+def test_rule_6_the_first_training_in_a_trial_is_its_own_and_others_are_its_children():
+    trial = Around("trial")
+    assert decide("training", MODEL, [Around("study"), trial], None) is Decision.JOIN
+    assert decide("training", OTHER, [Around("study"), trial], None) is Decision.PASS
+    assert decide("training", MODEL, [Around("study"), trial], None) is Decision.CHILD
+    assert decide("continuation", MODEL, [Around("study"), trial], None) is Decision.CONTINUE
+    assert decide("evaluation", MODEL, [Around("study"), trial], None) is Decision.EVALUATE
+    assert decide("part", MODEL, [Around("study"), trial], None) is Decision.SILENT
+    assert decide("trial", MODEL, [Around("study")], None) is Decision.CHILD
+
+
 def test_rule_6_a_study_has_children_and_every_other_owner_folds():
     assert decide("training", MODEL, [Around("study")], None) is Decision.CHILD
     assert decide("search", MODEL, [Around("study")], None) is Decision.CHILD

@@ -185,7 +185,7 @@ def _ids(connection: Connection, uids: Iterable[str]) -> dict[str, int]:
 def _to_ancestor(row: Any, found: Any) -> _Link | None:
     if found is None:
         return None
-    if found.role in (None, "study") or row.user_opened:
+    if found.role in (None, "study", "trial") or row.user_opened:
         return _Link(row, found.uid, None)
     return _Link(row, found.uid, f"its process was started by the {found.kind} {found.name}")
 
