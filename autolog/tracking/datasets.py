@@ -6,6 +6,7 @@ class is named by its class alone: its attributes may be computed by the user's 
 
 from __future__ import annotations
 
+import types
 from typing import Any, Final, cast
 
 from autolog.tracking.digesting import Digest
@@ -16,25 +17,39 @@ __all__ = ["describe"]
 _COLUMNS: Final = 1000
 """More column names than this are counted, not listed."""
 
+_PARTS: Final = 64
+"""Data in more parts than this, of all levels, is not looked into: these are rows."""
+
+_LOADER: Final = ("torch.utils.data.dataloader", "DataLoader")
+
 _FRAMES: Final = {"DataFrame", "Series", "Table", "RecordBatch", "ChunkedArray", "Index"}
 """What has columns at hand; a lazy frame would have to compute them."""
 
 
-def describe(data: object) -> dict[str, Any]:
+def describe(data: object, share: int = 1) -> dict[str, Any]:
     """Return a profile of data as it is at this moment.
 
     It has `class`, and where known `shape`, `dtype`, `columns`, `nnz`, and of the fingerprint
     `digest` and `covered`, the share of the values that went into it, or `undigested`, why there
-    is none.
+    is none. Lists and dictionaries of arrays have `parts`, pipelines `elements` and `batches`, and
+    what stands for other data says in `of` which.
+
+    Args:
+        data: the data, or what it will be drawn from.
+        share: how many such parts share the cost of one.
     """
     kind = type(data)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
     profile: dict[str, Any] = {"class": name.removeprefix("builtins.")}
     root = kind.__module__.partition(".")[0]
+    if kind in (list, tuple, dict) and share <= _PARTS and (parts := _parts(data, kind)):
+        return _structure(parts, profile, share)
     if kind in (list, tuple):
         profile["shape"] = [len(cast("list[Any]", data))]
     elif kind.__module__ == "torch.utils.data.dataset":
         return _torch_dataset(data, profile)
+    elif _drawn_from(data, profile):
+        return profile
     elif root in {"numpy", "scipy", "torch", "jax", "jaxlib", "cupy", "tensorflow"}:
         _array(data, profile)
     elif root in {"pandas", "polars", "pyarrow"} and kind.__name__ in _FRAMES:
@@ -43,8 +58,73 @@ def describe(data: object) -> dict[str, Any]:
         _matrix(data, profile)
     elif root == "lightgbm" and kind.__name__ == "Dataset":
         return _dataset(data, profile)
-    profile.update(fingerprint(data))
+    profile.update(fingerprint(data, share))
     return profile
+
+
+def _parts(data: Any, kind: type) -> dict[str, Any]:
+    """Return what the inputs are that a list or a dictionary holds; nothing if these are rows."""
+    if not 0 < len(data) <= _PARTS:
+        return {}
+    named: dict[Any, Any] = data if kind is dict else dict(zip(range(len(data)), data, strict=True))
+    kinds: set[Any] = set(map(type, named.values()))
+    structures = kinds & {list, tuple, dict}
+    arrays = {one for one in kinds if hasattr(one, "shape") and hasattr(one, "__len__")}
+    if kinds != structures | arrays or not (arrays or kind is dict):
+        return {}
+    return {str(key): part for key, part in named.items()}
+
+
+def _structure(parts: dict[str, Any], profile: dict[str, Any], share: int) -> dict[str, Any]:
+    """Describe inputs of several parts, each by itself and all by one fingerprint."""
+    share *= max(2, len(parts))
+    described = {key: describe(part, share) for key, part in parts.items()}
+    profile["parts"] = described if profile["class"] == "dict" else list(described.values())
+    rows = {part["shape"][0] if part.get("shape") else None for part in described.values()}
+    if len(rows) == 1 and None not in rows:
+        profile["shape"] = list(rows)
+    if all("digest" in part for part in described.values()):
+        digest = Digest("parts-1")
+        for key, part in described.items():
+            digest.note(key, part["digest"])
+        profile["digest"] = digest.text
+        profile["covered"] = min(part["covered"] for part in described.values())
+    return profile
+
+
+def _drawn_from(data: Any, profile: dict[str, Any]) -> bool:
+    """Describe what gives its rows only when it is iterated, by what is known without that."""
+    kind = cast("Any", type(data))
+    root = kind.__module__.partition(".")[0]
+    if kind is types.GeneratorType:
+        profile["of"] = data.__qualname__
+    elif root == "tensorflow" and hasattr(kind, "element_spec"):
+        profile["elements"] = _specification(data.element_spec)
+        count = int(data.cardinality()) if hasattr(kind, "cardinality") else -2
+        if count != -2:  # -2 is what cannot be told without reading it
+            profile["batches"] = count if count >= 0 else "infinite"
+    elif any((base.__module__, base.__name__) == _LOADER for base in kind.__mro__):
+        profile |= {"batch_size": data.batch_size, "of": describe(data.dataset)}
+    else:
+        return False
+    return True
+
+
+def _specification(spec: Any, depth: int = 8) -> Any:
+    """Return shapes and dtypes in the structure that elements have."""
+    if isinstance(spec, dict) and depth:
+        inside = cast("dict[Any, Any]", spec)
+        return {str(key): _specification(one, depth - 1) for key, one in inside.items()}
+    if isinstance(spec, (list, tuple)) and depth:
+        return [_specification(one, depth - 1) for one in cast("list[Any]", spec)]
+    known: dict[str, Any] = {}
+    leaf = cast("Any", spec)
+    shape = getattr(leaf, "shape", None)
+    if shape is not None and getattr(shape, "rank", None) is not None:
+        known["shape"] = [None if size is None else int(size) for size in shape]
+    if hasattr(leaf, "dtype"):
+        known["dtype"] = str(getattr(leaf.dtype, "name", leaf.dtype))
+    return known
 
 
 def _array(data: Any, profile: dict[str, Any]) -> None:
@@ -52,7 +132,8 @@ def _array(data: Any, profile: dict[str, Any]) -> None:
     if shape is not None:
         profile["shape"] = [int(size) if size is not None else None for size in shape]
     if hasattr(data, "dtype"):
-        profile["dtype"] = str(data.dtype)
+        named = profile["class"].startswith("tensorflow.")  # in whose text are brackets
+        profile["dtype"] = str(data.dtype.name if named else data.dtype)
     if profile["class"].startswith("scipy.") and hasattr(data, "nnz"):
         profile["nnz"] = int(data.nnz)
 

@@ -40,17 +40,19 @@ _SPARSE: Final = {
 """The arrays that a sparse matrix of each format is made of."""
 
 
-def fingerprint(data: object) -> dict[str, Any]:
+def fingerprint(data: object, share: int = 1) -> dict[str, Any]:
     """Return `digest` and `covered`, or why there is none as `undigested`; nothing if unknown.
 
     Args:
-        data: a container of NumPy, torch, pandas, Polars, SciPy (sparse), Arrow, or a list.
+        data: a container of NumPy, torch, TensorFlow, JAX, pandas, Polars, SciPy (sparse), Arrow,
+            or a list.
+        share: how many such containers share what is looked at of one.
     """
     read = _reader(type(data))
     if read is None:
         return {}
     try:
-        digest = read(data)
+        digest = read(data, BYTES // share)
     except UnreadableError as exc:
         return {"undigested": str(exc)}
     except Exception as exc:  # a version of the container that is not known yet
@@ -58,7 +60,7 @@ def fingerprint(data: object) -> dict[str, Any]:
     return {"digest": digest.text, "covered": digest.covered}
 
 
-def _reader(kind: type) -> Callable[[Any], Digest] | None:
+def _reader(kind: type) -> Callable[[Any, int], Digest] | None:
     """Find what reads a class; subclasses of the user's have methods of their own."""
     if kind in (list, tuple):
         return _list
@@ -68,22 +70,22 @@ def _reader(kind: type) -> Callable[[Any], Digest] | None:
     return _READERS.get((package, name))
 
 
-def _list(data: Any) -> Digest:
+def _list(data: Any, _: int) -> Digest:
     digest = Digest("list-1")
     digest.values(data, 2 * VALUES)
     return digest
 
 
-def _numpy(data: Any) -> Digest:
+def _numpy(data: Any, budget: int) -> Digest:
     import numpy as np
 
     plain: Any = np.ndarray
     digest = Digest("array-1")
-    digest.array(plain.view(data, plain))
+    digest.array(plain.view(data, plain), budget)
     return digest
 
 
-def _torch(data: Any) -> Digest:
+def _torch(data: Any, budget: int) -> Digest:
     if data.device.type != "cpu" or str(data.layout) != "torch.strided" or data.is_quantized:
         raise UnreadableError(f"a tensor on {data.device}, {data.layout}")
     digest = Digest("array-1")
@@ -91,11 +93,32 @@ def _torch(data: Any) -> Digest:
     if str(data.dtype) == "torch.bfloat16":  # which NumPy does not know
         digest.note(data.dtype)
         kept = kept.view(sys.modules["torch"].int16)
-    digest.array(kept.numpy())
+    digest.array(kept.numpy(), budget)
     return digest
 
 
-def _sparse(data: Any) -> Digest:
+def _tensorflow(data: Any, budget: int) -> Digest:
+    if "CPU" not in data.device or data.dtype.name == "string":
+        raise UnreadableError(f"a tensor of {data.dtype.name} on {data.device}")
+    return _buffer(data, budget)
+
+
+def _jax(data: Any, budget: int) -> Digest:
+    if not data.is_fully_addressable or {one.platform for one in data.devices()} != {"cpu"}:
+        raise UnreadableError("an array on another device")
+    return _buffer(data, budget)
+
+
+def _buffer(data: Any, budget: int) -> Digest:
+    """Hash what lends its memory, as the array that it is."""
+    import numpy as np
+
+    digest = Digest("array-1")
+    digest.array(np.asarray(memoryview(data)), budget)
+    return digest
+
+
+def _sparse(data: Any, budget: int) -> Digest:
     form = str(data.format)
     digest = Digest(f"{form}-1")
     digest.note(data.shape)
@@ -113,38 +136,38 @@ def _sparse(data: Any) -> Digest:
         parts = [getattr(data, name) for name in _SPARSE[form]]
     whole = sum(part.nbytes for part in parts)
     for part in parts:  # all whole, or each by its share
-        digest.array(part, max(1, BYTES * part.nbytes // whole) if whole > BYTES else BYTES)
+        digest.array(part, max(1, budget * part.nbytes // whole) if whole > budget else budget)
     return digest
 
 
-def _pandas_frame(data: Any) -> Digest:
+def _pandas_frame(data: Any, budget: int) -> Digest:
     names = data.columns
     columns = [(names[at], data._get_column_array(at)) for at in _picked(len(names))]  # noqa: SLF001
-    return _frame("pandas-1", data.shape, columns, _pandas_column)
+    return _frame("pandas-1", data.shape, columns, _pandas_column, budget)
 
 
-def _pandas_series(data: Any) -> Digest:
-    return _frame("pandas-1", data.shape, [(data.name, data.array)], _pandas_column)
+def _pandas_series(data: Any, budget: int) -> Digest:
+    return _frame("pandas-1", data.shape, [(data.name, data.array)], _pandas_column, budget)
 
 
-def _polars_frame(data: Any) -> Digest:
+def _polars_frame(data: Any, budget: int) -> Digest:
     columns = data.get_columns()
     picked = [(columns[at].name, columns[at]) for at in _picked(len(columns))]
-    return _frame("polars-1", data.shape, picked, _polars_column)
+    return _frame("polars-1", data.shape, picked, _polars_column, budget)
 
 
-def _polars_series(data: Any) -> Digest:
-    return _frame("polars-1", (len(data),), [(data.name, data)], _polars_column)
+def _polars_series(data: Any, budget: int) -> Digest:
+    return _frame("polars-1", (len(data),), [(data.name, data)], _polars_column, budget)
 
 
-def _arrow_table(data: Any) -> Digest:
+def _arrow_table(data: Any, budget: int) -> Digest:
     names = data.schema.names
     picked = [(names[at], data.column(at)) for at in _picked(len(names))]
-    return _frame("arrow-1", (data.num_rows, len(names)), picked, _arrow_column)
+    return _frame("arrow-1", (data.num_rows, len(names)), picked, _arrow_column, budget)
 
 
-def _arrow_array(data: Any) -> Digest:
-    return _frame("arrow-1", (len(data),), [("", data)], _arrow_column)
+def _arrow_array(data: Any, budget: int) -> Digest:
+    return _frame("arrow-1", (len(data),), [("", data)], _arrow_column, budget)
 
 
 def _picked(count: int) -> list[int]:
@@ -156,6 +179,7 @@ def _frame(
     shape: tuple[int, ...],
     columns: list[tuple[Any, Any]],
     read: Callable[[Digest, Any, int, int], None],
+    budget: int,
 ) -> Digest:
     """Hash columns, each within its share of the budget."""
     digest = Digest(scheme)
@@ -163,7 +187,7 @@ def _frame(
     share = max(1, len(columns))
     for name, column in columns:
         digest.note(name)
-        read(digest, column, BYTES // share, max(VALUES // share, _FEW_VALUES))
+        read(digest, column, budget // share, max(VALUES // share, _FEW_VALUES))
     if len(shape) > 1:
         digest.leave_out(shape[0] * (shape[1] - len(columns)))
     return digest
@@ -233,9 +257,11 @@ def _sliced(digest: Digest, column: Any, budget: int, values: int, read: str) ->
     digest.leave_out(rows - seen)
 
 
-_READERS: Final[dict[tuple[str, str], Callable[[Any], Digest]]] = {
+_READERS: Final[dict[tuple[str, str], Callable[[Any, int], Digest]]] = {
     ("numpy", "ndarray"): _numpy,
     ("torch", "Tensor"): _torch,
+    ("tensorflow", "EagerTensor"): _tensorflow,
+    ("jaxlib", "ArrayImpl"): _jax,
     ("numpy", "memmap"): _numpy,
     ("numpy", "matrix"): _numpy,
     ("numpy", "recarray"): _numpy,

@@ -215,7 +215,7 @@ def test_objects_of_unknown_classes_are_not_asked_for_anything():
     assert "Touchy" in describe(objects)["undigested"]
 
     for container in (VALUES, _mixed()):  # whose text is not all that they hold
-        assert "undigested" in describe([container])
+        assert "undigested" in describe([[container]])
 
     class Mine(np.ndarray):
         def __getitem__(self, at):
@@ -327,3 +327,46 @@ def test_a_sample_is_the_same_for_the_same_shape_and_reaches_both_ends():
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(places))
     assert list(runs(10, 20)) == [(0, 10)]
     assert list(runs(0, 20)) == []
+
+
+@pytest.mark.edge_case("EC-D4")
+@pytest.mark.parametrize("form", [dict, list, tuple], ids=str)
+def test_inputs_of_several_parts_are_described_by_their_parts(form):
+    left, right = np.arange(12.0).reshape(6, 2), np.arange(6)
+    parts = {"left": left, "right": right}
+
+    def make():
+        return dict(parts) if form is dict else form(parts.values())
+
+    told = describe(make())
+    inside = told["parts"].values() if form is dict else told["parts"]
+    assert [part["shape"] for part in inside] == [[6, 2], [6]]
+    assert [part["dtype"] for part in inside] == ["float64", "int64"]
+    assert (told["shape"], told["covered"]) == ([6], 1.0)
+    assert describe(make())["digest"] == told["digest"]
+    parts["right"] = right + 1
+    assert describe(make())["digest"] != told["digest"]
+
+
+def test_parts_share_what_is_looked_at():
+    many = {str(at): np.zeros(1_000_000) for at in range(4)}
+    told = describe(many)["parts"]["0"]["covered"]
+    assert 0.2 < told < 0.3  # a quarter of 8 MB, of 8 MB each
+
+
+def test_a_structure_that_holds_itself_has_an_end():
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+    assert describe(endless)["class"] == "dict"
+
+
+@pytest.mark.edge_case("EC-D2")
+def test_a_generator_is_named_and_not_drawn_from():
+    drawn = []
+
+    def batches():
+        drawn.append(True)
+        yield 1
+
+    assert describe(batches())["of"].endswith("batches")
+    assert not drawn
