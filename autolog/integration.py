@@ -15,7 +15,7 @@ for the user.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -28,8 +28,10 @@ __all__ = [
     "Call",
     "Capture",
     "Checkpoint",
+    "DataPass",
     "Detach",
     "EpochOf",
+    "Epochs",
     "Example",
     "Finished",
     "Format",
@@ -550,6 +552,107 @@ class Loop(Protocol):
         """The number of its first epoch: a run that is continued goes on counting."""
         ...
 
+    @property
+    def epochs(self) -> Epochs:
+        """Its epochs, if an integration tells it of passes over data."""
+        ...
+
+
+class DataPass(Protocol):
+    """One pass over data, as an integration sees it while it goes on and after that."""
+
+    @property
+    def source(self) -> object:
+        """What it goes over, the same object for each pass over it."""
+        ...
+
+    @property
+    def data(self) -> Hashable:
+        """What this is called by the code, else something that stands for it."""
+        ...
+
+    @property
+    def open(self) -> bool:
+        """Whether it is going on."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was over because the data was exhausted."""
+        ...
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether it was seen that a model is evaluated on it."""
+        ...
+
+    @property
+    def batches(self) -> int:
+        """How many batches it has given."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """How many samples these had in all; 0 if that is not known."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken, without other passes inside of it."""
+        ...
+
+    @property
+    def waited(self) -> int:
+        """Nanoseconds in which its batches were waited for."""
+        ...
+
+
+class Epochs(Protocol):
+    """The epochs of a loop: the passes over data that its steps were made with.
+
+    `epoch` and what the data cost are recorded at the end of each.
+    """
+
+    @property
+    def current(self) -> int | None:
+        """The number of the newest epoch; None if the loop was given no batches."""
+        ...
+
+    @property
+    def primary(self) -> DataPass | None:
+        """The pass that it is."""
+        ...
+
+    @property
+    def data(self) -> Set[Hashable]:
+        """What the loop was trained on, each as `DataPass.data`."""
+        ...
+
+    on_begin: Callable[[DataPass, Any], None] | None
+    """Told of each pass that has become an epoch of a loop, before its data is among `data`."""
+
+    on_end: Callable[[int, Any], None] | None
+    """Told the number of each epoch that is over, and the loop."""
+
+    def take(self, fed: Sequence[tuple[DataPass, bool]], loop: Any) -> int | None:
+        """Return the epoch of a step that was made with batches of these passes.
+
+        `fed` has the passes in order, and whether each was going on when the step was made.
+        """
+        ...
+
+    def knows(self, one: DataPass) -> bool:
+        """Whether a pass is over data that was trained on before."""
+        ...
+
+    def ended(self, loop: Any) -> None:
+        """Say that the current pass is over; its last batch may still be used by a step."""
+        ...
+
+    def finish(self, loop: Any) -> None:
+        """Say that the current pass is over, and what it gave was used."""
+        ...
+
 
 EpochOf = Callable[[Loop], "int | None"]
 """The epoch of a step, once the loop is known that the step belongs to."""
@@ -593,6 +696,10 @@ class LoopOptimizer(Protocol):
 
     def applied_with(self, others: Sequence[LoopOptimizer]) -> None:
         """Say that one backward gave gradients to this optimizer and to these."""
+        ...
+
+    def steps_with(self, others: Sequence[LoopOptimizer]) -> None:
+        """Say that this optimizer and these step by turns in one loop, before they do."""
         ...
 
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autolog.capture import health, spans, suspension
+from autolog.capture import epochs, health, spans, suspension
 from autolog.entities import Kind
 from autolog.tracking import context, notices
 
@@ -107,6 +107,11 @@ class Loop:
     def run(self) -> LiveRun | None:
         """The run that it is recorded in."""
         return self._span.run if self._span is not None else None
+
+    @property
+    def epochs(self) -> epochs.Epochs:
+        """Its epochs."""
+        return epochs.of(self)
 
     # -- its run -----------------------------------------------------------------------------
 

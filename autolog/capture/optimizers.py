@@ -104,6 +104,7 @@ class LoopOptimizer:
         self.stepped = False
         self.passes = 0
         self.allies: weakref.WeakSet[LoopOptimizer] = weakref.WeakSet()
+        self.partners: weakref.WeakSet[LoopOptimizer] = weakref.WeakSet()
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._named_in = False
 
@@ -148,6 +149,14 @@ class LoopOptimizer:
             self.name = self.name or name
         if self.model() is None:
             self.model = model
+
+    def steps_with(self, others: Iterable[LoopOptimizer]) -> None:
+        """Say that this optimizer and these step by turns in one loop."""
+        for one in others:
+            if one is not self:
+                self.partners.add(one)
+                one.partners.add(self)
+        self.applied_with(tuple(self.partners))
 
     # -- where a step belongs ----------------------------------------------------------------
 
@@ -340,13 +349,13 @@ class LoopOptimizer:
         loop.begin(span, after)
         resumption.begin(loop, self.parameters())
         loop.take(self)
-        self._take_allies(loop)
+        self._take_partners(loop)
         here.loop = loop
         return loop
 
-    def _take_allies(self, loop: Loop) -> None:
-        """Take in those that are known to belong to it, before they step."""
-        fresh = [one for one in self.allies if one.loop is None and not one.held]
+    def _take_partners(self, loop: Loop) -> None:
+        """Take in those that are known to step by turns with it, before they do."""
+        fresh = [one for one in self.partners if one.loop is None and not one.held]
         for one in fresh:
             one.stepped = True
             loop.take(one)

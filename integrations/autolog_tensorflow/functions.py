@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Capture, Detach, Tap
-from autolog_tensorflow import traced
+from autolog_tensorflow import rates, traced
 from autolog_tensorflow.current import here
 from autolog_tensorflow.framework import flatten, is_eager
 from autolog_tensorflow.gradients import Gradient
@@ -53,10 +53,8 @@ def _counts(notes: Traced) -> _Counts:
     found: _Counts = {}
     for tracked in notes.counted():
         counter = tracked.iterations()
-        value = getattr(counter, "value", counter)
-        value = value() if callable(value) else value
-        value = value.read_value() if hasattr(value, "read_value") else value
-        if value is None or not hasattr(value, "numpy"):
+        value = rates.read(counter)
+        if value is None:
             continue
         repeated = any(one.inside for one in notes.applied if one.tracked is tracked)
         if is_here(value) or repeated or any(tracked in one for one in notes.below.values()):
@@ -100,9 +98,9 @@ class _Functions:
     ) -> None:
         """The call has raised: a loop in it may have made steps before."""
         del args, kwargs, exception
-        if state is None or not state[1] or tracking.left_out():
+        notes, before = state if state is not None else (None, None)
+        if notes is None or not before or tracking.left_out():
             return
-        notes, before = state
         after = _counts(notes)
         for tracked, count in before.items():
             for _ in range(after.get(tracked, count) - count):
@@ -112,7 +110,7 @@ class _Functions:
         after = _counts(notes) if before else before
         if not notes.called:
             notes.called = True
-            tracking.ally([*(one.tracked for one in notes.applied), *notes.counted()])
+            tracking.take_turns([*(one.tracked for one in notes.applied), *notes.counted()])
         done: set[Tracked] = set()
         for one in notes.applied:
             if one.tracked in before:

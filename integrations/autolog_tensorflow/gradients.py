@@ -97,8 +97,8 @@ def attach(capture: Capture) -> Detach:
 def _computed(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
     if here.in_trainer:
         return
-    given = dict(zip(("target", "sources", "output_gradients"), args[1:], strict=False))
-    given.update(kwargs)
+    names = ("target", "sources", "output_gradients")
+    given: dict[str, Any] = {**dict(zip(names, args[1:], strict=False)), **kwargs}
     sources = given.get("sources")
     flat: Any = sources if type(sources) in (list, tuple) else flatten(sources)
     variables = frozenset([id(one) for one in flat if hasattr(one, "assign")])
@@ -131,7 +131,7 @@ def _eager_loss(targets: list[Any]) -> list[Any] | None:
 
 def scaled(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
     """Note that a tensor is a loss that was multiplied to keep its gradients from vanishing."""
-    loss = args[1] if len(args) > 1 else kwargs.get("loss")
+    loss: Any = args[1] if len(args) > 1 else kwargs.get("loss")
     if result is loss or callable(loss) or not hasattr(result, "shape"):
         return
     if is_eager():

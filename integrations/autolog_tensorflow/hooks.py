@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 from autolog.integration import Capture, Detach
-from autolog_tensorflow import framework, functions, gradients, models, optimizers
+from autolog_tensorflow import (
+    datasets,
+    describe,
+    framework,
+    functions,
+    gradients,
+    models,
+    optimizers,
+)
 from autolog_tensorflow.steps import tracking
 
 __all__ = ["attach", "attach_keras", "attach_tf_keras"]
@@ -17,6 +25,8 @@ _PARTS: Final[tuple[Callable[[Capture], Detach], ...]] = (
     gradients.attach,
     optimizers.attach,
     functions.attach,
+    describe.attach,
+    datasets.attach,
 )
 _OF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_keras,)
 _OF_TF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_tf_keras,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_tensorflow import gradients, models
@@ -119,7 +119,7 @@ def _pairs(_: Any, grads_and_vars: Any = (), *__: Any, **___: Any) -> _Given:
 
 
 def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, (list, tuple)) else []
+    return list(cast("list[Any]", given)) if isinstance(given, (list, tuple)) else []
 
 
 def _pairs_told(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -123,6 +123,11 @@ class Tracking:
         if known is not None and known.reference is reference:
             del self._tracked[key]
 
+    def rates_are_due(self) -> None:
+        """A pass over data begins: the next step of each optimizer tells its learning rate."""
+        for one in list(self._tracked.values()):
+            one.rate_due = one.steps
+
     def left_out(self) -> bool:
         """Whether steps that are made here now are nobody's, or recorded by somebody else."""
         capture = self._capture
@@ -169,9 +174,13 @@ class Tracking:
             for one in together.values():
                 one.applied_with(list(together.values()))
 
-    def ally(self, users: list[Tracked]) -> None:
-        """Note that optimizers step in one function, and so belong together."""
-        self._ally(users)
+    @staticmethod
+    def take_turns(trackeds: list[Tracked]) -> None:
+        """Note that optimizers step in one function, and so in one loop."""
+        together = {id(one): one.known for one in trackeds if one.known is not None}
+        if len(together) > 1:
+            for one in together.values():
+                one.steps_with(list(together.values()))
 
     @staticmethod
     def _skipped(tracked: Tracked) -> None:

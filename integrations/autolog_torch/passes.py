@@ -84,6 +84,16 @@ class Pass:
         """The loops whose epoch it is."""
 
     @property
+    def data(self) -> str | int:
+        """The name of its loader, else the identity of what is known of it."""
+        return self.source.name or id(self.source)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether losses without gradients were computed in it."""
+        return self.evaluation is not None
+
+    @property
     def seconds(self) -> float:
         """How long it has taken, without other passes inside of it."""
         return max(self.last - self.started - self.paused, 1) / 1e9

@@ -135,7 +135,7 @@ def _write(
 
 def _label(epochs: Epochs, name: str | None) -> str:
     """Say what an evaluation on the data of a loader is called."""
-    if name is not None and name in epochs.sources:
+    if epochs.was_trained_on(name):
         return "train"
     stem = _WORDS.sub("", (name or "").strip("_").lower()).strip("_")
     for known in ("train", "test"):
