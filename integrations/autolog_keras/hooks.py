@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from autolog.integration import Call, Capture, Detach, Hook
-from autolog_keras import steps
+from autolog_keras import metrics, steps
 from autolog_keras.batches import Batches
 from autolog_keras.epochs import Epochs
 from autolog_keras.evaluations import Evaluations
@@ -76,6 +76,7 @@ def _attach(capture: Capture, namespace: str) -> Detach:
         watch(callbacks.History, "on_epoch_end", Hook(enter=epochs.told)),
         watch(callbacks.CallbackList, "on_test_end", Hook(enter=evaluations.measured)),
         steps.attach(capture, _defining(keras.Model, "fit"), namespace),
+        metrics.attach(capture, namespace),
     ]
     if capture.options.every_n_batches > 0:
         batches = Batches(capture, recordings, capture.options.every_n_batches)
