@@ -93,7 +93,7 @@ def activate(leg: str, namespace: str, folder: Path) -> list[Any]:
 
 def one_leg(leg: str, namespace: str, folder: Path, epochs: int, steps: int) -> dict[str, Any]:
     """Train twice in this process; give the seconds, and what the tracker says that it recorded."""
-    import numpy
+    import numpy as np
 
     callbacks = activate(leg, namespace, folder)
     keras = importlib.import_module(namespace)
@@ -101,8 +101,8 @@ def one_leg(leg: str, namespace: str, folder: Path, epochs: int, steps: int) -> 
         importlib.import_module("torch").set_num_threads(1)
     keras.utils.set_random_seed(0)
     rows, held_out = 128 * steps, 2560
-    generator = numpy.random.default_rng(0)
-    images = generator.random((rows + held_out, 784), dtype=numpy.float32)
+    generator = np.random.default_rng(0)
+    images = generator.random((rows + held_out, 784), dtype=np.float32)
     labels = generator.integers(0, 10, rows + held_out)
     trained = model(keras)
     times: list[float] = []
