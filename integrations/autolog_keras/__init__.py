@@ -17,7 +17,11 @@ INTEGRATION = Integration(
     modules=("keras", "tf_keras"),
     sites=(
         Attach(module="keras", attach="autolog_keras.hooks:attach"),
-        Attach(module="tf_keras", attach="autolog_keras.hooks:attach_legacy"),
+        Attach(
+            module="tf_keras",
+            attach="autolog_keras.hooks:attach_legacy",
+            requires_guard="both_namespaces",
+        ),
     ),
     formats=(
         Format(
