@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "9dea67c1fe9ea018be01cb0a27e08b7b7eb07537e0730cd447e64f9fadd0a72f"
+SHA256 = "4cc37431254209d42bd75a20ed322fb914a64ccdf42e8a8458b025f9e3652d5e"
 
 DATA: MatrixData = {
     "keras": {
@@ -29,13 +29,56 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "3.10.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "3.15.1",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "3.15.1",
                 "python": "3.11",
                 "tier": "commit",
             },
         ),
         "strategies": {},
-        "quirks": (),
+        "quirks": (
+            {
+                "id": "keras-two-namespaces",
+                "when": ">=2.16",
+                "symptom": "keras and tf_keras hold classes of their own, so a patch of one Model does not see the other one; which of the two tf.keras is, an environment variable decides",
+                "guard": "both_namespaces",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_a_model_of_either_package_is_recorded",
+            },
+            {
+                "id": "keras-train-step-is-traced-once",
+                "when": ">=3.0",
+                "symptom": "on TensorFlow and JAX train_step runs while it is traced and never again, so a wrapper around it sees one batch of many",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_every_batch_is_seen",
+            },
+            {
+                "id": "keras-callback-changes-dispatch",
+                "when": ">=3.10",
+                "symptom": "a callback with a batch hook makes Keras call all callbacks in the training's thread (JAX, PyTorch), or with numbers read from the device (tf_keras), where the user's own would have been called otherwise",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_the_users_callbacks_are_called_as_without_autolog",
+            },
+            {
+                "id": "keras-fit-calls-evaluate",
+                "when": ">=3.0",
+                "symptom": "fit calls the public evaluate for its validation data, so whoever watches evaluate sees evaluations that the user never asked for",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_validations_of_a_fit_are_no_evaluations_of_the_user",
+            },
+        ),
     },
     "lightgbm": {
         "distributions": ("lightgbm",),
@@ -263,13 +306,40 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "2.18.1",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.20.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
                 "version": "2.21.0",
                 "python": "3.11",
                 "tier": "commit",
             },
         ),
         "strategies": {},
-        "quirks": (),
+        "quirks": (
+            {
+                "id": "tf-autograph-skips-wrapped",
+                "when": ">=2.16",
+                "symptom": "AutoGraph does not convert what stands behind a proxy, so a function with an if over a tensor cannot be traced any more",
+                "guard": "engine",
+                "fails_with": "tensorflow.errors.OperatorNotAllowedInGraphError",
+                "test": "tests/matrix/test_tensorflow_quirks.py::test_autograph_converts_what_is_watched",
+            },
+            {
+                "id": "tf-python-runs-when-traced",
+                "when": ">=2.16",
+                "symptom": "inside of tf.function apply_gradients runs while it is traced and never again, so a wrapper around it sees one step of many",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_tensorflow_quirks.py::test_every_step_inside_of_a_function_is_recorded",
+            },
+        ),
     },
     "torch": {
         "distributions": ("torch",),

@@ -73,9 +73,9 @@ one that goes on from the weights that its object has. `step` is one call of a t
 made of calls (`partial_fit`): the first opens a span, which stays open, and the later ones of the
 same object go on in it. `container`, `search` and `study` are trainings that call other
 trainings. `trial` is one try of a study: the first training inside it is its own, a later one a
-child, as in a run that the user opened. `part` is a piece of such a training that is recorded by its owner as a whole (the fit
-of one fold): nothing inside it is recorded. `preparation` is a lone transformer: a step of the
-next training. `evaluation` scores what was trained before.
+child, as in a run that the user opened. `part` is a piece of such a training that is recorded by
+its owner as a whole (the fit of one fold): nothing inside it is recorded. `preparation` is a lone
+transformer: a step of the next training. `evaluation` scores what was trained before.
 """
 
 RoleOf = Callable[["Call"], Role]

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WatchedCall", "begin", "decide", "going_on", "open_span"]
 
-_TRAININGS = frozenset({"training", "continuation", "step", "container", "search", "study", "trial"})
+_TRAININGS = frozenset(
+    {"training", "continuation", "step", "container", "search", "study", "trial"}
+)
 
 _AFTERWARDS = frozenset({"preparation", "evaluation", "part"})
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import importlib.util
 import json
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,7 +52,7 @@ def main(answer: str, name: str, experiment: str, *arguments: str) -> None:
 def declaration(integration: Integration) -> Found:
     """Whether the declaration stays clear of its framework, and what of it cannot be resolved."""
     found: Found = {"imported": sorted(_tops(integration) & set(sys.modules)), "broken": []}
-    for module in integration.modules:
+    for module in _installed(integration.modules):
         importlib.import_module(module)
     names = [site.hook if isinstance(site, Patch) else site.attach for site in _sites(integration)]
     names += [text for form in integration.formats for text in (form.save, form.load)]
@@ -219,10 +220,16 @@ def _tops(integration: Integration) -> set[str]:
 
 
 def _ready(integration: Integration) -> Example:
+    """Import what the example trains with: others of several packages may not be there."""
     assert integration.example is not None
-    for module in integration.modules:
-        importlib.import_module(module)
-    return resolve(integration.example)
+    example: Example = resolve(integration.example)
+    importlib.import_module(example.owner.partition(":")[0])
+    return example
+
+
+def _installed(modules: Iterable[str]) -> list[str]:
+    """Those that are there: a framework may have several packages."""
+    return [one for one in modules if importlib.util.find_spec(one.partition(".")[0]) is not None]
 
 
 @contextlib.contextmanager

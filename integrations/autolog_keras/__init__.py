@@ -17,9 +17,17 @@ INTEGRATION = Integration(
     modules=("keras", "tf_keras"),
     sites=(
         Attach(module="keras", attach="autolog_keras.hooks:attach"),
-        Attach(module="tf_keras", attach="autolog_keras.hooks:attach_legacy"),
         Attach(module="keras", attach="autolog_keras.lineage:attach"),
-        Attach(module="tf_keras", attach="autolog_keras.lineage:attach_legacy"),
+        Attach(
+            module="tf_keras",
+            attach="autolog_keras.hooks:attach_legacy",
+            requires_guard="both_namespaces",
+        ),
+        Attach(
+            module="tf_keras",
+            attach="autolog_keras.lineage:attach_legacy",
+            requires_guard="both_namespaces",
+        ),
         Attach(module="keras_tuner", attach="autolog_keras.tuning:attach"),
     ),
     formats=(

@@ -6,4 +6,6 @@ comment names the quirk; `capture.guard(name)` asks whether it is needed.
 
 from __future__ import annotations
 
-GUARDS: dict[str, str] = {}
+GUARDS: dict[str, str] = {
+    "both_namespaces": "Watch tf_keras beside keras: they share no class.",
+}
