@@ -75,7 +75,8 @@ def _attach(capture: Capture, namespace: str) -> Detach:
         ),
         watch(callbacks.History, "on_epoch_end", Hook(enter=epochs.told)),
         watch(callbacks.CallbackList, "on_test_end", Hook(enter=evaluations.measured)),
-        steps.attach(capture, _defining(keras.Model, "fit"), namespace),
+        steps.attach(capture, trainer, namespace),
+        metrics.attach(capture, namespace),
         metrics.attach(capture, namespace),
     ]
     if capture.options.every_n_batches > 0:

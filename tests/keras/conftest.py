@@ -50,5 +50,5 @@ def backend() -> str:
 @pytest.fixture
 def on(recording: Any, keras: Any) -> Any:
     """Autologging of Keras switched on, with a store of its own."""
-    autolog.autolog("keras", log_models="never")
+    autolog.autolog("keras")
     return recording
