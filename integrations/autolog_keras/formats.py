@@ -199,7 +199,7 @@ def _datasets(h5py: Any, group: Any) -> Iterator[tuple[str, Any]]:
     for name in group:
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{name!r} in the weights is a link")
+            raise ValueError(f"{name!r} in the weights is a link")  # noqa: TRY004
         part = group[name]
         if isinstance(part, h5py.Group):
             yield from _datasets(h5py, part)

@@ -6,13 +6,17 @@ from the shapes of its variables.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, cast
 
 from autolog.integration import Capture, Snapshot, Span
+from autolog_keras.lineage import own
 
 __all__ = ["signature", "size", "store", "versions"]
 
@@ -31,6 +35,32 @@ def store(capture: Capture, span: Span, model: Any) -> None:
             size=size(model),
         )
     )
+    if capture.options.saved_model and span.owns_run:
+        _store_saved_model(capture, span, model)
+
+
+def _store_saved_model(capture: Capture, span: Span, model: Any) -> None:
+    """Store a SavedModel beside; that it cannot be made is no fault of the training's."""
+    package = package_of(model)
+    if backend_of(package) != "tensorflow":
+        capture.notice("saved_model", "a SavedModel needs Keras on TensorFlow; none was stored")
+        return
+    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+        place = Path(folder)
+        try:
+            with own():
+                if package == "tf_keras":
+                    model.save(folder, save_format="tf")
+                else:
+                    told = inspect.signature(model.export).parameters
+                    model.export(folder, **({"verbose": False} if "verbose" in told else {}))
+        except Exception as exc:
+            why = f"{type(exc).__name__}: {exc}"
+            capture.notice("saved_model", f"no SavedModel could be stored: {why}")
+            return
+        for path in sorted(place.rglob("*")):
+            if path.is_file():
+                span.file(str(path), f"saved_model/{path.relative_to(place).as_posix()}")
 
 
 def size(model: Any) -> int:

@@ -9,7 +9,7 @@ h5py's slow interface.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import json
 import sys
@@ -74,7 +74,7 @@ def write_archive(model: Any, package: str, config: str, path: Path) -> None:
     keras: Any = sys.modules[package]
     metadata = {
         "keras_version": str(keras.__version__),
-        "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "date_saved": dt.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
     weights, assets = path.with_name("model.weights.h5"), path.with_name("assets")
     try:
@@ -151,7 +151,7 @@ def _memory(library: Any) -> Callable[[Groups, Callable[[Any], Any]], Any]:
         def __bool__(self) -> bool:
             return True
 
-        def make(self, path: str, metadata: Any = None) -> _Entry:
+        def make(self, path: str, metadata: Any = None) -> _Entry:  # noqa: ARG002
             if path in self.groups:
                 raise UnserialisableError(f"two of its parts are both called {path!r}")
             entry = _Entry(self.keep)
@@ -260,12 +260,12 @@ def _undisturbed(package: str) -> Generator[None]:
     # quirk keras-saving-imports-tensorflow: nothing can be of a type of TensorFlow without it
     absent = "tensorflow" not in sys.modules and vars(lazy).get("_available", False) is None
     if absent:
-        lazy._available = False
+        lazy._available = False  # noqa: SLF001
     try:
         yield
     finally:
         if absent:
-            lazy._available = None
+            lazy._available = None  # noqa: SLF001
         after = states.get_global_attribute("object_name_uids")
         if after is not None:
             after.clear()

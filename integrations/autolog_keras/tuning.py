@@ -36,9 +36,7 @@ def attach(capture: Capture) -> Detach:
         capture.patch(
             tuner,
             "_try_run_and_update_trial",
-            Hook(
-                enter=studies.trial_begins, exit=studies.trial_ends, error=studies.trial_is_fatal
-            ),
+            Hook(enter=studies.trial_begins, exit=studies.trial_ends, error=studies.trial_is_fatal),
         ),
     ]
 
