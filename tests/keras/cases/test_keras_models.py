@@ -163,7 +163,7 @@ def test_of_a_model_without_a_configuration_the_weights_are_kept_with_the_reason
     model = _compiled(build())
     _fit(model)
     (run,) = autolog.search_runs()
-    with pytest.raises(ModelError, match="weights alone.*Odd has no configuration"):
+    with pytest.raises(ModelError, match=r"weights alone.*Odd has no configuration"):
         autolog.load_model(run)
     (told,) = recording.events("notice")
     assert "Odd has no configuration" in told["text"]
