@@ -277,6 +277,8 @@ class Checkpoint:
         beside: small files that the format wants beside it, by name.
         versions: distributions that must be present to load it, with their versions.
         write: writes it to a new file; None for one that the program wrote.
+        by: the series by which the program says which one is best; None for the run's first one
+            whose name begins with `val/` or `val_`.
     """
 
     path: str
@@ -288,6 +290,7 @@ class Checkpoint:
     beside: Mapping[str, bytes] | None = None
     versions: Mapping[str, str] | None = None
     write: Callable[[Path], None] | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -481,7 +484,7 @@ class Span(Protocol):
         """Keep a copy of a checkpoint, if it is within the user's limits; else a link to it.
 
         Of files whose names differ in numbers alone, the last one is kept and the one with the
-        best value of the run's first `val/` series.
+        best value of the series that the checkpoint names, or of the run's first of validation.
         """
         ...
 

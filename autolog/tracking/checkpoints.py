@@ -1,7 +1,7 @@
 """The checkpoints of one run: copied as they are written, the last and the best of each kept.
 
 What is done while the program waits is the copy. The last one of each file, and the best by the
-run's first `val/` series, get their digests and their place among the run's models when the run
+run's first validation series, get their digests and their place among the run's models when the run
 ends, or when this process reads it; the others are gone by then. Files that differ only in the
 numbers of their names (`epoch-3.pt`, `epoch-4.pt`) are states of one.
 """
@@ -35,7 +35,7 @@ __all__ = ["CHECKPOINT", "Checkpoints"]
 CHECKPOINT: Final = "checkpoint"
 """Event of a checkpoint."""
 
-_VALIDATION: Final = "val/"
+_VALIDATION: Final = ("val/", "val_")
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)*")
 _UNUSUAL: Final = re.compile(r"[^\w.]+|[_.]{2,}")
 _ENDINGS: Final = re.compile(
@@ -138,7 +138,7 @@ class Checkpoints:
         """Make it the last one of its group."""
         group.count += 1
         state.number = group.count
-        newest = self._run.newest(_VALIDATION)
+        newest = self._run.newest(state.told.by or _VALIDATION)
         self._validate(group, state, newest)
         if state.place is not None:
             waiting.write_note(state.place, self._note(group, state))
@@ -157,11 +157,11 @@ class Checkpoints:
         with self._lock:
             if self._pid != os.getpid():
                 return
-            newest = self._run.newest(_VALIDATION)
             for group in self._groups.values():
                 last, best = group.last, group.best
                 if last is None:
                     continue
+                newest = self._run.newest(last.told.by or _VALIDATION)
                 if last.value is None and newest is not None and newest.mark is not last.seen:
                     last.value = newest.value
                 if best is not None and self._is_better(last, best, newest):

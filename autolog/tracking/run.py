@@ -234,8 +234,8 @@ class LiveRun:
             writer.points(number, keys, values, at, epoch, ctx, self._attempt)
             self._newest[keys] = (at, values)
 
-    def newest(self, prefix: str) -> Point | None:
-        """Return the newest point of the first series that was logged with such a name."""
+    def newest(self, prefix: str | tuple[str, ...]) -> Point | None:
+        """Return the newest point of the first series whose name begins so."""
         for keys, (step, values) in tuple(self._newest.items()):
             for key, value in zip(keys, values, strict=True):
                 if key.startswith(prefix):

@@ -74,7 +74,7 @@ def config_json(model: Any) -> str | None:
     warn: a layer that was given one has no configuration either, except for the Lambda layer.
     """
     try:
-        if any(map(_holds_lambda, model._flatten_layers())):  # noqa: SLF001
+        if any(map(_holds_lambda, model._flatten_layers(include_self=False))):  # noqa: SLF001
             return None
         if package_of(model) == "tf_keras":
             if _origin(model, "get_config").__name__ == "Model":  # it would only warn

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Tap
 from autolog_keras.kinds import class_of, history, kind_of, mode_of
+from autolog_keras.models import versions
 from autolog_keras.recording import Recording
 
 __all__ = ["identifying_file", "record_ending", "watch"]
@@ -82,8 +83,6 @@ def _take(recording: Recording, capture: Capture, target: Any) -> None:
 
 def _checkpoint(recording: Recording, path: str, epoch: int) -> Checkpoint:
     cls = class_of(recording.model)
-    package: Any = sys.modules[recording.namespace]
-    name = recording.namespace.replace("_", "-")
     return Checkpoint(
         path=path,
         format=_FORMAT,
@@ -91,7 +90,8 @@ def _checkpoint(recording: Recording, path: str, epoch: int) -> Checkpoint:
         model=f"{cls.__module__}.{cls.__qualname__}",
         step=epoch,
         epoch=epoch,
-        versions={name: str(package.__version__)},
+        versions=versions(recording.model),
+        by=getattr(_writer(recording, path), "monitor", None),
     )
 
 

@@ -18,7 +18,6 @@ __all__ = ["compile_params"]
 _PLAIN: Final = (str, int, float, bool, type(None))
 _SETTINGS: Final = ("run_eagerly", "steps_per_execution", "jit_compile")
 _UNSET: Final = {"run_eagerly": False, "steps_per_execution": 1}
-_LOSS_NOISE: Final = frozenset({"name", "fn", "dtype"})
 
 
 def compile_params(model: Any) -> dict[str, Any]:
@@ -111,11 +110,11 @@ def _losses(loss: Any) -> dict[str, Any]:
 def _loss(prefix: str, loss: Any) -> dict[str, Any]:
     """Return what one loss is called, and its configuration if it is an object of Keras."""
     found: dict[str, Any] = {prefix: _name(loss)}
-    if type(loss).__module__.partition(".")[0] in PACKAGES and hasattr(loss, "get_config"):
+    if type(loss).__module__.partition(".")[0] in PACKAGES and hasattr(loss, "reduction"):
+        # its configuration would serialise functions, and lacks some of these in some versions
+        settings = {"reduction": loss.reduction, **(attributes(loss).get("_fn_kwargs") or {})}
         found |= {
-            f"{prefix}.{key}": value
-            for key, value in loss.get_config().items()
-            if key not in _LOSS_NOISE and isinstance(value, _PLAIN)
+            f"{prefix}.{key}": value for key, value in settings.items() if isinstance(value, _PLAIN)
         }
     return found
 
