@@ -10,10 +10,12 @@ import re
 import weakref
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import Any, Final, cast
 
 from autolog.integration import Capture, Loop, LoopOptimizer, Span
+from autolog_keras.architecture import size_params
+from autolog_keras.compiled import compile_params
+from autolog_keras.models import store
 
 __all__ = ["Stepping", "Steppings"]
 
@@ -119,7 +121,7 @@ class Stepping:
 
     def _describe(self, model: Any, span: Span, place: str, again: str) -> None:
         cls = type(cast("object", model))
-        params = _compile_params(model)
+        params = compile_params(model)
         if not again:
             span.tag(f"{place}model", f"{cls.__module__}.{cls.__qualname__}")
             before = self._capture.producer(model)
@@ -127,17 +129,17 @@ class Stepping:
             if origin is not None and origin != span.run_id:
                 span.tag("resumed_from", origin)
             self._capture.produced(model, span)
-            params |= _size_params(model)
+            params |= size_params(model)
         span.params({f"{place}{again}{key}": value for key, value in params.items()})
 
-    def store(self, span: Span) -> None:
+    def store(self, span: Span, name: str) -> None:
         """Store the model as the loop has left it."""
         model = self.model()
         if self._stored == self.steps:
             return
         self._stored = self.steps
         if model is not None:
-            _store(self._capture, span, model)
+            store(self._capture, span, model, name=name)
             return
         text = (
             "the model was not stored: it was gone when its training was known to be over. Save it"
@@ -200,7 +202,7 @@ class Steppings:
 def _ends(span: Span, models: list[Stepping]) -> None:
     for one in models:
         one.settle()
-        one.store(span)
+        one.store(span, one.optimizer.label if len(models) > 1 else "model")
 
 
 def _given_name(model: Any) -> str:
@@ -225,18 +227,3 @@ def _parameters_of(reference: Callable[[], Any]) -> Callable[[], list[Any]]:
             return []
 
     return parameters
-
-
-def _compile_params(model: Any) -> dict[str, Any]:
-    compiled: Any = import_module("autolog_keras.compiled")
-    return compiled.compile_params(model)
-
-
-def _size_params(model: Any) -> dict[str, Any]:
-    architecture: Any = import_module("autolog_keras.architecture")
-    return architecture.size_params(model)
-
-
-def _store(capture: Capture, span: Span, model: Any) -> None:
-    models: Any = import_module("autolog_keras.models")
-    models.store(capture, span, model)

@@ -24,8 +24,15 @@ _BITS: Final = re.compile(r"\d+")
 _DISTRIBUTIONS: Final = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
 
 
-def store(capture: Capture, span: Span, model: Any) -> None:
-    """Store a model with its run, and a SavedModel beside it if the user wants one."""
+def store(capture: Capture, span: Span, model: Any, *, name: str = "model") -> None:
+    """Store a model with its run, and a SavedModel beside it if the user wants one.
+
+    Args:
+        capture: what autolog offers.
+        span: the training.
+        model: the model as it is now.
+        name: what it is called among the models of the run.
+    """
     span.model(
         Snapshot(
             model=model,
@@ -33,6 +40,7 @@ def store(capture: Capture, span: Span, model: Any) -> None:
             signature=signature(model),
             versions=versions(model),
             size=size(model),
+            name=name,
         )
     )
     if capture.options.saved_model and span.owns_run:

@@ -8,6 +8,7 @@ from typing import Final
 
 from autolog.integration import Capture, Detach
 from autolog_tensorflow import (
+    checkpoints,
     datasets,
     describe,
     framework,
@@ -15,6 +16,7 @@ from autolog_tensorflow import (
     gradients,
     models,
     optimizers,
+    summaries,
 )
 from autolog_tensorflow.steps import tracking
 
@@ -27,6 +29,8 @@ _PARTS: Final[tuple[Callable[[Capture], Detach], ...]] = (
     functions.attach,
     describe.attach,
     datasets.attach,
+    summaries.attach,
+    checkpoints.attach,
 )
 _OF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_keras,)
 _OF_TF_KERAS: Final[tuple[Callable[[Capture], Detach], ...]] = (optimizers.attach_tf_keras,)

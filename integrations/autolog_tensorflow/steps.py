@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from autolog.integration import Capture, EpochOf, LoopOptimizer, Tap
+from autolog.integration import Capture, EpochOf, Loop, LoopOptimizer, Tap
 from autolog_tensorflow import models, rates, traced
 from autolog_tensorflow.current import here, loop_seen, step_listeners
 from autolog_tensorflow.framework import graph_now, is_eager
@@ -117,6 +117,15 @@ class Tracking:
                 built=package is not None,
             )
         return known
+
+    def loops_over(self, ids: frozenset[int]) -> list[Loop]:
+        """Return the loops that train any of these variables, given by their ids."""
+        found: list[Loop] = []
+        for tracked in list(self._tracked.values()):
+            loop = tracked.known.loop if tracked.known is not None else None
+            if loop is not None and loop not in found and ids & tracked.ids:
+                found.append(loop)
+        return found
 
     def _forget(self, key: int, reference: Any) -> None:
         known = self._tracked.get(key)

@@ -105,6 +105,7 @@ def test_a_gan_by_turns_makes_one_run_with_a_series_for_each_half(on: Any, keras
     assert points(on, "loss/discriminator") == list(enumerate(halves["discriminator"]))
     params = on.run().params
     assert params["gan.loss"] == params["discriminator.loss"] == "mse"
+    assert {model.name for model in on.details().models} == {"gan", "discriminator"}
 
 
 def test_each_fold_is_a_run_of_its_own(on: Any, keras: Any) -> None:
