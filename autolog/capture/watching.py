@@ -159,7 +159,8 @@ class WatchedCall:
                 raise
             span = cast("CaptureSpan | None", call.span)
             where = f"{self._integration}, {phase} of {call.name}"
-            notices.keep_with(span.run if span is not None else None, where, exc)
+            # What is only watched, a callback of a training, has no span of its own.
+            notices.keep_with(span.run if span is not None else context.current(), where, exc)
             raise
 
 

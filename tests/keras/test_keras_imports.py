@@ -1,4 +1,4 @@
-"""autolog is switched on before TensorFlow and Keras are imported, as the first line of a script."""
+"""autolog is switched on before TensorFlow and Keras are imported, as a script does it."""
 
 from __future__ import annotations
 

@@ -244,3 +244,27 @@ def test_all_integrations_together_make_one_run_with_one_copy_of_each_metric(rec
     measured = {key for key in run.metrics if "loss" in key or "mae" in key}
     assert measured == set(told.history)
     assert all(len(history(run, key).value) == 2 for key in measured)
+
+
+@pytest.mark.edge_case("EC-K5", "EC-K6")
+@pytest.mark.parametrize("models", ["auto", "never"])
+def test_an_early_stopping_is_told_whatever_else_is_on(recording, keras, models):
+    autolog.autolog("keras", log_models=models)
+    stopping = keras.callbacks.EarlyStopping(
+        "loss", patience=1, min_delta=1e9, restore_best_weights=True
+    )
+    told = line(keras).fit(ROWS, TARGETS, epochs=5, callbacks=[stopping], verbose=0)
+    run = recording.run()
+    assert told.epoch == [0, 1]
+    assert run.metrics["stopped_epoch"] == stopping.stopped_epoch == 1
+    assert run.metrics["restored_epoch"] == run.metrics["best_epoch"] == 0
+    assert run.params["early_stopping.monitor"] == "loss"
+    assert run.params["early_stopping.patience"] == 1
+    assert history(run, "loss").value.tolist() == told.history["loss"]
+
+
+@pytest.mark.edge_case("EC-K7")
+def test_a_fit_that_did_not_stop_early_says_nothing_of_it(on, keras):
+    stopping = keras.callbacks.EarlyStopping("loss", patience=5)
+    line(keras).fit(ROWS, TARGETS, epochs=2, callbacks=[stopping], verbose=0)
+    assert "stopped_epoch" not in on.run().metrics
