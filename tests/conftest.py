@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from autolog.store.location import DATABASE_NAME
+from tests.migrated import make_migrated
 
 # How long an example takes depends on the machine, and the first one of a fresh clone waits for
 # Hypothesis's table of Unicode: neither is a failure.
@@ -38,13 +43,8 @@ class Recording:
 
     def runs(self, **query: Any) -> list[Any]:
         """All runs, oldest first."""
-        from autolog.tracking.reading import open_store
-
-        store = open_store(str(self.folder))
-        try:
+        with self._open() as store:
             return list(store.runs(limit=10_000, **query).runs)[::-1]
-        finally:
-            store.close()
 
     def run(self, **query: Any) -> Any:
         """The only run."""
@@ -54,22 +54,41 @@ class Recording:
 
     def details(self, run: Any = None) -> Any:
         """The details of a run, by default of the only one."""
-        from autolog.tracking.reading import open_store
-
-        store = open_store(str(self.folder))
-        try:
-            return store.details((run or self.run()).run_id)
-        finally:
-            store.close()
+        run = run or self.run()
+        with self._open() as store:
+            return store.details(run.run_id)
 
     def events(self, kind: str, run: Any = None) -> list[dict[str, Any]]:
         """The data of all events of a kind."""
         return [event.data for event in self.details(run).events if event.kind == kind]
 
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        from autolog.tracking.reading import open_store
+
+        if self.journal.is_dir():  # else nothing was recorded, and reading makes no store
+            make_migrated(self.folder / DATABASE_NAME)
+        store = open_store(str(self.folder))
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _freeze() -> None:
+    """Take what the frameworks consist of out of the sight of the garbage collector.
+
+    Autolog asks it for the optimizers and modules that are there already, and some tests collect:
+    both look at every object of the process, of which there are millions.
+    """
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
     """A store in this process; errors of hooks raise, and nothing is left on or open."""
+    _freeze()
     folder = tmp_path / "store"
     monkeypatch.setenv("AUTOLOG_STORE", str(folder))
     monkeypatch.setenv("AUTOLOG_STRICT", "1")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from autolog.discovery import discover
 from tests.cli.conftest import Invoke
 from tests.cli.recording import command, strict_json
 
@@ -130,13 +131,20 @@ def test_a_probe_imports_the_frameworks_and_lists_what_is_watched(
     assert not empty.exists()
 
 
+def _libraries(folder: Path, source: str) -> dict[str, str]:
+    """Put a package of this source before every framework; return the environment for it."""
+    for integration in discover().integrations.values():
+        for module in integration.modules:
+            package = folder / module.partition(".")[0]
+            package.mkdir(exist_ok=True, parents=True)
+            (package / "__init__.py").write_text(source)
+    return {"PYTHONPATH": str(folder)}
+
+
 def test_a_framework_that_cannot_be_imported_is_found_by_a_probe(
     empty: Path, tmp_path: Path
 ) -> None:
-    site = tmp_path / "site" / "sklearn"
-    site.mkdir(parents=True)
-    (site / "__init__.py").write_text("print('hello'); raise RuntimeError('no library')")
-    env = {"PYTHONPATH": str(site.parent), **ONLY_SKLEARN}
+    env = _libraries(tmp_path / "site", "print('hello'); raise RuntimeError('no library')")
     done = command("doctor", "--probe", "--json", store=empty, cwd=tmp_path, **env)
     problems = strict_json(done.stdout)["problems"]
     assert any("import sklearn failed: RuntimeError: no library" in one for one in problems)
@@ -144,10 +152,8 @@ def test_a_framework_that_cannot_be_imported_is_found_by_a_probe(
 
 
 def test_a_framework_that_ends_the_process_is_found_by_a_probe(empty: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site" / "sklearn"
-    site.mkdir(parents=True)
-    (site / "__init__.py").write_text("import os, sys; sys.stderr.write('gone'); os._exit(7)")
-    env = {"PYTHONPATH": str(site.parent), **ONLY_SKLEARN}
+    ends = "import os, sys; sys.stderr.write('gone'); os._exit(7)"
+    env = _libraries(tmp_path / "site", ends)
     done = command("doctor", "--probe", store=empty, cwd=tmp_path, **env)
     assert "ended the process (exit code 7)" in " ".join(done.stdout.split())
     assert done.returncode == 1

@@ -13,6 +13,7 @@ import pytest
 from autolog.store import open_store
 from autolog.store.fold import fold
 from autolog.store.location import Location, locate, prepare
+from tests.migrated import make_migrated
 from tests.store.training import Trainer
 
 
@@ -29,7 +30,9 @@ def location(
 ) -> Location:
     """Where a store lies, once in each database."""
     if request.param == "sqlite":
-        return request.getfixturevalue("embedded")
+        found = request.getfixturevalue("embedded")
+        make_migrated(found.database)
+        return found
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     found = locate(request.getfixturevalue("fresh_database")())
     prepare(found)

@@ -14,10 +14,14 @@ from sqlalchemy import update
 from autolog.errors import UsageError
 from autolog.query.evaluate import Collection
 from autolog.query.printer import print_filter, print_order
+from autolog.store import open_store
+from autolog.store.fold import fold
+from autolog.store.location import locate, prepare
 from autolog.store.sql.schema import metadata
 from tests.query import population
 from tests.query.strategies import filters, orders
 from tests.store.test_listing import counted
+from tests.store.training import Trainer
 
 FIRST, SECOND, THIRD = population.RUN_IDS[:3]
 
@@ -61,18 +65,35 @@ def test_every_filter_and_order_finds_what_the_definition_finds(trainer, folded,
     check()
 
 
-@pytest.fixture
-def many(trainer, folded):
-    """A store of 300 runs whose metric `m` falls, and whose metric `rare` the last ones have."""
-    for number in range(300):
-        uid = trainer.open(f"SVC-{number}", start_us=number, experiment=f"exp{number % 3}")
-        trainer.metrics(uid, {"m": -float(number), "n": float(number % 7)})
-        trainer.params(uid, number=number, half="ab"[number % 2])
-        if number >= 290:
-            trainer.metrics(uid, {"rare": 1.0})
-    store = folded()
-    store.search(limit=None)
-    return store
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def many(request, tmp_path_factory):
+    """A store of 300 runs whose metric `m` falls, and whose metric `rare` the last ones have.
+
+    Tests read it only: to make it takes longer than to search it.
+    """
+    folder = tmp_path_factory.mktemp("many")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AUTOLOG_STRICT", "1")
+        environment.setenv("XDG_DATA_HOME", str(folder))
+        if request.param == "sqlite":
+            location = locate(folder / ".autolog")
+        else:
+            server, migrated = map(request.getfixturevalue, ("postgres", "migrated"))
+            location = locate(server.create(migrated))
+        prepare(location)
+        trainer = Trainer(location)
+        for number in range(300):
+            uid = trainer.open(f"SVC-{number}", start_us=number, experiment=f"exp{number % 3}")
+            trainer.metrics(uid, {"m": -float(number), "n": float(number % 7)})
+            trainer.params(uid, number=number, half="ab"[number % 2])
+            if number >= 290:
+                trainer.metrics(uid, {"rare": 1.0})
+        store = open_store(location)
+        fold(store)
+        store.search(limit=None)
+    yield store
+    trainer.close()
+    store.close()
 
 
 @pytest.mark.parametrize(
