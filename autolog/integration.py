@@ -222,6 +222,7 @@ class Integration:
             `"package.module:Class"`; its fields are the legal keys, its defaults the defaults.
         aliases: other names a user may write.
         example: `"package.module:EXAMPLE"`, an `Example` for the contract suite.
+        evaluation: a line that evaluates one of its models, for runs that saw no evaluation.
         limits: what of the framework it does not record yet, a sentence each; doctor prints them.
         compat: a compiled matrix of a third party, `"package.module:DATA"`; ours is built in.
     """
@@ -236,6 +237,7 @@ class Integration:
     options: str | None = None
     aliases: tuple[str, ...] = ()
     example: str | None = None
+    evaluation: str | None = None
     limits: tuple[str, ...] = ()
     compat: str | None = None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from autolog.cli import format as written
 from autolog.cli.output import status_text, table
+from autolog.cli.series import is_evaluation
 from autolog.entities import HEALTH_TAG, Run
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ _CHILDREN: Final = 25
 """More children of a run than these are counted, not drawn."""
 
 _NOT_TELLING: Final = frozenset(
-    {"fit_seconds", "n_features_in", "fit_status", "t", "best_index", "refit_time"}
+    {
+        *("fit_seconds", "n_features_in", "fit_status", "t", "best_index", "refit_time"),
+        *("epoch_seconds", "epoch", "lr", "learning_rate"),
+    }
 )
 """Metrics that are no news in a listing: beside the run's time, of the data, or bookkeeping."""
 
@@ -188,7 +192,7 @@ def _telling_keys(runs: Sequence[Run], room: int) -> list[str]:
 
 
 def _evaluations(run: Run) -> list[str]:
-    return [key for key in run.metrics if "/" in key]
+    return [key for key in run.metrics if is_evaluation(key)]
 
 
 def _plain_keys(run: Run) -> list[str]:

@@ -86,7 +86,7 @@ def page(
     if metrics:
         parts.append(heading("Metrics", metric_table(metrics, console)))
     if saw_no_evaluation(run, {key: summary for key, (summary, _) in series.items()}):
-        parts.append(_remark("This run saw no evaluation; add e.g. `model.score(X_test, y_test)`"))
+        parts.append(_remark(f"This run saw no evaluation; add e.g. `{_evaluation(details)}`"))
     if system:
         parts.append(heading("System", system_table(system)))
     parts += _attempts(details)
@@ -362,6 +362,15 @@ def _pairs(values: Mapping[str, Any]) -> RenderableType:
     for key, value in values.items():
         rows.add_row(written.plain(key), written.value(value))
     return rows
+
+
+def _evaluation(details: Details) -> str:
+    """Return a line that evaluates a model of the run's framework."""
+    formats = {model.format for model in details.models}
+    for integration in discover().integrations.values():
+        if integration.evaluation and formats & {one.name for one in integration.formats}:
+            return integration.evaluation
+    return "model.score(X_test, y_test)"
 
 
 def _remark(text: str) -> RenderableType:

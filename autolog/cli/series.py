@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autolog.entities import Run
     from autolog.store import History, Store
 
-__all__ = ["Series", "read_series", "saw_no_evaluation"]
+__all__ = ["Series", "is_evaluation", "read_series", "saw_no_evaluation"]
 
 _CURVE: Final = 4096
 """How many values a curve is drawn from, at most twice as many."""
@@ -70,9 +70,14 @@ def saw_no_evaluation(run: Run, series: dict[str, Series]) -> bool:
         trained
         and not watched
         and not any(
-            (one.evaluation or "/" in key) and not one.system for key, one in series.items()
+            (one.evaluation or is_evaluation(key)) and not one.system for key, one in series.items()
         )
     )
+
+
+def is_evaluation(key: str) -> bool:
+    """Whether a metric's name says that it was measured on data: `test/accuracy`, `val_loss`."""
+    return ("/" in key and not key.startswith("batch/")) or key.startswith("val_")
 
 
 def _shortened(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,4 +43,5 @@ INTEGRATION = Integration(
     options="autolog_keras.options:Options",
     aliases=("tf_keras", "tf.keras"),
     example="autolog_keras.example:EXAMPLE",
+    evaluation="model.evaluate(x_test, y_test)",
 )

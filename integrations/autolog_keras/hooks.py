@@ -77,7 +77,6 @@ def _attach(capture: Capture, namespace: str) -> Detach:
         watch(callbacks.CallbackList, "on_test_end", Hook(enter=evaluations.measured)),
         steps.attach(capture, trainer, namespace),
         metrics.attach(capture, namespace),
-        metrics.attach(capture, namespace),
     ]
     if capture.options.every_n_batches > 0:
         batches = Batches(capture, recordings, capture.options.every_n_batches)

@@ -51,6 +51,7 @@ INTEGRATION = Integration(
     options="autolog_lightning.options:Options",
     aliases=("pl", "pytorch_lightning"),
     example="autolog_lightning.example:EXAMPLE",
+    evaluation="trainer.test(module, loader)",
 )
 
 
