@@ -364,7 +364,7 @@ def _pairs(values: Mapping[str, Any]) -> RenderableType:
     return rows
 
 
-def _evaluation(details: Details) -> str:
+def _evaluation(details: RunDetails) -> str:
     """Return a line that evaluates a model of the run's framework."""
     formats = {model.format for model in details.models}
     for integration in discover().integrations.values():
