@@ -17,8 +17,9 @@ from autolog_tensorflow.framework import flatten, is_eager
 from autolog_tensorflow.gradients import Gradient
 from autolog_tensorflow.problems import INSIDE, NO_SCALAR, NOT_RETURNED
 from autolog_tensorflow.readings import is_here
-from autolog_tensorflow.steps import Tracked, tracking
+from autolog_tensorflow.steps import tracking
 from autolog_tensorflow.traced import Applied, Traced
+from autolog_tensorflow.tracked import Tracked
 
 __all__ = ["attach"]
 
