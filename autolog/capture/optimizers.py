@@ -239,8 +239,8 @@ class LoopOptimizer:
 
     def _first_step(self) -> Loop | None:
         """Find the loop of an optimizer whose parameters none knows; None to wait."""
-        before = here.loop
-        if before is None or not before.alive or not before.belongs_here():
+        before = _before()
+        if before is None:
             return self._begin()
         self.stepped = True
         if any(ally.loop is before for ally in self.allies):
@@ -253,7 +253,16 @@ class LoopOptimizer:
                 before.take(self)
                 before.take_turns()
                 return before
+        elif before.inner is None and before.outer is None and self._may_have_partners(before):
+            return self._begin()
         return self._elsewhere(before)
+
+    def _may_have_partners(self, before: Loop) -> bool:
+        """Whether others wait for it, or are there that were built since a loop began, too."""
+        others = [one for one in _all_known() if not one.stepped and one.birth > before.began]
+        if any(one.loop is None and self.waits_for(one) for one in others):
+            return True
+        return any(one.loop is None and one.waits_for(self) for one in here.holding)
 
     def _begin(self) -> Loop | None:
         """Begin the first loop of this place, alone or with those that wait for this optimizer."""
@@ -266,7 +275,7 @@ class LoopOptimizer:
         others = [one for one in _all_known() if not one.stepped and one.birth > since]
         if any(self.waits_for(one) for one in others):
             return None
-        return self.open_loop()
+        return self.open_loop(after=_before())
 
     def _begin_behind(self, waiting: Sequence[LoopOptimizer]) -> Loop | None:
         """Begin with those that wait for this optimizer, if they belong together, or without."""
@@ -301,7 +310,7 @@ class LoopOptimizer:
     def _begin_with(self, waiting: Sequence[LoopOptimizer]) -> Loop | None:
         copies = [one for one in waiting if one.shapes() == self.shapes()]
         partners = [one for one in waiting if one not in copies]
-        loop = (partners or [self])[0].open_loop()
+        loop = (partners or [self])[0].open_loop(after=_before())
         if loop is None:
             return None
         for one in (*partners, self):
@@ -388,9 +397,7 @@ class LoopOptimizer:
         for one in tuple(_holding):
             loop = one.loop
             if loop is None:
-                before = here.loop
-                alive = before is not None and before.alive and before.belongs_here()
-                loop = one.open_loop(after=before if alive else None)
+                loop = one.open_loop(after=_before())
             else:
                 loop.replace(one)
             one.flush(loop)
@@ -422,6 +429,12 @@ class LoopOptimizer:
         if callable(epoch):
             epoch = _told(epoch, loop)
         loop.write(names, values, next(self.counter), epoch)
+
+
+def _before() -> Loop | None:
+    """Return the loop of this thread that may go on here."""
+    before = here.loop
+    return before if before is not None and before.alive and before.belongs_here() else None
 
 
 def _told(epoch: EpochOf, loop: Loop) -> int | None:

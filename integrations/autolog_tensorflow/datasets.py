@@ -16,7 +16,7 @@ from typing import Any
 from autolog.integration import Capture, DataPass, Detach, EpochOf, Loop, Tap
 from autolog_tensorflow.current import here, on_step
 from autolog_tensorflow.describe import describe_data
-from autolog_tensorflow.framework import is_eager
+from autolog_tensorflow.framework import first_leaf, is_eager
 from autolog_tensorflow.passes import AHEAD, Pass, begin, forget, local, passes, source_of
 from autolog_tensorflow.steps import tracking
 
@@ -76,9 +76,7 @@ def _gave(
 
 def _size(batch: Any) -> int:
     """Return how many samples a batch has: the length of the first tensor in it."""
-    while type(batch) in (tuple, list, dict) and batch:
-        batch = next(iter(batch.values())) if type(batch) is dict else batch[0]
-    shape = getattr(batch, "shape", None)
+    shape = getattr(first_leaf(batch), "shape", None)
     return int(shape[0] or 0) if shape else 0
 
 

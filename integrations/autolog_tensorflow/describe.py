@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from autolog.integration import Capture, Detach, Loop
 from autolog_tensorflow import models
 from autolog_tensorflow.current import on_loop
+from autolog_tensorflow.framework import first_leaf
 from autolog_tensorflow.passes import Pass
 from autolog_tensorflow.steps import tracking
 
@@ -72,7 +73,7 @@ def _flat(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if key == "name" and isinstance(value, str):
             continue
         if isinstance(value, dict):
-            nested = cast("dict[str, Any]", value)
+            nested: Any = cast("Any", value)
             if "class_name" in nested:
                 found[name] = str(nested["class_name"]).rpartition(">")[2]
                 nested = nested.get("config") or {}
@@ -124,8 +125,5 @@ def _spec(spec: Any) -> str:
 
 
 def _batch_size(spec: Any) -> int | None:
-    while isinstance(spec, (dict, tuple, list)) and spec:
-        parts: Any = cast("Any", spec)
-        spec = [*(parts.values() if isinstance(parts, dict) else parts)][0]
-    shape: Any = getattr(cast("Any", spec), "shape", None)
+    shape = getattr(first_leaf(spec), "shape", None)
     return int(shape[0]) if shape is not None and shape.rank and shape[0] is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-__all__ = ["flatten", "graph_now", "is_eager", "look_up"]
+__all__ = ["first_leaf", "flatten", "graph_now", "is_eager", "look_up"]
 
 
 class _Found:
@@ -40,3 +40,12 @@ def graph_now() -> Any:
 def flatten(structure: Any) -> list[Any]:
     """Return the tensors and other leaves of a structure, without what is None."""
     return [one for one in _found.flatten(structure, expand_composites=True) if one is not None]
+
+
+def first_leaf(structure: Any) -> Any:
+    """Return the first thing in nested tuples, lists and dictionaries; None if there is none."""
+    leaf: Any = structure
+    while issubclass(type(leaf), (tuple, list, dict)):
+        parts: Any = leaf.values() if issubclass(type(leaf), dict) else leaf
+        leaf = next(iter(parts), None)
+    return leaf

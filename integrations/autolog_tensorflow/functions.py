@@ -15,9 +15,11 @@ from autolog_tensorflow import rates, traced
 from autolog_tensorflow.current import here
 from autolog_tensorflow.framework import flatten, is_eager
 from autolog_tensorflow.gradients import Gradient
+from autolog_tensorflow.problems import INSIDE, NO_SCALAR, NOT_RETURNED
 from autolog_tensorflow.readings import is_here
-from autolog_tensorflow.steps import Tracked, tracking
+from autolog_tensorflow.steps import tracking
 from autolog_tensorflow.traced import Applied, Traced
+from autolog_tensorflow.tracked import Tracked
 
 __all__ = ["attach"]
 
@@ -27,11 +29,10 @@ _Counts = dict[Tracked, int]
 def attach(capture: Capture) -> Detach:
     """Watch the calls of graphs."""
     module: Any = import_module("tensorflow.python.eager.polymorphic_function.concrete_function")
-    functions = _Functions(capture)
     return capture.tap(
         module.ConcreteFunction,
         "_call_flat",
-        Tap(enter=_called, exit=functions.returned, error=functions.raised),
+        Tap(enter=_called, exit=_returned, error=_raised),
     )
 
 
@@ -62,109 +63,86 @@ def _counts(notes: Traced) -> _Counts:
     return found
 
 
-class _Functions:
-    """What happens around the call of a graph."""
-
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
-
-    def returned(
-        self,
-        state: tuple[Traced, _Counts | None] | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        result: Any,
-    ) -> None:
-        """The call has returned: its steps are made."""
-        del args, kwargs
-        if state is None:
-            return
-        notes, before = state
-        if before is None:
-            traced.called(notes, result)
-        elif tracking.left_out():
-            for one in notes.applied:
-                if one.tracked.known is not None:
-                    one.tracked.known.left_out()
-        else:
-            self._record(notes, before, flatten(result))
-
-    def raised(
-        self,
-        state: tuple[Traced, _Counts | None] | None,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        exception: BaseException,
-    ) -> None:
-        """The call has raised: a loop in it may have made steps before."""
-        del args, kwargs, exception
-        notes, before = state if state is not None else (None, None)
-        if notes is None or not before or tracking.left_out():
-            return
-        after = _counts(notes)
-        for tracked, count in before.items():
-            for _ in range(after.get(tracked, count) - count):
-                tracking.made(tracked, None)
-
-    def _record(self, notes: Traced, before: _Counts, outputs: list[Any]) -> None:
-        after = _counts(notes) if before else before
-        if not notes.called:
-            notes.called = True
-            tracking.take_turns([*(one.tracked for one in notes.applied), *notes.counted()])
-        done: set[Tracked] = set()
+def _returned(
+    state: tuple[Traced, _Counts | None] | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    result: Any,
+) -> None:
+    """The call has returned: its steps are made."""
+    del args, kwargs
+    if state is None:
+        return
+    notes, before = state
+    if before is None:
+        traced.called(notes, result)
+    elif tracking.left_out():
         for one in notes.applied:
-            if one.tracked in before:
-                if one.tracked not in done:
-                    self._counted(notes, one.tracked, before, after, outputs)
-                    done.add(one.tracked)
-            elif not one.inside:
-                tracking.made(one.tracked, self._loss(notes, one, outputs))
-        for tracked in before:
-            if tracked not in done:
-                self._counted(notes, tracked, before, after, outputs)
-        for gradient in notes.gradients:
-            if not gradient.users:  # they are given to an optimizer outside of the function
-                loss = notes.loss_from([gradient], outputs)
-                here.gradients.append(Gradient(loss, gradient.left, None))
+            if one.tracked.known is not None:
+                one.tracked.known.left_out()
+    else:
+        _record(notes, before, flatten(result))
 
-    def _counted(
-        self, notes: Traced, tracked: Tracked, before: _Counts, after: _Counts, outputs: list[Any]
-    ) -> None:
-        """Record the steps of an optimizer that has counted them itself."""
-        count = after.get(tracked, before[tracked]) - before[tracked]
-        places = [one for one in notes.applied if one.tracked is tracked]
-        if count == len(places) and not any(one.inside for one in places):
-            for one in places:
-                tracking.made(tracked, self._loss(notes, one, outputs))
-            return
-        if count and any(one.inside for one in places) | (not places):
-            self._say_that_loops_hide_losses()
-        for _ in range(count):
+
+def _raised(
+    state: tuple[Traced, _Counts | None] | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    exception: BaseException,
+) -> None:
+    """The call has raised: a loop in it may have made steps before."""
+    del args, kwargs, exception
+    notes, before = state if state is not None else (None, None)
+    if notes is None or not before or tracking.left_out():
+        return
+    after = _counts(notes)
+    for tracked, count in before.items():
+        for _ in range(after.get(tracked, count) - count):
             tracking.made(tracked, None)
 
-    def _loss(self, notes: Traced, one: Applied, outputs: list[Any]) -> list[Any] | None:
-        loss = notes.loss_from(one.gradients, outputs)
-        if loss is None:
-            if one.gradients:
-                self._say_that_it_is_not_returned()
-            return None
-        if any(part.shape.num_elements() != 1 for part in loss):
-            tracking.say_that_there_is_none()
-            return None
-        return loss
 
-    def _say_that_it_is_not_returned(self) -> None:
-        self._capture.notice(
-            "loss_is_not_returned",
-            "a tf.function makes the training's steps and does not return the loss that it computes"
-            " gradients of: so only the steps were recorded; return it (`return loss`, also inside"
-            " of a tuple or a dictionary) and it is recorded for each step",
-        )
+def _record(notes: Traced, before: _Counts, outputs: list[Any]) -> None:
+    after = _counts(notes) if before else before
+    if not notes.called:
+        notes.called = True
+        tracking.take_turns([*(one.tracked for one in notes.applied), *notes.counted()])
+    done: set[Tracked] = set()
+    for one in notes.applied:
+        if one.tracked in before:
+            if one.tracked not in done:
+                _record_counted(
+                    notes, one.tracked, after[one.tracked] - before[one.tracked], outputs
+                )
+                done.add(one.tracked)
+        elif not one.inside:
+            _record_one(notes, one, outputs)
+    for tracked in before:
+        if tracked not in done:
+            _record_counted(notes, tracked, after[tracked] - before[tracked], outputs)
+    for gradient in notes.gradients:
+        if not gradient.users:  # they are given to an optimizer outside of the function
+            loss = notes.loss_from([gradient], outputs)
+            here.gradients.append(Gradient(loss, gradient.left, None))
 
-    def _say_that_loops_hide_losses(self) -> None:
-        self._capture.notice(
-            "loss_inside_of_a_loop",
-            "the steps of the training are made by a loop or a branch inside of a tf.function: no"
-            " Python code sees their losses, so only the steps were recorded; a tf.function that"
-            " makes one step and returns its loss gives a point for each",
-        )
+
+def _record_counted(notes: Traced, tracked: Tracked, count: int, outputs: list[Any]) -> None:
+    """Record the steps of an optimizer that has counted them itself."""
+    places = [one for one in notes.applied if one.tracked is tracked]
+    hidden = not places or any(one.inside for one in places)
+    if count == len(places) and not hidden:
+        for one in places:
+            _record_one(notes, one, outputs)
+        return
+    for _ in range(count):
+        tracking.made(tracked, None, INSIDE if hidden else None)
+
+
+def _record_one(notes: Traced, one: Applied, outputs: list[Any]) -> None:
+    """Record a step of an optimizer, with its loss if the call has returned that."""
+    loss = notes.loss_from(one.gradients, outputs)
+    if loss is None:
+        tracking.made(one.tracked, None, NOT_RETURNED if one.gradients else None)
+    elif any(part.shape.num_elements() != 1 for part in loss):
+        tracking.made(one.tracked, None, NO_SCALAR)
+    else:
+        tracking.made(one.tracked, loss)

@@ -21,7 +21,7 @@ from autolog_tensorflow.current import here
 from autolog_tensorflow.framework import flatten, graph_now, is_eager
 
 if TYPE_CHECKING:
-    from autolog_tensorflow.steps import Tracked
+    from autolog_tensorflow.tracked import Tracked
 
 __all__ = ["Gradient", "attach", "scaled", "take"]
 

@@ -17,6 +17,7 @@ from autolog_tensorflow import (
     models,
     optimizers,
     summaries,
+    trained,
 )
 from autolog_tensorflow.steps import tracking
 
@@ -29,6 +30,7 @@ _PARTS: Final[tuple[Callable[[Capture], Detach], ...]] = (
     functions.attach,
     describe.attach,
     datasets.attach,
+    trained.attach,
     summaries.attach,
     checkpoints.attach,
 )

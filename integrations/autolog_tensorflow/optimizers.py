@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_tensorflow import gradients, models
@@ -12,6 +13,9 @@ from autolog_tensorflow.current import here
 from autolog_tensorflow.steps import stepping, tracking
 
 __all__ = ["attach", "attach_keras", "attach_tf_keras"]
+
+_LISTS: Final = (type(iter([])), type(iter(())))
+"""Iterators of lists, a copy of which may be used up."""
 
 _Given = tuple[Sequence[Any], Sequence[Any]]
 
@@ -102,24 +106,37 @@ def _trainer(capture: Capture, cls: Any) -> list[Detach]:
     return [capture.tap(cls, name, tap) for name in ("fit", "train_on_batch")]
 
 
-def _apart(_: Any, grads: Any = (), trainable_variables: Any = None, **__: Any) -> _Given:
+def _apart(optimizer: Any, grads: Any = (), trainable_variables: Any = None) -> _Given | None:
     """Return what `apply(grads, trainable_variables)` was given."""
     if trainable_variables is None:
-        trainable_variables = getattr(_, "_trainable_variables", ())
-    return _listed(grads), _listed(trainable_variables)
+        trainable_variables = getattr(optimizer, "_trainable_variables", ())
+    gradients, variables = _listed(grads), _listed(trainable_variables)
+    return None if gradients is None or variables is None else (gradients, variables)
 
 
-def _pairs(_: Any, grads_and_vars: Any = (), *__: Any, **___: Any) -> _Given:
-    """Return what `apply_gradients(grads_and_vars)` was given, if that is a list.
-
-    An iterator is used up: it was most likely made of the gradients that were computed last.
-    """
-    pairs: list[tuple[Any, Any]] = _listed(grads_and_vars)
+def _pairs(_: Any, grads_and_vars: Any = (), *__: Any, **___: Any) -> _Given | None:
+    """Return what `apply_gradients(grads_and_vars)` was given."""
+    if type(grads_and_vars) is zip:
+        both = [_listed(one) for one in _inside(grads_and_vars)]
+        return (both[0], both[1]) if len(both) == 2 and both[0] and both[1] else None
+    pairs = _listed(grads_and_vars)
+    if pairs is None:
+        return None
     return [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
 
 
-def _listed(given: Any) -> list[Any]:
-    return list(cast("list[Any]", given)) if isinstance(given, (list, tuple)) else []
+def _inside(pairs: Any) -> tuple[Any, ...]:
+    """Return copies of the lists that a fresh `zip` reads; it is not read itself."""
+    try:
+        return tuple([copy.copy(one) for one in pairs.__reduce__()[1]])
+    except TypeError:  # a generator, or a Python in which iterators do not tell
+        return ()
+
+
+def _listed(given: Any) -> list[Any] | None:
+    if isinstance(given, (list, tuple)) or type(given) in _LISTS:
+        return list(cast("list[Any]", given))
+    return None
 
 
 def _pairs_told(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -11,66 +11,19 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from autolog.integration import Capture, EpochOf, Loop, LoopOptimizer, Tap
+from autolog.integration import Capture, EpochOf, Loop, Tap
 from autolog_tensorflow import models, rates, traced
 from autolog_tensorflow.current import here, loop_seen, step_listeners
 from autolog_tensorflow.framework import graph_now, is_eager
 from autolog_tensorflow.gradients import take
+from autolog_tensorflow.problems import NO_SCALAR, Problem
 from autolog_tensorflow.readings import Held
+from autolog_tensorflow.tracked import Tracked
 
-__all__ = ["Tracked", "Tracking", "stepping", "tracking"]
+__all__ = ["Tracking", "stepping", "tracking"]
 
 _LOSS: Final = "train/loss/*"
 _RATE: Final = "lr/*"
-
-
-class Tracked:
-    """What is known of one optimizer between its steps."""
-
-    __slots__ = (
-        "__weakref__",
-        "described_in",
-        "ids",
-        "known",
-        "name",
-        "rate_due",
-        "reference",
-        "steps",
-        "variables",
-    )
-
-    def __init__(self, optimizer: Any, name: str) -> None:
-        self.reference = weakref.ref(optimizer)
-        self.name = name
-        self.known: LoopOptimizer | None = None
-        self.described_in: Any = None
-        self.variables: list[weakref.ref[Any]] = []
-        self.ids: frozenset[int] = frozenset()
-        """The ids of these."""
-        self.steps = 0
-        self.rate_due = 0
-        """The number of the step that the learning rate is read at next."""
-
-    def trains(self, variables: Sequence[Any]) -> frozenset[int]:
-        """Note what it was given; return the ids of that."""
-        ids = frozenset(map(id, variables))
-        if not ids <= self.ids:
-            self.variables = [one for one in self.variables if one() is not None]
-            known = {id(one()) for one in self.variables}
-            self.variables += [weakref.ref(one) for one in variables if id(one) not in known]
-            self.ids = frozenset(id(one()) for one in self.variables)
-        return ids
-
-    def parameters(self) -> list[Any]:
-        """Return what it trains, as far as that is known and still there."""
-        return [one for reference in self.variables if (one := reference()) is not None]
-
-    def iterations(self) -> Any:
-        """Return the variable in which it counts its own steps; None if it has none."""
-        optimizer = self.reference()
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        counter = getattr(optimizer, "_iterations", None)  # without what accumulation makes of it
-        return counter if counter is not None else getattr(optimizer, "iterations", None)
 
 
 class Tracking:
@@ -171,9 +124,7 @@ class Tracking:
             self._ally(users)
         losses = [one.loss for one in taken]
         loss = None if None in losses else [part for one in losses for part in one or ()]
-        if not loss and taken:
-            self.say_that_there_is_none()
-        self.made(tracked, loss or None)
+        self.made(tracked, loss or None, None if loss or not taken else NO_SCALAR)
 
     @staticmethod
     def _ally(users: list[Tracked]) -> None:
@@ -198,23 +149,17 @@ class Tracking:
         if loop is not None:
             loop.span.event("step_skipped", {"step": loop.step + 1})
 
-    def say_that_there_is_none(self) -> None:
-        """Say that gradients were computed of something that is no single number."""
-        if self._capture is not None:
-            self._capture.notice(
-                "loss_is_no_scalar",
-                "gradients were computed of a tensor of several elements: it has no single loss, so"
-                " none was recorded; autolog.log_metric records what you mean by it",
-            )
-
     # -- recording ---------------------------------------------------------------------------
 
-    def made(self, tracked: Tracked, loss: list[Any] | None) -> None:
+    def made(
+        self, tracked: Tracked, loss: list[Any] | None, problem: Problem | None = None
+    ) -> None:
         """Record a step.
 
         Args:
             tracked: the optimizer that made it.
             loss: tensors whose sum its loss is, if that is known.
+            problem: why it is not, to be said once.
         """
         for listener in step_listeners:
             listener()
@@ -232,6 +177,14 @@ class Tracking:
         tracked.steps += 1
         epoch = here.epoch_of
         self.held.give(values, lambda read: self._write(tracked, keys, read, epoch))
+        if problem is not None and problem.key not in tracked.told:
+            self._tell(tracked, problem)
+
+    def _tell(self, tracked: Tracked, problem: Problem) -> None:
+        if self._capture is None or tracked.known is None or tracked.known.loop is None:
+            return  # it has no run so far
+        tracked.told.add(problem.key)
+        self._capture.notice(problem.key, problem.text)
 
     @staticmethod
     def _write(
@@ -242,6 +195,7 @@ class Tracking:
         loop = tracked.known.step(keys, values, epoch=epoch)
         if loop is not None and tracked.described_in is not loop:
             tracked.described_in = loop
+            tracked.told.clear()
             optimizer = tracked.reference()
             if optimizer is not None:
                 loop_seen(loop, optimizer)
@@ -250,16 +204,17 @@ class Tracking:
 tracking = Tracking()
 
 
-def stepping(arguments: Callable[..., tuple[Sequence[Any], Sequence[Any]]]) -> Tap:
+def stepping(arguments: Callable[..., tuple[Sequence[Any], Sequence[Any]] | None]) -> Tap:
     """Return a tap for a method with which optimizers apply gradients.
 
     Args:
-        arguments: gives `(gradients, variables)` of a call, without reading an iterator.
+        arguments: gives `(gradients, variables)` of a call, without using up an iterator; None if
+            that cannot be: what the method calls may tell then.
     """
 
-    def begin(args: tuple[Any, ...], _: Mapping[str, Any]) -> bool:
+    def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         if not here.applying:
-            here.variables = None
+            here.variables = arguments(*args, **kwargs)
             here.inner_applied = False
         here.applying.append(args[0])
         return True
@@ -269,10 +224,10 @@ def stepping(arguments: Callable[..., tuple[Sequence[Any], Sequence[Any]]]) -> T
             here.applying.pop()
         return not here.applying
 
-    def end(state: bool | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], _: Any) -> None:
+    def end(state: bool | None, args: tuple[Any, ...], _: Mapping[str, Any], __: Any) -> None:
         if leave(state):
             told, here.variables = here.variables, None
-            gradients, variables = told or arguments(*args, **kwargs)
+            gradients, variables = told or ((), ())
             tracking.applied(args[0], variables, gradients)
         elif here.applying[0] is not args[0] and not here.inner_applied:
             here.inner_applied = True

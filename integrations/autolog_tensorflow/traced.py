@@ -17,7 +17,7 @@ from autolog_tensorflow.framework import flatten, graph_now
 
 if TYPE_CHECKING:
     from autolog_tensorflow.gradients import Gradient
-    from autolog_tensorflow.steps import Tracked
+    from autolog_tensorflow.tracked import Tracked
 
 __all__ = ["Applied", "Traced", "forget", "known", "names_of", "of_graph"]
 
