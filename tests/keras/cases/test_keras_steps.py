@@ -194,3 +194,17 @@ def test_a_copy_that_is_loaded_compiles_itself(on: Any, keras: Any, tmp_path: An
     loaded = keras.models.load_model(tmp_path / "model.keras")
     loaded.train_on_batch(X, Y)
     assert len(on.runs()) == 2
+
+
+def test_a_step_is_recorded_once_with_the_backend_watched_too(
+    recording: Any, keras: Any, backend: str
+) -> None:
+    autolog.autolog("keras", *(name for name in ("tensorflow", "torch") if name == backend))
+    model = small(keras, metrics=["mae"])
+    returned = [model.train_on_batch(X, Y)[0] for _ in range(3)]
+    model.test_on_batch(X, Y)
+    autolog.end_run()
+    assert keys(recording.run()) == {"loss", "mae", "val_loss", "val_mae"}
+    assert points(recording, "loss") == list(enumerate(returned))
+    assert recording.run().name.startswith("Sequential")
+    assert [model.name for model in recording.details().models] == ["model"]
