@@ -557,6 +557,10 @@ class Loop(Protocol):
         """The number of its first epoch: a run that is continued goes on counting."""
         ...
 
+    def knows(self, parameters: Sequence[Any]) -> bool:
+        """Whether any of these, the very objects, is trained in it."""
+        ...
+
     @property
     def epochs(self) -> Epochs:
         """Its epochs, if an integration tells it of passes over data."""

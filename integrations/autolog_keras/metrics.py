@@ -66,7 +66,7 @@ class _Metrics:
         self._translated = _translates(namespace)
         self._inside = _Inside()
         self._held = Held()
-        self._classes: set[type] = set()
+        self._classes: weakref.WeakSet[type] = weakref.WeakSet()
         self._made: dict[int, _Made] = {}
         self._newest: dict[int, tuple[Any, ...]] = {}
         """By the id of each metric: the loop, its step and the values that were recorded last."""

@@ -87,9 +87,10 @@ class _Checkpoints:
         return self._capture.current(), None
 
     def _loop_over(self, variables: list[Any]) -> Loop | None:
-        loops = tracking.loops_over(frozenset(map(id, variables)))
         current = self._capture.loop()
-        return current if current in loops else next(iter(loops), None)
+        if current is not None and current.knows(variables):
+            return current
+        return next(iter(tracking.loops_over(frozenset(map(id, variables)))), None)
 
     # -- reading -----------------------------------------------------------------------------
 

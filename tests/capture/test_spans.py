@@ -159,3 +159,22 @@ def test_a_span_knows_whether_it_was_given_a_model_so_that_no_second_one_is_stor
     span.model(Snapshot(model=[1], format="skops"))
     assert span.has_model
     span.end()
+
+
+def test_what_somebody_records_as_a_whole_is_covered_while_it_is_called(capture):
+    assert not capture.covered
+    with capture.covering():
+        assert capture.covered
+        with capture.covering():
+            assert capture.covered
+        assert capture.covered
+        others = contextvars.Context()
+        assert not others.run(lambda: capture.covered)
+    assert not capture.covered
+
+
+def test_a_cover_can_be_left_in_another_context(capture):
+    covering = capture.covering()
+    contextvars.copy_context().run(covering.__enter__)
+    covering.__exit__(None, None, None)
+    assert not capture.covered

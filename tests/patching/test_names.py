@@ -10,7 +10,7 @@ import types
 import pytest
 
 from autolog.integration import Hook
-from autolog.patching.names import argument_name, data_name
+from autolog.patching.names import argument_name, data_name, receiver_name
 
 X_test, y_test, gx = [1], [2], [3]
 
@@ -325,3 +325,64 @@ def test_a_call_names_its_data_and_the_package_that_it_was_written_in(engine):
     File().read(X_test)
     json.load(File())
     assert seen == [("test", []), (None, ["json"])]
+
+
+# -- the object whose method is called -----------------------------------------------------------
+
+
+@pytest.fixture
+def receiver(engine):
+    """What the object was called whose method was called last."""
+    seen = []
+
+    def enter(call):
+        invocation = call._invocation
+        count, keywords = invocation.given
+        seen[:] = [
+            receiver_name(
+                invocation.caller,
+                invocation.lasti,
+                callee="score",
+                positional=count,
+                keywords=keywords,
+            )
+        ]
+
+    engine.apply(Model, "score", "a", Hook(enter=enter))
+    return lambda: seen[0]
+
+
+def test_an_object_is_called_as_its_variable_attribute_or_key(receiver):
+    clf, X = Model(), [1]
+    clf.score(X)
+    assert receiver() == "clf"
+    holder = types.SimpleNamespace(gan=clf)
+    holder.gan.score(X, y=[0, *X])
+    assert receiver() == "gan"
+    models = {"critic": clf}
+    models["critic"].score(X, weight=X)
+    assert receiver() == "critic"
+
+
+def test_an_object_without_a_variable_has_no_name(receiver):
+    Model().score(X_test)
+    assert receiver() is None
+    [Model()][0].score(X_test)
+    assert receiver() is None
+    clf = Model()
+    clf.score(*[X_test])
+    assert receiver() is None
+    bound = clf.score
+    bound(X_test)
+    assert receiver() is None
+
+
+def test_self_is_no_name(receiver):
+    class Wrapped(Model):
+        def run(self):
+            return self.score(X_test)
+
+    Wrapped().run()
+    assert receiver() is None
+    Child().score(X_test)
+    assert receiver() is None

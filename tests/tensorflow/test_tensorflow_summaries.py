@@ -17,7 +17,8 @@ def test_scalars_keep_their_names_and_their_steps(loops, tmp_path):
             loops.step(model, optimizer)
             tf.summary.scalar("accuracy", step / 2, step=10 * step)
             with tf.name_scope("epoch"):
-                tf.summary.scalar("loss", data=tf.constant(step + 0.5), step=tf.Variable(step))
+                at = tf.Variable(step, dtype=tf.int64)
+                tf.summary.scalar("loss", data=tf.constant(step + 0.5), step=at)
     assert loops.points("accuracy") == [(0, 0.0), (10, 0.5), (20, 1.0)]
     assert loops.points("epoch/loss") == [(0, 0.5), (1, 1.5), (2, 2.5)]
     assert loops.run().kind == "loop"

@@ -74,15 +74,19 @@ def test_the_run_says_how_the_model_was_compiled(on: Any, keras: Any) -> None:
     assert on.run().tags["model"].endswith("Sequential")
 
 
-def test_the_model_is_stored_when_the_loop_is_over(on: Any, keras: Any) -> None:
+def test_the_model_is_stored_when_the_loop_is_over(recording: Any, keras: Any) -> None:
+    autolog.autolog("keras")
     model = small(keras)
     model.train_on_batch(X, Y)
     autolog.end_run()
-    loaded = autolog.load_model(on.run().run_id)
+    loaded = autolog.load_model(recording.run().run_id)
     assert np.array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
-def test_a_gan_by_turns_makes_one_run_with_a_series_for_each_half(on: Any, keras: Any) -> None:
+def test_a_gan_by_turns_makes_one_run_with_a_series_for_each_half(
+    recording: Any, keras: Any
+) -> None:
+    autolog.autolog("keras")
     generator = small(keras, inputs=2, compiled=False)
     generator.add(keras.layers.Dense(3))
     discriminator = small(keras, metrics=["mae"])
@@ -100,12 +104,12 @@ def test_a_gan_by_turns_makes_one_run_with_a_series_for_each_half(on: Any, keras
         halves["gan"].append(gan.train_on_batch(NOISE, y=Y))
     autolog.end_run()
 
-    assert keys(on.run()) == {"loss/gan", "loss/discriminator", "mae/discriminator"}
-    assert points(on, "loss/gan") == list(enumerate(halves["gan"]))
-    assert points(on, "loss/discriminator") == list(enumerate(halves["discriminator"]))
-    params = on.run().params
+    assert keys(recording.run()) == {"loss/gan", "loss/discriminator", "mae/discriminator"}
+    assert points(recording, "loss/gan") == list(enumerate(halves["gan"]))
+    assert points(recording, "loss/discriminator") == list(enumerate(halves["discriminator"]))
+    params = recording.run().params
     assert params["gan.loss"] == params["discriminator.loss"] == "mse"
-    assert {model.name for model in on.details().models} == {"gan", "discriminator"}
+    assert {model.name for model in recording.details().models} == {"gan", "discriminator"}
 
 
 def test_each_fold_is_a_run_of_its_own(on: Any, keras: Any) -> None:
@@ -194,3 +198,17 @@ def test_a_copy_that_is_loaded_compiles_itself(on: Any, keras: Any, tmp_path: An
     loaded = keras.models.load_model(tmp_path / "model.keras")
     loaded.train_on_batch(X, Y)
     assert len(on.runs()) == 2
+
+
+def test_a_step_is_recorded_once_with_the_backend_watched_too(
+    recording: Any, keras: Any, backend: str
+) -> None:
+    autolog.autolog("keras", *(name for name in ("tensorflow", "torch") if name == backend))
+    model = small(keras, metrics=["mae"])
+    returned = [model.train_on_batch(X, Y)[0] for _ in range(3)]
+    model.test_on_batch(X, Y)
+    autolog.end_run()
+    assert keys(recording.run()) == {"loss", "mae", "val_loss", "val_mae"}
+    assert points(recording, "loss") == list(enumerate(returned))
+    assert recording.run().name.startswith("Sequential")
+    assert [model.name for model in recording.details().models] == ["model"]
