@@ -281,6 +281,8 @@ class Checkpoint:
         write: writes it to a new file; None for one that the program wrote.
         by: the series by which the program says which one is best; None for the run's first one
             whose name begins with `val/` or `val_`.
+        name: what its states are called among the models of the run; None for the file's name
+            without numbers and ending.
     """
 
     path: str
@@ -293,6 +295,7 @@ class Checkpoint:
     versions: Mapping[str, str] | None = None
     write: Callable[[Path], None] | None = None
     by: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

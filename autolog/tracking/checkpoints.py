@@ -118,7 +118,7 @@ class Checkpoints:
         with self._lock:
             if self._pid != os.getpid():  # a forked child: the run is its parent's
                 return 0
-            group = self._group(checkpoint.path)
+            group = self._group(checkpoint)
             state = self._new_state(checkpoint, limit, group)
             if state is None:
                 return 0
@@ -263,14 +263,15 @@ class Checkpoints:
 
     # -- which are kept ----------------------------------------------------------------------
 
-    def _group(self, path: str) -> _Group:
-        name = _NUMBERS.sub("#", os.path.abspath(path))  # noqa: PTH100
+    def _group(self, told: Checkpoint) -> _Group:
+        name = _NUMBERS.sub("#", os.path.abspath(told.path))  # noqa: PTH100
         group = self._groups.get(name)
         if group is None and len(self._groups) >= _GROUPS:
             group = next(reversed(self._groups.values()))
         if group is None:
             taken = {one.label for one in self._groups.values()}
-            label, base, number = _label(path), _label(path), 2
+            label = base = told.name or _label(told.path)
+            number = 2
             while label in taken:
                 label, number = f"{base}-{number}", number + 1
             group = self._groups[name] = _Group(label)

@@ -8,6 +8,7 @@ them are copied at the end. No file is changed, moved or removed.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any, Final, cast
 
 from autolog.integration import Capture, Checkpoint, Detach, Tap
 from autolog_keras.kinds import class_of, history, kind_of, mode_of
-from autolog_keras.models import versions
+from autolog_keras.models import backend_of, package_of, versions
 from autolog_keras.recording import Recording
 
 __all__ = ["identifying_file", "record_ending", "watch"]
@@ -27,12 +28,14 @@ __all__ = ["identifying_file", "record_ending", "watch"]
 _WRITTEN: Final = "keras.written"
 _FORMAT: Final = "keras"
 _FILE: Final = "model.keras"
+_DESCRIPTION: Final = "keras.json"
+"""What the format wants beside the archive."""
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """One file, or one path that files begin with, and the epoch that it holds."""
+    """One file, or one path that files begin with, and the epoch that it holds last."""
 
     path: str
     epoch: int
@@ -73,11 +76,12 @@ def _take(recording: Recording, capture: Capture, target: Any) -> None:
     if known is None or _is_backup(recording, path):
         return
     epoch = max(recording.epoch, 0)
-    written: list[_Written] = recording.span.state.setdefault(_WRITTEN, [])
-    written.append(_Written(path, epoch))
+    written: dict[str, int] = recording.span.state.setdefault(_WRITTEN, {})
+    again = written.pop(path, None) == epoch
+    written[path] = epoch
     if path.endswith(".keras") and known == path and capture.options.checkpoints:
         recording.span.checkpoint(_checkpoint(recording, path, epoch))
-    else:
+    elif not again:  # one that is written many times in an epoch is marked once more at the end
         capture.wrote(known, recording.span, step=epoch)
 
 
@@ -90,9 +94,30 @@ def _checkpoint(recording: Recording, path: str, epoch: int) -> Checkpoint:
         model=f"{cls.__module__}.{cls.__qualname__}",
         step=epoch,
         epoch=epoch,
+        beside={_DESCRIPTION: _description(recording.model)},
         versions=versions(recording.model),
         by=getattr(_writer(recording, path), "monitor", None),
+        name=_name(path),
     )
+
+
+def _name(path: str) -> str:
+    """Return what the states of a file are called; `model` is the model after the fit."""
+    name = _NUMBERS.sub("", Path(path).stem).strip("-_.= ")
+    name = re.sub(r"[^\w.]+|[_.]{2,}", "-", name)
+    return name if name not in ("", "model") else "checkpoint"
+
+
+def _description(model: Any) -> bytes:
+    package, cls = package_of(model), class_of(model)
+    keras: Any = sys.modules[package]
+    described = {
+        "package": package,
+        "version": str(keras.__version__),
+        "backend": backend_of(package),
+        "class": f"{cls.__module__}.{cls.__qualname__}",
+    }
+    return json.dumps(described, indent=1).encode()
 
 
 def _is_backup(recording: Recording, path: str) -> bool:
@@ -106,10 +131,10 @@ def _is_backup(recording: Recording, path: str) -> bool:
 
 def record_ending(recording: Recording, capture: Capture) -> None:
     """Record the files that were written: those that no checkpoint of the run is."""
-    written: list[_Written] = recording.span.state.pop(_WRITTEN, [])
+    written: dict[str, int] = recording.span.state.pop(_WRITTEN, {})
     groups: dict[str, list[_Written]] = {}
-    for one in written:
-        groups.setdefault(_NUMBERS.sub("#", one.path), []).append(one)
+    for path, epoch in written.items():
+        groups.setdefault(_NUMBERS.sub("#", path), []).append(_Written(path, epoch))
     for group in groups.values():
         callback = _writer(recording, group[-1].path)
         last, best = group[-1], _best(recording, callback, group)
@@ -125,6 +150,9 @@ def _record(
     recording: Recording, capture: Capture, callback: Any, written: _Written, *, is_best: bool
 ) -> None:
     name = f"checkpoints/{Path(written.path).name}"
+    known = identifying_file(written.path)
+    if known is not None:
+        capture.wrote(known, recording.span, step=written.epoch)
     kept = False
     if capture.options.checkpoints and os.path.isfile(written.path):  # noqa: PTH113
         kept = recording.span.file(written.path, name)
@@ -159,9 +187,8 @@ def _best(recording: Recording, callback: Any, group: list[_Written]) -> _Writte
         return None
     if callback.save_best_only:
         return group[-1]
-    latest = {one.path: one for one in group}  # what was overwritten is gone
     values = _values(recording, callback.monitor)
-    known = [one for one in latest.values() if math.isfinite(values.get(one.epoch, math.nan))]
+    known = [one for one in group if math.isfinite(values.get(one.epoch, math.nan))]
     if not known:
         return None
     choose = max if mode_of(callback) == "max" else min

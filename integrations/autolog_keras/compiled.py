@@ -112,7 +112,10 @@ def _loss(prefix: str, loss: Any) -> dict[str, Any]:
     found: dict[str, Any] = {prefix: _name(loss)}
     if type(loss).__module__.partition(".")[0] in PACKAGES and hasattr(loss, "reduction"):
         # its configuration would serialise functions, and lacks some of these in some versions
-        settings = {"reduction": loss.reduction, **(attributes(loss).get("_fn_kwargs") or {})}
+        settings: dict[str, Any] = {
+            "reduction": loss.reduction,
+            **(attributes(loss).get("_fn_kwargs") or {}),
+        }
         found |= {
             f"{prefix}.{key}": value for key, value in settings.items() if isinstance(value, _PLAIN)
         }
