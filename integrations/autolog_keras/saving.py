@@ -23,7 +23,13 @@ from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import Groups, write_groups
 
-__all__ = ["UnserialisableError", "configuration", "write_archive", "write_weights"]
+__all__ = [
+    "UnserialisableError",
+    "configuration",
+    "seed_generators",
+    "write_archive",
+    "write_weights",
+]
 
 _WALKERS: Final = (
     "_save_state",
@@ -97,6 +103,12 @@ def write_archive(model: Any, package: str, config: str, path: Path) -> None:
 def write_weights(model: Any, package: str, path: Path) -> None:
     """Write a `.weights.h5` file."""
     write_groups(_state(model, package, None), path)
+
+
+def seed_generators(model: Any) -> list[Any]:
+    """Return what a model draws its dropout from; Keras' own files do not hold where it is."""
+    found = [one for layer in _layers(model) for one in getattr(layer, "_seed_generators", ())]
+    return list({id(one): one for one in found}.values())
 
 
 def _serialised(model: Any, package: str, *, compiled: bool) -> str:
