@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog_keras.lineage import own
 from autolog_keras.models import backend_of, package_of
@@ -177,7 +177,7 @@ def _checked(path: Path) -> dict[str, Any]:
                 _check_weights(file)
     if not isinstance(config, dict):
         raise ValueError("its config.json is no configuration")  # noqa: TRY004
-    return config
+    return cast("dict[str, Any]", config)
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

@@ -121,7 +121,7 @@ def _serialised(model: Any, package: str, *, compiled: bool) -> str:
             if given is not None:
                 config["build_config"] = library.serialize_dict(given)
 
-        space = {**vars(library), "get_build_and_compile_config": build_alone}
+        space: dict[str, Any] = {**vars(library), "get_build_and_compile_config": build_alone}
         serialise = _copied(_undecorated(serialise), space)
     with _undisturbed(package), library.ObjectSharingScope():
         return json.dumps(serialise(model))
@@ -204,7 +204,7 @@ class _Entry(dict[str, Any]):
 def _walker(package: str) -> Callable[..., None]:
     """Return Keras' function that walks a model, with other functions below it than Keras' own."""
     library: Any = import_module(f"{package}.src.saving.saving_lib")
-    space = dict(vars(library))
+    space: dict[str, Any] = {**vars(library)}
     for name in _SKIPPED:
         if name in space:
             space[name] = functools.partial(_attributes_skipped, space[name])
@@ -270,7 +270,7 @@ def _undisturbed(package: str) -> Generator[None]:
     before = dict(names) if names is not None else None
     lazy: Any = import_module("keras.src.utils.module_utils").tensorflow
     # quirk keras-saving-imports-tensorflow: nothing can be of a type of TensorFlow without it
-    absent = "tensorflow" not in sys.modules and vars(lazy).get("_available", False) is None
+    absent = "tensorflow" not in sys.modules and getattr(lazy, "_available", False) is None
     if absent:
         lazy._available = False  # noqa: SLF001
     try:
