@@ -21,12 +21,12 @@ from autolog_keras.lineage import own
 from autolog_keras.models import backend_of, package_of
 from autolog_keras.references import Reference, references
 from autolog_keras.saving import (
-    UnserialisableError,
     configuration,
     seed_generators,
     write_archive,
     write_weights,
 )
+from autolog_keras.walking import UnserialisableError
 
 __all__ = ["load", "save", "unknown"]
 
