@@ -15,17 +15,18 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog_keras.lineage import own
 from autolog_keras.models import backend_of, package_of
 from autolog_keras.references import Reference, references
 from autolog_keras.saving import (
-    UnserialisableError,
     configuration,
+    seed_generators,
     write_archive,
     write_weights,
 )
+from autolog_keras.walking import UnserialisableError
 
 __all__ = ["load", "save", "unknown"]
 
@@ -57,6 +58,7 @@ def save(model: Any, directory: Path) -> str | None:
     try:
         config, why = configuration(model, package)
         write_archive(model, package, config, directory / _ARCHIVE)
+        described["seeds"] = [_state_of(one) for one in seed_generators(model)]
         if why is not None:
             lost = f"without its loss, metrics and optimizer: {why}"
             described["uncompiled"] = why
@@ -114,9 +116,19 @@ def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
         text = f"the model is loaded without its loss, metrics and optimizer: {exc}"
         warnings.warn(text, stacklevel=2)
     with own():
-        return keras.models.load_model(
+        model = keras.models.load_model(
             str(archive), custom_objects=found, compile=compiled is not None, safe_mode=True
         )
+    generators, seeds = seed_generators(model), described.get("seeds", [])
+    if len(generators) == len(seeds):
+        for generator, state in zip(generators, seeds, strict=True):
+            generator.state.assign(state)
+    return model
+
+
+def _state_of(generator: Any) -> list[int]:
+    keras: Any = sys.modules["keras"]
+    return [int(one) for one in keras.ops.convert_to_numpy(generator.state)]
 
 
 def _resolved(keras: Any, one: Reference) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def _checked(path: Path) -> dict[str, Any]:
                 _check_weights(file)
     if not isinstance(config, dict):
         raise ValueError("its config.json is no configuration")  # noqa: TRY004
-    return config
+    return cast("dict[str, Any]", config)
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

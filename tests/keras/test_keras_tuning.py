@@ -98,7 +98,7 @@ def test_hyperband_and_a_resumed_search_keep_their_own_files(
     best.evaluate(ROWS, TARGETS, verbose=0)
     study = on.runs(kind="study")[0]
     (trial,) = (run for run in on.runs() if run.run_id == study.tags["best_trial"])
-    assert "eval/loss" in trial.metrics
+    assert "ROWS/loss" in trial.metrics
 
 
 def test_the_folds_of_a_scikit_learn_trial_are_pieces_of_it(recording: Any, tmp_path: Path) -> None:

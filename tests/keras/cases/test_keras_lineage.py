@@ -50,7 +50,7 @@ def test_a_model_from_a_file_is_linked_to_the_run_that_wrote_it(
     loaded.evaluate(ROWS, TARGETS, verbose=0)
     (evaluation,) = on.runs(kind="eval")
     assert evaluation.tags["evaluates"] == trained.run_id
-    assert "eval/loss" in evaluation.metrics
+    assert "ROWS/loss" in evaluation.metrics
 
     loaded.fit(ROWS, TARGETS, verbose=0)
     later = [run for run in on.runs(kind="fit") if run.run_id != trained.run_id]
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_this_process_is_evaluated_in_its_run(
     model = _line(keras)
     model.fit(ROWS, TARGETS, epochs=2, callbacks=[keep], verbose=0)
     keras.models.load_model(path).evaluate(ROWS, TARGETS, verbose=0)
-    assert "eval/loss" in on.run().metrics
+    assert "ROWS/loss" in on.run().metrics
 
 
 def test_weights_that_are_wound_back_in_a_fit_are_an_event(

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def _compiled(model: Any, **given: Any) -> Any:
 def _sequential(keras: Any) -> Any:
     layers = keras.layers
     parts = [layers.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(1)]
+    if keras.__name__ == "keras":  # tf_keras draws from a generator of the program's
+        parts.insert(3, layers.Dropout(0.5, seed=1))
     return _compiled(keras.Sequential(parts))
 
 
@@ -200,6 +203,40 @@ def test_the_model_of_a_run_comes_back(keras: Any, recording: Any) -> None:
     assert stored.format == "keras"
     assert stored.safe
     assert [one["name"] for one in stored.manifest["signature"]["inputs"]] == ["first", "second"]
+
+
+def test_a_saved_model_is_stored_on_request_where_there_is_tensorflow(
+    keras: Any, backend: str, recording: Any
+) -> None:
+    autolog.autolog("keras", keras={"saved_model": True})
+    _fit(_sequential(keras))
+    names = {one.path for one in recording.details().artifacts}
+    told = [one["text"] for one in recording.events("notice")]
+    if backend == "tensorflow":
+        assert "saved_model/saved_model.pb" in names
+        assert not told
+    else:
+        assert not any(name.startswith("saved_model/") for name in names)
+        assert "needs Keras on TensorFlow" in "".join(told)
+
+
+def test_what_layers_keep_in_files_of_their_own_is_stored(
+    keras: Any, backend: str, place: Path
+) -> None:
+    layers = keras.layers
+    if backend == "tensorflow":  # the others would import it for a vocabulary
+        lookup = layers.StringLookup(vocabulary=["a", "b", "c"], output_mode="one_hot")
+        model = keras.Sequential([layers.Input((1,), dtype="string"), lookup, layers.Dense(1)])
+        data: Any = import_module("tensorflow").constant([["b"], ["z"]])
+    else:
+        lookup = layers.Normalization()
+        lookup.adapt(ROWS)
+        model = keras.Sequential([layers.Input((4,)), lookup, layers.Dense(1)])
+        data = ROWS
+    assert formats.save(_compiled(model), place) is None
+    assert formats.unknown(place) == []
+    loaded = formats.load(place)
+    assert np.array_equal(model.predict(data, verbose=0), loaded.predict(data, verbose=0))
 
 
 def _altered(place: Path, change: Any) -> None:
