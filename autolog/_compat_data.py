@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "4cc37431254209d42bd75a20ed322fb914a64ccdf42e8a8458b025f9e3652d5e"
+SHA256 = "c21d493963b8faa3d34dc832d724965b8d84e83de377024c9f90beb146e76cbe"
 
 DATA: MatrixData = {
     "keras": {

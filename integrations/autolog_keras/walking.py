@@ -42,15 +42,29 @@ class UnserialisableError(ValueError):
 def state_of(model: Any, package: str, assets: Path | None) -> Groups:
     """Return what Keras stores of every part, by the path of the part."""
     library: Any = import_module(f"{package}.src.saving.saving_lib")
-    keep: Callable[[Any], Any] = _as_array
-    if package == "keras":
-        keep = library.backend.convert_to_numpy
+    keep = _converter(library) if package == "keras" else _as_array
     groups: Groups = {}
     weights = _memory(library)(groups, keep)
     files = _folder(library)(assets) if assets is not None else None
     with undisturbed(package):
         _walker(package)(model, weights, files, "", set())
     return groups
+
+
+def _converter(library: Any) -> Callable[[Any], Any]:
+    """Return what makes arrays of the variables of Keras 3, by the backend's own function.
+
+    Of TensorFlow's it is not used: NumPy warns of how it makes a copy, and where warnings are
+    errors there would be no model.
+    """
+    convert: Callable[[Any], Any] = library.backend.convert_to_numpy
+
+    def keep(value: Any) -> Any:
+        inner = getattr(value, "value", value)
+        ours = type(inner).__module__.startswith("tensorflow") and hasattr(inner, "numpy")
+        return inner.numpy() if ours else convert(value)
+
+    return keep
 
 
 def _as_array(value: Any) -> Any:

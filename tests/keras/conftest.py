@@ -14,6 +14,8 @@ import pytest
 
 import autolog
 
+pytest.register_assert_rewrite("tests.keras.twice")
+
 NAMESPACE = os.environ.get("AUTOLOG_TEST_KERAS", "keras")
 BACKEND = "tensorflow" if NAMESPACE == "tf_keras" else os.environ.get("KERAS_BACKEND", "tensorflow")
 

@@ -28,7 +28,8 @@ def twice(keras: Any, train: Train) -> dict[str, Any]:
     autolog.disable()
     assert watched.keys() == plain.keys()
     # Some are given once in a process: the first leg may have more.
-    assert [one for one in watched.pop("warned") if one not in plain["warned"]] == []
+    added = [one for one in watched.pop("warned") if one not in plain["warned"]]
+    assert added == [], added
     del plain["warned"]
     for key, value in plain.items():
         assert watched[key] == value, key
