@@ -18,5 +18,5 @@ INTEGRATION = Integration(
     ),
     options="autolog_tensorflow.options:Options",
     aliases=("tf",),
-    limits=("custom loops under a tf.distribute strategy: strategy.run steps on replicas, unseen",),
+    limits=("custom loops under a tf.distribute strategy of several replicas: no losses",),
 )

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-__all__ = ["first_leaf", "flatten", "graph_now", "is_eager", "look_up"]
+__all__ = ["first_leaf", "flatten", "graph_now", "is_eager", "look_up", "replica"]
 
 
 class _Found:
     is_eager: Callable[[], bool]
     graph: Callable[[], Any]
     flatten: Callable[..., list[Any]]
+    has_strategy: Callable[[], bool]
+    replica_context: Callable[[], Any]
 
 
 _found = _Found()
@@ -24,6 +26,8 @@ def look_up() -> None:
     _found.is_eager = tensorflow.executing_eagerly
     _found.graph = tensorflow.compat.v1.get_default_graph
     _found.flatten = tensorflow.nest.flatten
+    _found.has_strategy = tensorflow.distribute.has_strategy
+    _found.replica_context = tensorflow.distribute.get_replica_context
 
 
 def is_eager() -> bool:
@@ -49,3 +53,14 @@ def first_leaf(structure: Any) -> Any:
         parts: Any = leaf.values() if issubclass(type(leaf), dict) else leaf
         leaf = next(iter(parts), None)
     return leaf
+
+
+def replica() -> int | None:
+    """Return the number of the replica that this code runs for; None if there is only one."""
+    if not _found.has_strategy():
+        return None
+    context = _found.replica_context()
+    if context is None or context.num_replicas_in_sync < 2:
+        return None
+    number = getattr(context, "_replica_id", 0)
+    return number if isinstance(number, int) else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["INSIDE", "NOT_RETURNED", "NO_SCALAR", "Problem"]
+__all__ = ["DISTRIBUTED", "INSIDE", "NOT_RETURNED", "NO_SCALAR", "Problem"]
 
 
 class Problem(NamedTuple):
@@ -30,4 +30,10 @@ INSIDE: Final = Problem(
     "the steps of the training are made by a loop or a branch inside of a tf.function: no Python"
     " code sees their losses, so only the steps were recorded; a tf.function that makes one step"
     " and returns its loss gives a point for each",
+)
+DISTRIBUTED: Final = Problem(
+    "loss_of_replicas",
+    "the steps of the training are made by several replicas of a tf.distribute strategy, each with"
+    " the loss of its part of a batch: only the steps were recorded; autolog.log_metric records the"
+    " loss that you reduce",
 )

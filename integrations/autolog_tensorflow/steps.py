@@ -14,9 +14,9 @@ from typing import Any, Final
 from autolog.integration import Capture, EpochOf, Loop, Tap
 from autolog_tensorflow import models, rates, traced
 from autolog_tensorflow.current import here, loop_seen, step_listeners
-from autolog_tensorflow.framework import graph_now, is_eager
+from autolog_tensorflow.framework import graph_now, is_eager, replica
 from autolog_tensorflow.gradients import take
-from autolog_tensorflow.problems import NO_SCALAR, Problem
+from autolog_tensorflow.problems import DISTRIBUTED, NO_SCALAR, Problem
 from autolog_tensorflow.readings import Held
 from autolog_tensorflow.tracked import Tracked
 
@@ -102,16 +102,23 @@ class Tracking:
         tracked = self.of(optimizer)
         ids = tracked.trains(variables)
         skips = hasattr(optimizer, "inner_optimizer")
+        number = replica()
+        if number:
+            return  # the first one stands for all
+        tracked.distributed = number is not None
         if not is_eager():
             graph = graph_now()
             if graph is not None:
                 notes, inside = traced.of_graph(graph)
                 taken = take(notes.gradients, tracked, ids, gradients)
-                notes.applied.append(traced.Applied(tracked, taken, inside=inside, skips=skips))
+                parts = [] if tracked.distributed else taken
+                notes.applied.append(traced.Applied(tracked, parts, inside=inside, skips=skips))
                 traced.tell_outer(notes, tracked)
                 self._ally([one for gradient in taken for one in gradient.users])
             return
         taken = take(here.gradients, tracked, ids, gradients)
+        if tracked.distributed:
+            taken = []
         if self.left_out():
             if tracked.known is not None:
                 tracked.known.left_out()
@@ -177,6 +184,8 @@ class Tracking:
         tracked.steps += 1
         epoch = here.epoch_of
         self.held.give(values, lambda read: self._write(tracked, keys, read, epoch))
+        if loss is None and tracked.distributed:
+            problem = DISTRIBUTED
         if problem is not None and problem.key not in tracked.told:
             self._tell(tracked, problem)
 

@@ -17,6 +17,7 @@ class Tracked:
     __slots__ = (
         "__weakref__",
         "described_in",
+        "distributed",
         "ids",
         "known",
         "name",
@@ -36,6 +37,8 @@ class Tracked:
         self.ids: frozenset[int] = frozenset()
         """The ids of these."""
         self.steps = 0
+        self.distributed = False
+        """Whether several replicas make its steps together."""
         self.told: set[str] = set()
         """What was said of its steps in this loop."""
         self.rate_due = 0

@@ -263,3 +263,19 @@ def test_a_train_step_in_a_loop_of_the_users_is_a_step(loops):
     for batch in loops.dataset():
         train(batch)
     assert len(loops.points("epoch")) == 1
+
+
+def test_a_strategy_of_one_replica_is_as_none(loops):
+    tf = loops.tf
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model, optimizer = loops.net(), tf.keras.optimizers.SGD(0.1)
+        optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def train_step(x, y):
+        losses = strategy.run(lambda x, y: loops.step(model, optimizer, x, y), args=(x, y))
+        return strategy.reduce("SUM", losses, axis=None)
+
+    losses = [float(train_step(loops.x, loops.y)) for _ in range(2)]
+    assert loops.series() == losses
