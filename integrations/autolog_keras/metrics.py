@@ -32,6 +32,8 @@ _IN_BETWEEN: Final = frozenset({"decorated", "merge_fn_wrapper", "result_fn"})
 """What tf_keras puts around the `result` of each metric."""
 _OF_A_METRIC: Final = frozenset({"__call__", "result", "update_state"})
 """Methods in which a metric asks another one."""
+_TRANSLATED: Final = "tf__"
+"""What AutoGraph puts before the name of a function: tf_keras has it translate those of users."""
 _DEPTH: Final = 24
 
 _get_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -141,7 +143,8 @@ class _Metrics:
         for _ in range(_DEPTH):
             if frame is None:
                 return False
-            name, home = frame.f_code.co_name, str(frame.f_globals.get("__name__", ""))
+            name = frame.f_code.co_name.removeprefix(_TRANSLATED)
+            home = str(frame.f_globals.get("__name__", ""))
             if frame.f_code.co_filename.startswith(_ENGINE):
                 reached = True
             elif reached and not self._is_in_between(name, home):

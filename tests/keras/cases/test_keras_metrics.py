@@ -183,7 +183,8 @@ def test_a_result_while_a_function_is_traced_is_no_number(
     elif backend == "jax":
         import jax
 
-        value = jax.jit(lambda state: mean.stateless_result(state))(mean.variables)
+        state = [variable.value for variable in mean.variables]
+        value = jax.jit(lambda state: mean.stateless_result(state))(state)
     else:
         value = mean.stateless_result(mean.variables)
     assert float(value) == 2.0
