@@ -89,7 +89,7 @@ class _Lineage:
             if epoch is not None:
                 target: Any = args[1] if len(args) > 1 else kwargs["filepath"]
                 recording = span.state["keras.recording"]
-                checkpoints.written(recording, self._capture, str(os.fspath(target)))
+                checkpoints.written(recording, self._capture, os.fsdecode(target))
 
     def loaded(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: Any) -> None:
         """A model was made of a file."""
