@@ -386,7 +386,8 @@ def _reference(run: str | LiveRun) -> str:
 def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]:
     """Return the one model that is meant, in each format that it is stored in.
 
-    Of a model that is there as its last and its best checkpoint, the best is meant.
+    Of a model that is there as its last and its best checkpoint, the best is meant; where it is
+    there as it was at the end too, that.
     """
     names = sorted({model.name for model in saved})
     wanted = name if name is not None else names[0] if len(names) == 1 else None
@@ -394,6 +395,9 @@ def _choose(saved: list[Model], name: str | None, reference: str) -> list[Model]
     if wanted is None and len(states) == 1:
         best = [model.name for model in saved if model.manifest.get("role") == "best"]
         wanted = best[0] if best else names[0]
+    ends = {model.name for model in saved if "group" not in model.manifest}
+    if wanted is None and len(ends) == 1:
+        wanted = ends.pop()
     if name is None and not names:
         raise NotFoundError(f"run {reference} has no model")
     fitting = [model for model in saved if model.name == wanted]

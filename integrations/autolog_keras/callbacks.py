@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from autolog.integration import Capture, Detach
+from autolog.integration import Capture
 from autolog_keras import checkpoints
 from autolog_keras.kinds import history, is_own, kind_of, mode_of
 from autolog_keras.recording import Recording
 
-__all__ = ["class_names", "params", "record_ending", "tags", "watch"]
+__all__ = ["class_names", "params", "record_ending", "tags"]
 
 _EARLY_STOPPING: Final = "EarlyStopping"
 
@@ -96,17 +96,6 @@ def _described(callback: Any, attribute: str) -> Any:
     if attribute == "schedule" and value is not None:
         return getattr(value, "__name__", type(value).__name__)
     return value
-
-
-def watch(recording: Recording, capture: Capture, namespace: str) -> list[Detach]:
-    """Watch what the callbacks of one fit write; each of the answers undoes its part.
-
-    Args:
-        recording: the fit, whose callbacks are known.
-        capture: where to patch.
-        namespace: `keras` or `tf_keras`.
-    """
-    return checkpoints.watch(recording, capture, namespace)
 
 
 def record_ending(recording: Recording, capture: Capture, *, completed: bool = True) -> None:

@@ -1,9 +1,8 @@
 """The files that a fit writes its model to: by ModelCheckpoint, or by a callback of the user's.
 
-`Model.save` and `Model.save_weights` are watched while a fit lasts, because every callback writes
-through them, whatever it is that makes it write. Whole models are taken when they are written, as
-checkpoints that can be loaded. Weights alone are linked to the run, and the last and the best of
-them are copied at the end. No file is changed, moved or removed.
+Every callback writes through the functions that save a model, which are watched, whatever makes it
+write. Whole models are taken when they are written, as checkpoints that can be loaded. Of weights
+alone the last and the best are copied at the end. No file is changed, moved or removed.
 """
 
 from __future__ import annotations
@@ -13,17 +12,16 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from autolog.integration import Capture, Checkpoint, Detach, Tap
+from autolog.integration import Capture, Checkpoint
 from autolog_keras.kinds import class_of, history, kind_of, mode_of
 from autolog_keras.models import backend_of, package_of, versions
 from autolog_keras.recording import Recording
 
-__all__ = ["identifying_file", "record_ending", "watch"]
+__all__ = ["record_ending", "written"]
 
 _WRITTEN: Final = "keras.written"
 _FORMAT: Final = "keras"
@@ -41,48 +39,21 @@ class _Written:
     epoch: int
 
 
-def watch(recording: Recording, capture: Capture, namespace: str) -> list[Detach]:
-    """Watch what a model is saved to for as long as its fit lasts."""
-    model: Any = sys.modules[namespace].Model
-    taps: list[Detach] = []
-    for method in ("save", "save_weights"):
-
-        def saved(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
-            if args and args[0] is recording.model:
-                target = args[1] if len(args) > 1 else kwargs.get("filepath")
-                _take(recording, capture, target)
-
-        owner = next(one for one in model.__mro__ if method in vars(one))
-        taps.append(capture.tap(owner, method, Tap(exit=saved)))
-    return taps
-
-
-def identifying_file(path: str) -> str | None:
-    """Return the file by whose content a saved model is known again; None if there is none.
-
-    TensorFlow's formats are several files; one of them holds the checksums of all tensors.
-    """
-    for candidate in (path, f"{path}.index", os.path.join(path, "variables", "variables.index")):  # noqa: PTH118
-        if os.path.isfile(candidate):  # noqa: PTH113
-            return candidate
-    return None
-
-
-def _take(recording: Recording, capture: Capture, target: Any) -> None:
-    if not isinstance(target, (str, os.PathLike)):
-        return
-    path = os.path.abspath(os.fspath(cast("str", target)))  # noqa: PTH100
-    known = identifying_file(path)
-    if known is None or _is_backup(recording, path):
+def written(recording: Recording, capture: Capture, target: str) -> None:
+    """Note what the model of a fit was just saved to; a whole model is taken as a checkpoint."""
+    path = os.path.abspath(target)  # noqa: PTH100
+    if _is_backup(recording, path):
         return
     epoch = max(recording.epoch, 0)
-    written: dict[str, int] = recording.span.state.setdefault(_WRITTEN, {})
-    again = written.pop(path, None) == epoch
-    written[path] = epoch
-    if path.endswith(".keras") and known == path and capture.options.checkpoints:
+    known: dict[str, int] = recording.span.state.setdefault(_WRITTEN, {})
+    known.pop(path, None)  # the newest stands last
+    known[path] = epoch
+    if _is_whole(path) and capture.options.checkpoints:
         recording.span.checkpoint(_checkpoint(recording, path, epoch))
-    elif not again:  # one that is written many times in an epoch is marked once more at the end
-        capture.wrote(known, recording.span, step=epoch)
+
+
+def _is_whole(path: str) -> bool:
+    return path.endswith(".keras") and os.path.isfile(path)  # noqa: PTH113
 
 
 def _checkpoint(recording: Recording, path: str, epoch: int) -> Checkpoint:
@@ -131,39 +102,36 @@ def _is_backup(recording: Recording, path: str) -> bool:
 
 def record_ending(recording: Recording, capture: Capture) -> None:
     """Record the files that were written: those that no checkpoint of the run is."""
-    written: dict[str, int] = recording.span.state.pop(_WRITTEN, {})
+    files: dict[str, int] = recording.span.state.pop(_WRITTEN, {})
     groups: dict[str, list[_Written]] = {}
-    for path, epoch in written.items():
+    for path, epoch in files.items():
         groups.setdefault(_NUMBERS.sub("#", path), []).append(_Written(path, epoch))
     for group in groups.values():
         callback = _writer(recording, group[-1].path)
         last, best = group[-1], _best(recording, callback, group)
         if best is not None:
             recording.span.tag("best_checkpoint", best.path)
-        if last.path.endswith(".keras") and capture.options.checkpoints:
+        if _is_whole(last.path) and capture.options.checkpoints:
             continue  # they were recorded when they were written
         for one in dict.fromkeys((last, best or last)):
             _record(recording, capture, callback, one, is_best=one is best)
 
 
 def _record(
-    recording: Recording, capture: Capture, callback: Any, written: _Written, *, is_best: bool
+    recording: Recording, capture: Capture, callback: Any, file: _Written, *, is_best: bool
 ) -> None:
-    name = f"checkpoints/{Path(written.path).name}"
-    known = identifying_file(written.path)
-    if known is not None:
-        capture.wrote(known, recording.span, step=written.epoch)
+    name = f"checkpoints/{Path(file.path).name}"
     kept = False
-    if capture.options.checkpoints and os.path.isfile(written.path):  # noqa: PTH113
-        kept = recording.span.file(written.path, name)
+    if capture.options.checkpoints and os.path.isfile(file.path):  # noqa: PTH113
+        kept = recording.span.file(file.path, name)
     recording.span.event(
         "checkpoint",
         {
-            "path": written.path,
+            "path": file.path,
             "monitor": getattr(callback, "monitor", None),
             "best": is_best,
-            "epoch": written.epoch,
-            "step": written.epoch,
+            "epoch": file.epoch,
+            "step": file.epoch,
             "artifact": name if kept else None,
         },
     )

@@ -72,7 +72,6 @@ class Fits:
         span.params(callbacks.params(recording.callbacks))
         for key, value in callbacks.tags(recording.callbacks).items():
             span.tag(key, value)
-        recording.detaches += callbacks.watch(recording, self._capture, self._namespace)
         self._describe_model(recording)
 
     def epoch_ended(self, call: Call, _: Any) -> None:
@@ -114,8 +113,6 @@ class Fits:
         span = recording.span
         span.state.pop("keras.recording", None)
         self._recordings.end(recording)
-        for detach in recording.detaches:
-            detach()
         if recording.began:
             self._capture.produced(recording.model, span)
             callbacks.record_ending(recording, self._capture, completed=completed)

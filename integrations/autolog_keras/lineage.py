@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Origin, Span, Tap
+from autolog_keras import checkpoints
 
 __all__ = ["attach", "attach_legacy", "own"]
 
@@ -85,6 +86,10 @@ class _Lineage:
         if span is not None and span.run_id is not None:
             self._spans[span.run_id] = span
             self._capture.wrote(path, span, step=epoch)
+            if epoch is not None:
+                target: Any = args[1] if len(args) > 1 else kwargs["filepath"]
+                recording = span.state["keras.recording"]
+                checkpoints.written(recording, self._capture, os.fsdecode(target))
 
     def loaded(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: Any) -> None:
         """A model was made of a file."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autolog.integration import Call, Capture, Detach, Span
+from autolog.integration import Call, Capture, Span
 
 __all__ = ["Recording", "Recordings", "Trained"]
 
@@ -51,7 +51,6 @@ class Recording:
         batch: the number of the newest batch, over all fits of the model; -1 if nobody counts.
         batches_kept: how many batches of this epoch were recorded.
         kept: the metrics of a batch that are still to be read, and the number of that batch.
-        detaches: what is watched for as long as the fit lasts.
     """
 
     model: Any
@@ -71,7 +70,6 @@ class Recording:
     batches_kept: int = 0
     kept: dict[str, Any] | None = None
     kept_at: int = 0
-    detaches: list[Detach] = field(default_factory=list[Detach])
     started: float = field(default_factory=time.perf_counter)
 
     @property

@@ -207,6 +207,8 @@ def test_checkpoints_are_taken_as_they_are_written_the_last_and_the_best(
         loaded = autolog.load_model(run, name)
         for one, old in zip(loaded.get_weights(), weights[epoch], strict=True):
             assert (one == old).all()
+    last = autolog.load_model(run).get_weights()
+    assert (last[0] == weights[2][0]).all()
 
 
 def test_weights_are_linked_and_the_last_is_copied(recording, keras, tmp_path):
