@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "c21d493963b8faa3d34dc832d724965b8d84e83de377024c9f90beb146e76cbe"
+SHA256 = "f9d4a2d9446a694d52c253e69fabb431f797dfc516f2a0b1f72107396684aa3e"
 
 DATA: MatrixData = {
     "keras": {
@@ -326,10 +326,10 @@ DATA: MatrixData = {
             {
                 "id": "tf-autograph-skips-wrapped",
                 "when": ">=2.16",
-                "symptom": "AutoGraph does not convert what stands behind a proxy, so a function with an if over a tensor cannot be traced any more",
+                "symptom": "AutoGraph does not convert what stands behind a wrapper, so a method of the user's (the result of a metric) with an if over a tensor cannot be traced any more",
                 "guard": "engine",
                 "fails_with": "tensorflow.errors.OperatorNotAllowedInGraphError",
-                "test": "tests/matrix/test_tensorflow_quirks.py::test_autograph_converts_what_is_watched",
+                "test": "tests/matrix/test_tensorflow_quirks.py::test_autograph_converts_what_the_user_wrote",
             },
             {
                 "id": "tf-python-runs-when-traced",

@@ -52,7 +52,7 @@ def observed(keras: Any, train: Train) -> dict[str, Any]:
     return {
         "weights": bits(model.variables),
         "optimizer": bits(model.optimizer.variables),
-        "history": (history.history, history.epoch, history.params),
+        "history": (history.history, getattr(history, "epoch", None), history.params),
         "attributes": sorted(vars(model)),
         "attributes of the optimizer": sorted(vars(model.optimizer)),
         "random numbers": draws(keras),

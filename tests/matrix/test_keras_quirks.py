@@ -89,7 +89,9 @@ def called(*injected: Any) -> list[str]:
     seen: list[str] = []
 
     class Looks(package.callbacks.Callback):
-        async_safe = _supports_tf_logs = True
+        def __init__(self) -> None:
+            super().__init__()
+            self.async_safe = self._supports_tf_logs = True
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             thread = threading.current_thread() is threading.main_thread()
@@ -176,7 +178,8 @@ def test_a_fit_is_recorded_in_every_version(recording: Any, tmp_path: Any, name:
     run = recording.run()
     assert (run.metrics["test/loss"], run.metrics["test/mae"]) == pytest.approx((loss, mae))
     expected = model.predict(x_test, verbose=0)
-    assert autolog.load_model(run.run_id).predict(x_test, verbose=0).tolist() == expected.tolist()
+    loaded = autolog.load_model(run.run_id, "model")
+    assert loaded.predict(x_test, verbose=0).tolist() == expected.tolist()
     model.fit(ROWS, SUMS, epochs=1, verbose=0)
     _, second = recording.runs()
     assert history(second, "loss").step.tolist() == [2]

@@ -167,17 +167,17 @@ def test_a_step_of_ones_own_on_a_generator(recording, keras, backend):
 
         def endless() -> Iterator[Any]:
             while True:
-                drawn.append(len(drawn))
-                start = len(drawn) % 4 * 4
-                yield ROWS[start : start + 4], SUMS[start : start + 4]
+                for start in (4, 8, 12, 0):
+                    drawn.append(start)
+                    yield ROWS[start : start + 4], SUMS[start : start + 4]
 
         model = own(keras, backend, calls)
-        data = endless()
-        model.fit(data, steps_per_epoch=3, epochs=2, verbose=0)
-        model.fit(data, steps_per_epoch=3, epochs=1, verbose=0)
+        model.fit(endless(), steps_per_epoch=3, epochs=2, verbose=0)
+        drawn.clear()
+        model.fit(endless(), steps_per_epoch=3, epochs=1, verbose=0)
         others: dict[str, Any] = {"calls": dict(calls), "drawn": len(drawn)}
         if backend == "tensorflow":  # tf.data reads ahead as far as time allows
-            assert others.pop("drawn") >= 9
+            assert others.pop("drawn") >= 3
         traced = getattr(model.train_function, "experimental_get_tracing_count", None)
         others["traced"] = traced and traced()
         return model, others
