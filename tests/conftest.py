@@ -28,6 +28,16 @@ settings.load_profile("any machine")
 # How this session runs is no business of the sessions that tests start.
 os.environ.pop("PYTEST_ADDOPTS", None)
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_sessions() -> None:
+    """Let the pytest that a test starts load what it names alone: Hypothesis takes half a second.
+
+    A fixture, since workers of pytest-xdist are started with the environment of their session.
+    """
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+
+
 pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases", "tests.postgres"]
 
 
