@@ -38,6 +38,31 @@ def _plain_sessions() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
+_LONG = (
+    "keras/test_keras_backends.py",
+    "testing/test_contract.py",
+    "cli/test_doctor.py",
+    "neutrality/test_estimators.py",
+    "neutrality/test_foreign_suite.py",
+    "lightning/test_lightning_ranks.py",
+    "distributed/test_torchrun.py",
+    "distributed/test_elastic.py",
+    "xgboost/test_xgboost_dask.py",
+    "keras/test_keras_imports.py",
+    "keras/test_keras_tuning.py",
+    "torch/test_torch_neutrality.py",
+    "torch/test_torch_objects.py",
+)
+"""Files of few tests that take long."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one of them at the end leaves a core idle."""
+    if hasattr(config, "workerinput"):
+        rank = {Path(__file__).parent / name: at for at, name in enumerate(_LONG)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases", "tests.postgres"]
 
 
