@@ -28,6 +28,41 @@ settings.load_profile("any machine")
 # How this session runs is no business of the sessions that tests start.
 os.environ.pop("PYTEST_ADDOPTS", None)
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_sessions() -> None:
+    """Let the pytest that a test starts load what it names alone: Hypothesis takes half a second.
+
+    A fixture, since workers of pytest-xdist are started with the environment of their session.
+    """
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+
+
+_LONG = (
+    "keras/test_keras_backends.py",
+    "testing/test_contract.py",
+    "cli/test_doctor.py",
+    "neutrality/test_estimators.py",
+    "neutrality/test_foreign_suite.py",
+    "lightning/test_lightning_ranks.py",
+    "distributed/test_torchrun.py",
+    "distributed/test_elastic.py",
+    "xgboost/test_xgboost_dask.py",
+    "keras/test_keras_imports.py",
+    "keras/test_keras_tuning.py",
+    "torch/test_torch_neutrality.py",
+    "torch/test_torch_objects.py",
+)
+"""Files of few tests that take long."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one of them at the end leaves a core idle."""
+    if hasattr(config, "workerinput"):
+        rank = {Path(__file__).parent / name: at for at, name in enumerate(_LONG)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 pytest_plugins = ["autolog.testing.quirks", "tests.edge_cases", "tests.postgres"]
 
 

@@ -48,7 +48,7 @@ def test_every_filter_and_order_finds_what_the_definition_finds(trainer, folded,
     store = folded()
     collection = Collection(store.search(limit=None), population.summary(history))
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.none() | filters, orders, st.sampled_from([2, 9, 1000]))
     def check(node, order, limit):
         wanted = [run.run_id for run in collection.search(node, order)]
