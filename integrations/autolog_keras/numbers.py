@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-import numpy as np
-
 __all__ = ["number", "numbers"]
 
 _MOST: Final = 32
@@ -37,8 +35,10 @@ def number(value: Any) -> float | None:
     """Return a number, a variable or a tensor of one element as a float; None if it is more."""
     if isinstance(value, (int, float)):
         return float(value)
+    inner = getattr(value, "value", value)  # of a variable of Keras 3 what the backend holds
+    inner = value if callable(inner) else inner
     try:
-        # Not float() of a tensor: of one that requires gradients it warns.
-        return float(value.item() if hasattr(value, "item") else np.asarray(value).item())
-    except (TypeError, ValueError, RuntimeError):
+        # Not float() of a tensor: PyTorch may warn, and of TensorFlow's NumPy does.
+        return float(inner.item() if hasattr(inner, "item") else inner.numpy())
+    except (TypeError, ValueError, RuntimeError, AttributeError):
         return None
