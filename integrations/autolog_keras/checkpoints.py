@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from autolog.integration import Capture, Checkpoint
-from autolog_keras.kinds import class_of, history, kind_of, mode_of
-from autolog_keras.models import backend_of, package_of, versions
+from autolog_keras.kinds import backend_of, class_of, history, kind_of, mode_of, package_of
+from autolog_keras.models import versions
 from autolog_keras.recording import Recording
 
 __all__ = ["record_ending", "written"]

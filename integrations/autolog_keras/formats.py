@@ -17,8 +17,8 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
-from autolog_keras.lineage import own
-from autolog_keras.models import backend_of, package_of
+from autolog_keras.kinds import backend_of, package_of
+from autolog_keras.ours import ours
 from autolog_keras.references import Reference, references
 from autolog_keras.saving import (
     configuration,
@@ -115,7 +115,7 @@ def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
         compiled = None
         text = f"the model is loaded without its loss, metrics and optimizer: {exc}"
         warnings.warn(text, stacklevel=2)
-    with own():
+    with ours():
         model = keras.models.load_model(
             str(archive), custom_objects=found, compile=compiled is not None, safe_mode=True
         )

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
 __all__ = [
     "PACKAGES",
     "attributes",
+    "backend_of",
     "history",
     "is_own",
     "kind_of",
@@ -54,6 +56,14 @@ def package_of(thing: Any) -> str:
         if package in PACKAGES:
             return package
     return "keras"
+
+
+def backend_of(package: str) -> str:
+    """Return the name of the backend that a package runs on."""
+    if package == "tf_keras":
+        return "tensorflow"
+    keras: Any = sys.modules[package]
+    return str(keras.config.backend())
 
 
 def kind_of(callback: Any) -> str:

@@ -8,17 +8,16 @@ go there, else to a run of kind `eval` that names it, and a fit says what it goe
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Origin, Span, Tap
 from autolog_keras import checkpoints
+from autolog_keras.ours import is_ours
 
-__all__ = ["attach", "attach_legacy", "own"]
+__all__ = ["attach", "attach_legacy"]
 
 _INSIDE: Final = (
     "model.weights.h5",
@@ -26,18 +25,6 @@ _INSIDE: Final = (
 )
 """By what the folders are known that a model may be saved as: Keras' and TensorFlow's."""
 _SHARD: Final = ".data-00000-of-00001"
-
-_own: ContextVar[bool] = ContextVar("autolog_keras_own", default=False)
-
-
-@contextmanager
-def own() -> Generator[None]:
-    """Mark what is saved or loaded inside as autolog's own doing: its run is known already."""
-    token = _own.set(True)
-    try:
-        yield
-    finally:
-        _own.reset(token)
 
 
 def attach(capture: Capture) -> Detach:
@@ -80,7 +67,7 @@ class _Lineage:
         """A model, the first argument, was written to the second."""
         model = args[0] if args else kwargs.get("model")
         path = _file_of(args[1] if len(args) > 1 else kwargs.get("filepath"))
-        if path is None or model is None or _own.get():
+        if path is None or model is None or is_ours():
             return
         span, epoch = self._training_of(model)
         if span is not None and span.run_id is not None:
@@ -123,7 +110,7 @@ class _Lineage:
 
     def _origin(self, given: Any) -> Origin | None:
         path = _file_of(given)
-        return self._capture.origin(path) if path is not None and not _own.get() else None
+        return self._capture.origin(path) if path is not None and not is_ours() else None
 
     def _comes_from(self, model: Any, origin: Origin) -> None:
         span = self._spans.get(origin.run_id)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from autolog.integration import Capture, Snapshot, Span
-from autolog_keras.lineage import own
+from autolog_keras.kinds import backend_of, package_of
+from autolog_keras.ours import ours
 
 __all__ = ["signature", "size", "store", "versions"]
 
@@ -56,7 +57,7 @@ def _store_saved_model(capture: Capture, span: Span, model: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
         place = Path(folder)
         try:
-            with own():
+            with ours():
                 if package == "tf_keras":
                     model.save(folder, save_format="tf")
                 else:
@@ -103,23 +104,6 @@ def versions(model: Any) -> dict[str, str]:
     if backend is not None:
         found[name] = str(getattr(backend, "__version__", ""))
     return found
-
-
-def package_of(model: Any) -> str:
-    """Return the package that a model's class is derived from."""
-    for cls in type(model).__mro__:
-        package = cls.__module__.partition(".")[0]
-        if package in ("keras", "tf_keras"):
-            return package
-    raise ValueError(f"a {type(model).__name__} is no model of Keras")
-
-
-def backend_of(package: str) -> str:
-    """Return the name of the backend that a package runs on."""
-    if package == "tf_keras":
-        return "tensorflow"
-    keras: Any = sys.modules[package]
-    return str(keras.config.backend())
 
 
 def _described(tensor: Any, name: Any) -> dict[str, Any]:
