@@ -49,9 +49,6 @@ class Fits:
         span.tag("model", _qualified_name(model))
         self._link(span, model)
         span.params(arguments.fit_params(recording.bound, self._defaults))
-        size = data.batch_size(recording.bound)
-        if size is not None:
-            span.params({"batch_size": size})
         span.params(compiled.compile_params(model))
         for part in data.describe(recording.bound):
             span.input(part.role, part.data, name=call.source_name(part.parameter))
