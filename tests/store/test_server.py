@@ -47,7 +47,7 @@ def test_of_many_processes_that_open_an_empty_database_one_makes_the_tables(empt
         print(len(store.runs().runs), store.writable)
     """
     gate = empty.root / "go"
-    processes = [python(code, empty.address, gate) for _ in range(32)]
+    processes = [python(code, empty.address, gate) for _ in range(12)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     gate.touch()
