@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+_AT_ONCE: Final = 64 << 20
+
+
 def configuration(model: Any, package: str) -> tuple[str, str | None]:
     """Return the configuration of a model as JSON, and why it is without that of `compile`.
 
@@ -67,7 +70,10 @@ def write_archive(model: Any, package: str, config: str, path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("metadata.json", json.dumps(metadata))
             archive.writestr("config.json", config)
-            archive.write(weights, weights.name)
+            if weights.stat().st_size <= _AT_ONCE:  # `write` does it in pieces of 8 kB
+                archive.writestr(weights.name, weights.read_bytes())
+            else:
+                archive.write(weights, weights.name)
             for one in sorted(assets.rglob("*")):
                 if one.is_file():
                     archive.write(one, f"assets/{one.relative_to(assets).as_posix()}")
