@@ -1,4 +1,4 @@
-"""Writes the archive that Keras' own `save` would write, at a tenth of its cost.
+"""Writes the archive that Keras' own `save` would write, at a third of its cost.
 
 The layout is that of the installed version, since its own functions walk the model; HDF5 is written
 by the low-level interface of h5py.
@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import write_groups
 from autolog_keras.walking import UnserialisableError, copied, state_of, undisturbed
@@ -26,7 +26,6 @@ __all__ = [
     "write_archive",
     "write_weights",
 ]
-
 
 _AT_ONCE: Final = 64 << 20
 
