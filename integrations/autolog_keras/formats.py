@@ -26,7 +26,7 @@ from autolog_keras.saving import (
     write_archive,
     write_weights,
 )
-from autolog_keras.walking import UnserialisableError
+from autolog_keras.walking import UnserialisableError, converter
 
 __all__ = ["load", "save", "unknown"]
 
@@ -128,7 +128,7 @@ def load(directory: Path, trusted: Sequence[str] = ()) -> Any:
 
 def _state_of(generator: Any) -> list[int]:
     keras: Any = sys.modules["keras"]
-    return [int(one) for one in keras.ops.convert_to_numpy(generator.state)]
+    return [int(one) for one in converter(keras.ops.convert_to_numpy)(generator.state)]
 
 
 def _resolved(keras: Any, one: Reference) -> dict[str, Any]:

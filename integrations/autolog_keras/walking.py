@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import Groups
 
-__all__ = ["UnserialisableError", "copied", "state_of", "undisturbed"]
+__all__ = ["UnserialisableError", "converter", "copied", "state_of", "undisturbed"]
 
 _WALKERS: Final = (
     "_save_state",
@@ -42,7 +42,7 @@ class UnserialisableError(ValueError):
 def state_of(model: Any, package: str, assets: Path | None) -> Groups:
     """Return what Keras stores of every part, by the path of the part."""
     library: Any = import_module(f"{package}.src.saving.saving_lib")
-    keep = _converter(library) if package == "keras" else _as_array
+    keep = converter(library.backend.convert_to_numpy) if package == "keras" else _as_array
     groups: Groups = {}
     weights = _memory(library)(groups, keep)
     files = _folder(library)(assets) if assets is not None else None
@@ -51,13 +51,12 @@ def state_of(model: Any, package: str, assets: Path | None) -> Groups:
     return groups
 
 
-def _converter(library: Any) -> Callable[[Any], Any]:
+def converter(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return what makes arrays of the variables of Keras 3, by the backend's own function.
 
     Of TensorFlow's it is not used: NumPy warns of how it makes a copy, and where warnings are
     errors there would be no model.
     """
-    convert: Callable[[Any], Any] = library.backend.convert_to_numpy
 
     def keep(value: Any) -> Any:
         inner = getattr(value, "value", value)
