@@ -84,7 +84,7 @@ class Epochs:
 def learning_rate(optimizer: Any) -> float | None:
     """Return the learning rate of the newest step; None if only calling the user's code tells."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    rate = getattr(optimizer, "_learning_rate", None)
+    rate: Any = getattr(optimizer, "_learning_rate", None)
     if rate is None:
         rate = getattr(optimizer, "learning_rate", None)  # a legacy optimizer of tf_keras
     if hasattr(rate, "from_config"):  # a schedule

@@ -7,7 +7,7 @@ itself makes on the validation data are part of its logs.
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog.integration import Call, Capture, Role, Span
 from autolog_keras.numbers import numbers
@@ -71,7 +71,8 @@ class Evaluations:
         if span is None:
             return
         if not measured:
-            measured = dict(numbers(result if isinstance(result, dict) else {"loss": result}))
+            given = cast("Any", result if isinstance(result, dict) else {"loss": result})
+            measured = dict(numbers(given))
         data = call.data_name("x") or "eval"
         named = {f"{data}/{key}": value for key, value in measured.items()}
         epoch = call.state.get("epoch")

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from autolog.integration import Call, Capture, Role, Span
 from autolog_keras import architecture, arguments, callbacks, compiled, data, models
+from autolog_keras.kinds import class_of
 from autolog_keras.recording import Recording, Recordings
 
 __all__ = ["Fits"]
@@ -124,5 +125,5 @@ def _defaults(function: Any) -> Mapping[str, Any]:
 
 
 def _qualified_name(model: Any) -> str:
-    cls = type(model)
+    cls = class_of(model)
     return f"{cls.__module__}.{cls.__qualname__}"
