@@ -44,4 +44,8 @@ INTEGRATION = Integration(
     aliases=("tf_keras", "tf.keras"),
     example="autolog_keras.example:EXAMPLE",
     evaluation="model.evaluate(x_test, y_test)",
+    limits=(
+        "loops of your own on JAX (optimizer.stateless_apply) and on PyTorch (optimizer.apply)",
+        "the workers of a MultiWorkerMirroredStrategy as one run: each has its own",
+    ),
 )
