@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autolog.integration import Capture, Tap
+from autolog_keras.kinds import model_of
 from autolog_keras.numbers import numbers
 from autolog_keras.recording import Recording, Recordings
 
@@ -26,7 +27,7 @@ class Batches:
         self.tap = Tap(exit=self._ended)
 
     def _ended(self, _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], __: Any) -> None:
-        recording = self._recordings.of(getattr(args[0], "model", None))
+        recording = self._recordings.of(model_of(args[0]))
         if recording is None:
             return
         batch = int(args[1] if len(args) > 1 else kwargs["batch"])

@@ -10,6 +10,7 @@ import time
 from typing import Any, Final, cast
 
 from autolog.integration import Call, Capture, Role, Span
+from autolog_keras.kinds import model_of
 from autolog_keras.numbers import numbers
 from autolog_keras.recording import Recordings
 
@@ -59,7 +60,7 @@ class Evaluations:
 
     def measured(self, call: Call) -> None:
         """Take the logs that Keras gives the callbacks at the end of an evaluation."""
-        model = getattr(call.instance, "model", None)
+        model = model_of(call.instance)
         if id(model) in self._measured:
             logs = call.args[0] if call.args else call.kwargs.get("logs")
             self._measured[id(model)] = dict(numbers(logs or {}))

@@ -19,6 +19,7 @@ __all__ = [
     "kind_of",
     "listed",
     "mode_of",
+    "model_of",
     "package_of",
 ]
 
@@ -47,6 +48,16 @@ def attributes(thing: Any) -> dict[str, Any]:
 def class_of(thing: Any) -> type[Any]:
     """Return the class of an object."""
     return cast("type[Any]", type(thing))
+
+
+def model_of(callback: Any) -> Any:
+    """Return the model of a callback; None if it has none.
+
+    Not by its property `model`, which on JAX puts the state of the training back into the model:
+    for each batch, that costs more than the batch.
+    """
+    state = attributes(callback)
+    return state.get("_model", state.get("model"))
 
 
 def package_of(thing: Any) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autolog.integration import Call, Capture, Span
+from autolog_keras.kinds import model_of
 
 __all__ = ["Recording", "Recordings", "Trained"]
 
@@ -100,7 +101,7 @@ class Recordings:
 
     def in_call(self, call: Call, capture: Capture) -> Recording | None:
         """Return the fit that a callback, or the list of them, is called in."""
-        recording = self.of(getattr(call.instance, "model", None))
+        recording = self.of(model_of(call.instance))
         if recording is not None:
             return recording
         span = capture.current()  # a CallbackList of the user's may know no model
