@@ -13,7 +13,7 @@ from typing import Any
 from autolog.integration import Call, Capture
 from autolog_keras import batches
 from autolog_keras.numbers import number, numbers
-from autolog_keras.recording import Recordings
+from autolog_keras.recording import Recording, Recordings
 
 __all__ = ["Epochs"]
 
@@ -27,13 +27,14 @@ class Epochs:
 
     def training_begins(self, call: Call) -> None:
         """Note who is called."""
-        recording = self._recordings.in_call(call, self._capture)
+        recording = self._recording(call)
         if recording is not None:
+            recording.told_by = call.instance
             recording.callbacks = tuple(call.instance.callbacks)
 
     def begins(self, call: Call) -> None:
         """Begin an epoch; the first one tells where this fit's numbers start."""
-        recording = self._recordings.in_call(call, self._capture)
+        recording = self._recording(call)
         if recording is None:
             return
         epoch = int(_argument(call, 0, "epoch"))
@@ -47,14 +48,14 @@ class Epochs:
 
     def is_over(self, call: Call) -> None:
         """Read the learning rate before a callback sets the one of the next epoch."""
-        recording = self._recordings.in_call(call, self._capture)
+        recording = self._recording(call)
         if recording is not None and self._capture.options.learning_rate:
             recording.rate = learning_rate(getattr(recording.model, "optimizer", None))
 
     def told(self, call: Call) -> None:
         """Take the logs that History takes: with what the user's callbacks have put there."""
         recording = self._recordings.in_call(call, self._capture)
-        if recording is not None:
+        if recording is not None and any(one is call.instance for one in recording.callbacks):
             recording.logs = _argument(call, 1, "logs")
 
     def ends(self, call: Call, _: Any) -> None:
@@ -65,8 +66,20 @@ class Epochs:
         """Record the epoch: it was over when a callback raised."""
         self._write(call)
 
-    def _write(self, call: Call) -> None:
+    def _recording(self, call: Call) -> Recording | None:
+        """Return the fit whose own list of callbacks is called.
+
+        A list among the callbacks tells the same epochs again, and one of a fit that a callback
+        makes of the same model tells others under the same numbers.
+        """
         recording = self._recordings.in_call(call, self._capture)
+        if recording is None:
+            return None
+        foreign = recording.told_by is not None and recording.told_by is not call.instance
+        return None if foreign else recording
+
+    def _write(self, call: Call) -> None:
+        recording = self._recording(call)
         if recording is None:
             return
         batches.flush(recording)

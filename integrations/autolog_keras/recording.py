@@ -41,7 +41,8 @@ class Recording:
         namespace: `keras` or `tf_keras`: the package that the model is of.
         bound: the arguments of the call by name, without defaults.
         trained: how far the model was trained before.
-        callbacks: the user's callbacks and Keras' own, once the training has begun.
+        told_by: the `CallbackList` that Keras calls, once the training has begun.
+        callbacks: the user's callbacks and Keras' own, from then on.
         shift: what is added to Keras' epochs: a model that is trained again goes on counting.
         epoch: the epoch that Keras is in, with the shift; -1 before the first.
         logs: what Keras' History was told of the current epoch.
@@ -59,6 +60,7 @@ class Recording:
     namespace: str
     bound: Mapping[str, Any]
     trained: Trained
+    told_by: Any = None
     callbacks: tuple[Any, ...] = ()
     shift: int = 0
     epoch: int = -1
