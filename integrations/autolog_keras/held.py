@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from autolog_keras.values import number
+from autolog_keras.numbers import number_here
 
 __all__ = ["Held", "is_single", "plain"]
 
@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
 
 def is_single(value: Any) -> bool:
     """Whether a value is one number that is there: no tracer, no symbol, no vector."""
-    if number(value) is not None:
+    if number_here(value) is not None:
         return True
     home = type(value).__module__.partition(".")[0]
     if home == "tensorflow":
@@ -45,7 +45,7 @@ def is_single(value: Any) -> bool:
 
 def _is_here(value: Any) -> bool:
     """Whether a number can be read without waiting for a device."""
-    if number(value) is not None:
+    if number_here(value) is not None:
         return True
     if hasattr(value, "backing_device"):
         return "CPU" in value.backing_device
@@ -55,7 +55,7 @@ def _is_here(value: Any) -> bool:
 
 
 def _read(value: Any) -> float:
-    found = number(value)
+    found = number_here(value)
     if found is not None:
         return found
     if hasattr(value, "backing_device"):

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_keras.looping import Steppings
-from autolog_keras.values import named
+from autolog_keras.numbers import named
 
 __all__ = ["attach"]
 
