@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
-from autolog_keras.kinds import PACKAGES, attributes, class_of, package_of
+from autolog_keras.kinds import PACKAGES, attributes, backend_of, class_of, package_of
 from autolog_keras.optimizers import optimizer_params
 
 __all__ = ["compile_params"]
@@ -158,7 +158,7 @@ def _policy(model: Any) -> str:
 def _surroundings(model: Any) -> dict[str, Any]:
     package = package_of(model)
     keras: Any = sys.modules[package]
-    backend = "tensorflow" if package == "tf_keras" else str(keras.backend.backend())
+    backend = backend_of(package)
     found = {"keras.package": package, "keras.version": str(keras.__version__)}
     found["keras.backend"] = backend
     version = getattr(sys.modules.get(backend), "__version__", None)

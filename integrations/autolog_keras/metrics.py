@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from autolog.integration import Capture, Detach, Tap
 from autolog_keras.held import Held, is_single, plain
+from autolog_keras.kinds import backend_of
 
 __all__ = ["attach"]
 
@@ -197,7 +198,7 @@ class _Metrics:
 
 def _translates(namespace: str) -> bool:
     """Whether AutoGraph may come upon these metrics."""
-    return namespace == "tf_keras" or sys.modules[namespace].backend.backend() == "tensorflow"
+    return backend_of(namespace) == "tensorflow"
 
 
 def _tracing() -> Any:

@@ -22,7 +22,6 @@ from autolog_keras.ours import ours
 __all__ = ["signature", "size", "store", "versions"]
 
 _BITS: Final = re.compile(r"\d+")
-_DISTRIBUTIONS: Final = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
 
 
 def store(capture: Capture, span: Span, model: Any, *, name: str = "model") -> None:
@@ -100,7 +99,7 @@ def versions(model: Any) -> dict[str, str]:
     keras: Any = sys.modules[package]
     found = {package.replace("_", "-"): str(keras.__version__)}
     name = backend_of(package)
-    backend = sys.modules.get(_DISTRIBUTIONS.get(name, name))
+    backend = sys.modules.get(name)
     if backend is not None:
         found[name] = str(getattr(backend, "__version__", ""))
     return found
