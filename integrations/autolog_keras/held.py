@@ -6,8 +6,10 @@ until enough of them wait, or a run ends or is read: the program never waits for
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -71,6 +73,7 @@ class Held:
     def __init__(self) -> None:
         self._waiting: list[tuple[list[Any], _Write]] = []
         self._lock = threading.RLock()
+        _everywhere.add(self)
 
     def give(self, values: list[Any], write: _Write) -> None:
         """Have single numbers written, at once or later."""
@@ -88,3 +91,21 @@ class Held:
             waiting, self._waiting = self._waiting, []
         for values, write in waiting:
             write([_read(one) for one in values])
+
+    def forget(self) -> None:
+        """Drop all that waits."""
+        self._waiting = []
+        self._lock = threading.RLock()
+
+
+_everywhere: weakref.WeakSet[Held] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child: what waits is the parent's to write."""
+    for one in list(_everywhere):
+        one.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
