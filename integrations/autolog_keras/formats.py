@@ -21,7 +21,6 @@ from autolog_keras.kinds import backend_of, package_of
 from autolog_keras.ours import ours
 from autolog_keras.references import Reference, references
 from autolog_keras.saving import (
-    configuration,
     seed_generators,
     write_archive,
     write_weights,
@@ -56,8 +55,7 @@ def save(model: Any, directory: Path) -> str | None:
     }
     lost: str | None = None
     try:
-        config, why = configuration(model, package)
-        write_archive(model, package, config, directory / _ARCHIVE)
+        why = write_archive(model, package, directory / _ARCHIVE)
         described["seeds"] = [_state_of(one) for one in seed_generators(model)]
         if why is not None:
             lost = f"without its loss, metrics and optimizer: {why}"

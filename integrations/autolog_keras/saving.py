@@ -1,7 +1,8 @@
 """Writes the archive that Keras' own `save` would write, at a third of its cost.
 
 The layout is that of the installed version, since its own functions walk the model; HDF5 is written
-by the low-level interface of h5py.
+by the low-level interface of h5py. A version whose functions are not those that are known here
+writes the archive itself.
 """
 
 from __future__ import annotations
@@ -17,20 +18,44 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import write_groups
-from autolog_keras.walking import UnserialisableError, copied, state_of, undisturbed
+from autolog_keras.ours import ours
+from autolog_keras.walking import UnserialisableError, copied, is_known, state_of, undisturbed
 
-__all__ = [
-    "UnserialisableError",
-    "configuration",
-    "seed_generators",
-    "write_archive",
-    "write_weights",
-]
+__all__ = ["seed_generators", "write_archive", "write_weights"]
 
 _AT_ONCE: Final = 64 << 20
 
 
-def configuration(model: Any, package: str) -> tuple[str, str | None]:
+def write_archive(model: Any, package: str, path: Path) -> str | None:
+    """Write a `.keras` file; return why it is without what `compile` was given, if it is.
+
+    Raises:
+        UnserialisableError: its architecture cannot be written down.
+    """
+    if not is_known(package):
+        _let_keras_write(model, package, path)
+        return None
+    config, why = _configuration(model, package)
+    try:
+        _write(model, package, config, path)
+    except UnserialisableError:
+        raise
+    except Exception:  # a function has the name that is known, and does something else
+        _let_keras_write(model, package, path)
+        return None
+    return why
+
+
+def _let_keras_write(model: Any, package: str, path: Path) -> None:
+    path.unlink(missing_ok=True)  # else Keras would say that it overwrites something
+    keras: Any = sys.modules[package]
+    with ours():
+        keras.models.save_model(model, str(path))
+    with zipfile.ZipFile(path) as archive:
+        _checked(archive.read("config.json").decode())
+
+
+def _configuration(model: Any, package: str) -> tuple[str, str | None]:
     """Return the configuration of a model as JSON, and why it is without that of `compile`.
 
     Raises:
@@ -56,8 +81,7 @@ def configuration(model: Any, package: str) -> tuple[str, str | None]:
         raise UnserialisableError(str(exc)) from exc
 
 
-def write_archive(model: Any, package: str, config: str, path: Path) -> None:
-    """Write a `.keras` file."""
+def _write(model: Any, package: str, config: str, path: Path) -> None:
     keras: Any = sys.modules[package]
     metadata = {
         "keras_version": str(keras.__version__),

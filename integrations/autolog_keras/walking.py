@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import Groups
 
-__all__ = ["UnserialisableError", "converter", "copied", "state_of", "undisturbed"]
+__all__ = ["UnserialisableError", "converter", "copied", "is_known", "state_of", "undisturbed"]
 
 _WALKERS: Final = (
     "_save_state",
@@ -27,6 +27,7 @@ _WALKERS: Final = (
     "_walk_saveable",
     "_walk_trackable",
 )
+_SERIALISING: Final = ("ObjectSharingScope", "serialize_dict", "serialize_keras_object")
 _SKIPPED: Final = ("get_attr_skipset", "get_attr_skiplist")
 _LEGACY_SKIPPED: Final = frozenset({"_tracking_metadata", "_trackable_saved_model_saver"})
 """Attributes of tf_keras that compute for long and hold no state."""
@@ -37,6 +38,21 @@ _skipped: dict[str, Any] = {}
 
 class UnserialisableError(ValueError):
     """A model whose architecture cannot be written down."""
+
+
+@functools.cache
+def is_known(package: str) -> bool:
+    """Whether the installed version has the private functions that a model is stored with."""
+    try:
+        library: Any = import_module(f"{package}.src.saving.saving_lib")
+        serialising: Any = import_module(f"{package}.src.saving.serialization_lib")
+        for prepare in (_memory, _folder):
+            prepare(library)
+        _walker(package)
+        with undisturbed(package):
+            return all(hasattr(serialising, name) for name in _SERIALISING)
+    except (AttributeError, ImportError, KeyError):
+        return False
 
 
 def state_of(model: Any, package: str, assets: Path | None) -> Groups:
