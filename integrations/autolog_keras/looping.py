@@ -37,6 +37,7 @@ class Stepping:
         self._others = others
         self.model: weakref.ref[Any] = weakref.ref(model)
         self.name = ""
+        self.optimized: Callable[[], Any] = _nothing
         self.steps = 0
         self.evaluated: dict[str, float] = {}
         """Values of the newest evaluation, if no step has come after it."""
@@ -51,12 +52,13 @@ class Stepping:
         """Take the optimizer of the model, referred to weakly.
 
         Args:
-            optimizer: what it was compiled with.
+            optimizer: what it was compiled with; None if its own steps have others.
             built: whether that was just now.
         """
-        shared = self._others.has(optimizer)  # each of the models steps for itself
-        self.optimized: weakref.ref[Any] = weakref.ref(optimizer)
-        self._stepped_by = self.model if shared else self.optimized
+        # Of models that share one each steps for itself.
+        alone = optimizer is not None and not self._others.has(optimizer)
+        self.optimized = weakref.ref(optimizer) if optimizer is not None else _nothing
+        self._stepped_by = self.optimized if alone else self.model
         self.optimizer = self._announced(built=built)
         self._compiled += 1
         self._described_in = None
@@ -197,6 +199,10 @@ class Steppings:
         for one in tuple(self._known.values()):
             if one.evaluated:
                 one.settle()
+
+
+def _nothing() -> None:
+    return None
 
 
 def _ends(span: Span, models: list[Stepping]) -> None:
