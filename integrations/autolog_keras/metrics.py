@@ -84,7 +84,7 @@ class _Metrics:
 
     def detach(self) -> None:
         """Let go of all classes."""
-        self._held.read()
+        self._capture.guarded(self._held.read)()
         for undo in self._undo[::-1]:
             undo()
         self._made.clear()

@@ -43,7 +43,8 @@ def attach(capture: Capture) -> Detach:
     framework.look_up()
     tracking.switch_on(capture)
     undo = [capture.on_settle(tracking.held.read), *(part(capture) for part in _PARTS)]
-    return functools.partial(_detach, [*undo, tracking.switch_off])
+    read = capture.guarded(tracking.held.read)  # else it would be written to the next training
+    return functools.partial(_detach, [read, *undo, tracking.switch_off])
 
 
 def attach_keras(capture: Capture) -> Detach:
