@@ -72,9 +72,9 @@ class Pass:
         """The loops whose epoch it is."""
 
     @property
-    def data(self) -> int:
-        """The identity of what is known of its dataset."""
-        return id(self.source)
+    def data(self) -> Source:
+        """What is known of its dataset: not its identity, which another one may get."""
+        return self.source
 
     @property
     def seconds(self) -> float:

@@ -84,9 +84,9 @@ class Pass:
         """The loops whose epoch it is."""
 
     @property
-    def data(self) -> str | int:
-        """The name of its loader, else the identity of what is known of it."""
-        return self.source.name or id(self.source)
+    def data(self) -> str | Source:
+        """The name of its loader, else what is known of it."""
+        return self.source.name or self.source
 
     @property
     def evaluates(self) -> bool:
