@@ -23,11 +23,10 @@ AHEAD: Final = 2
 class Source:
     """What is known of one dataset."""
 
-    __slots__ = ("__weakref__", "name", "reference")
+    __slots__ = ("__weakref__", "reference")
 
-    def __init__(self, reference: weakref.ref[Any], name: str | None) -> None:
+    def __init__(self, reference: weakref.ref[Any]) -> None:
         self.reference = reference
-        self.name = name
 
 
 class Pass:
@@ -137,7 +136,7 @@ def source_of(dataset: Any) -> Source:
         if held is not None and held.reference is reference:
             del _sources[key]
 
-    known = _sources[key] = Source(weakref.ref(dataset, gone), None)
+    known = _sources[key] = Source(weakref.ref(dataset, gone))
     return known
 
 
