@@ -241,18 +241,22 @@ class TappedCall:
         self._states: tuple[Any, ...] = ()
         self.positional = positional
         self.keywords = keywords
-        for handle in taps:
-            handle.calls += 1
-            state = None
-            if handle.tap_enter is not None and handle.armed:
-                if not handle.calls & _TIMED:
-                    state = _run_tap(handle, "enter", handle.tap_enter, positional, keywords)
-                else:
-                    try:
-                        state = handle.tap_enter(positional, keywords)
-                    except BaseException as exception:
-                        _tap_failed(handle, "enter", exception)
-            self._states += (state,)
+        try:
+            for handle in taps:
+                handle.calls += 1
+                state = None
+                if handle.tap_enter is not None and handle.armed:
+                    if not handle.calls & _TIMED:
+                        state = _run_tap(handle, "enter", handle.tap_enter, positional, keywords)
+                    else:
+                        try:
+                            state = handle.tap_enter(positional, keywords)
+                        except BaseException as exception:
+                            _tap_failed(handle, "enter", exception)
+                self._states += (state,)
+        except BaseException as exception:
+            self.fail(exception)  # Ctrl-C: the call is not made, and those that entered leave it
+            raise
 
     def finish(self, result: Any) -> None:
         """Run what the taps do after the call."""
