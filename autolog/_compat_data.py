@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "f9d4a2d9446a694d52c253e69fabb431f797dfc516f2a0b1f72107396684aa3e"
+SHA256 = "6bd7e3d2885e4e5b7c3c884fa583ef0470664fd000445cdb3aefa434e02a3212"
 
 DATA: MatrixData = {
     "keras": {
@@ -324,7 +324,7 @@ DATA: MatrixData = {
         "strategies": {},
         "quirks": (
             {
-                "id": "tf-autograph-skips-wrapped",
+                "id": "tensorflow-autograph-skips-wrapped",
                 "when": ">=2.16",
                 "symptom": "AutoGraph does not convert what stands behind a wrapper, so a method of the user's (the result of a metric) with an if over a tensor cannot be traced any more",
                 "guard": "engine",
@@ -332,7 +332,7 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_tensorflow_quirks.py::test_autograph_converts_what_the_user_wrote",
             },
             {
-                "id": "tf-python-runs-when-traced",
+                "id": "tensorflow-python-runs-when-traced",
                 "when": ">=2.16",
                 "symptom": "inside of tf.function apply_gradients runs while it is traced and never again, so a wrapper around it sees one step of many",
                 "guard": "engine",

@@ -112,7 +112,7 @@ class _Metrics:
             if one in self._classes or not issubclass(one, self._base):
                 continue
             self._classes.add(one)
-            # quirk tf-autograph-skips-wrapped: see above
+            # quirk tensorflow-autograph-skips-wrapped: see above
             left_alone = self._translated and one.__module__.partition(".")[0] != self._namespace
             # That of the base itself raises.
             if "result" in vars(one) and one is not self._base and not left_alone:

@@ -48,7 +48,7 @@ def capped(keras: Any) -> Any:
     return Capped()
 
 
-@pytest.mark.quirk("tf-autograph-skips-wrapped")
+@pytest.mark.quirk("tensorflow-autograph-skips-wrapped")
 def test_autograph_converts_what_the_user_wrote(recording: Any, guarded: bool) -> None:
     keras = tensorflow_keras()
     if guarded:
@@ -70,7 +70,7 @@ def test_autograph_converts_what_the_user_wrote(recording: Any, guarded: bool) -
     assert [float(told(tf.constant(number))) for number in (0.5, 2.0)] == [0.5, 1.0]
 
 
-@pytest.mark.quirk("tf-python-runs-when-traced")
+@pytest.mark.quirk("tensorflow-python-runs-when-traced")
 def test_every_step_inside_of_a_function_is_recorded(recording: Any, guarded: bool) -> None:
     keras = tensorflow_keras()
     weight = tf.Variable([1.0, 2.0])
