@@ -28,8 +28,19 @@ class Fits:
     def role_of(self, call: Call) -> Role:
         """Say whether a fit goes on from weights that were trained before."""
         model = call.instance
-        known = self._capture.producer(model) is not None
-        return "continuation" if known or self._recordings.trained(model).epochs else "training"
+        trained = self._recordings.trained(model)
+        known = trained.epochs or self._capture.producer(model) is not None
+        return "continuation" if known and not trained.anew else "training"
+
+    def is_set_back(self, call: Call, _: Any) -> None:
+        """Note that the program gave a model other weights: it is trained anew, as in folds.
+
+        Callbacks do so within a fit, which goes on.
+        """
+        model = call.instance
+        trained = self._recordings.trained(model)
+        if trained.epochs and self._recordings.of(model) is None:
+            trained.anew = True
 
     def name_of(self, call: Call) -> str:
         """Name a run after the model's class."""
@@ -42,13 +53,15 @@ class Fits:
             return
         # On the torch backend Keras' own loop is one of PyTorch too: it is recorded here.
         span.state["torch.covered"] = True
-        recording = Recording(
-            model, span, self._namespace, call.bound or {}, self._recordings.trained(model)
-        )
+        trained = self._recordings.trained(model)
+        recording = Recording(model, span, self._namespace, call.bound or {}, trained)
         call.state["recording"] = span.state["keras.recording"] = recording
         self._recordings.begin(recording)
         span.tag("model", _qualified_name(model))
-        self._link(span, model)
+        if trained.anew:
+            trained.anew, trained.epochs, trained.batches = False, 0, 0
+        else:
+            self._link(span, model)
         span.params(arguments.fit_params(recording.bound, self._defaults))
         span.params(compiled.compile_params(model))
         for part in data.describe(recording.bound):

@@ -61,6 +61,7 @@ def _attach(capture: Capture, namespace: str) -> Detach:
             role=evaluations.role_of,
             kind="eval",
         ),
+        watch(_defining(keras.Model, "set_weights"), "set_weights", Hook(exit=fits.is_set_back)),
         watch(_defining(keras.Model, "predict"), "predict", Hook(exit=evaluations.predicted)),
         watch(
             callbacks.CallbackList,

@@ -25,10 +25,12 @@ class Trained:
     Args:
         epochs: the number that its next epoch has, if it is numbered on.
         batches: how many batches it has seen.
+        anew: whether the program has given it other weights since.
     """
 
     epochs: int = 0
     batches: int = 0
+    anew: bool = False
 
 
 @dataclass(eq=False)

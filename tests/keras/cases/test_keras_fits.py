@@ -52,6 +52,19 @@ def test_a_model_that_is_trained_again_counts_on_in_a_run_of_its_own(recording, 
     assert {run.status for run in runs} == {"FINISHED"}
 
 
+def test_a_model_that_is_set_back_for_the_next_fold_is_trained_anew(recording, keras):
+    model = line(keras)
+    initial = model.get_weights()
+    keeping = keras.callbacks.EarlyStopping("loss", patience=3, restore_best_weights=True)
+    for _ in range(2):
+        model.set_weights(initial)
+        model.fit(ROWS, TARGETS, epochs=2, callbacks=[keeping], verbose=0)
+    model.fit(ROWS, TARGETS, epochs=1, verbose=0)
+    runs = recording.runs()
+    assert [history(run, "loss").step.tolist() for run in runs] == [[0, 1], [0, 1], [2]]
+    assert [run.tags.get("resumed_from") for run in runs] == [None, None, runs[1].run_id]
+
+
 @pytest.mark.edge_case("EC-N1", "EC-R10")
 def test_fits_in_a_run_of_the_user_join_it_go_on_or_are_children(recording, keras):
     with autolog.start_run() as mine:
