@@ -17,12 +17,6 @@ def test_scikit_learn_keeps_the_contract(contract):
     assert (done.passed, done.failed) == (TESTS, 0), done.text
 
 
-def test_keras_keeps_the_contract(contract, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # the one that is imported in the least time
-    done = contract("--autolog-integration", "keras")
-    assert (done.passed, done.failed) == (TESTS, 0), done.text
-
-
 def test_a_third_partys_plugin_keeps_the_contract(contract, toyfit):
     done = contract("--autolog-integration", "toyfit", path=toyfit)
     assert (done.passed, done.failed) == (TESTS, 0), done.text
