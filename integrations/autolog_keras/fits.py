@@ -62,10 +62,19 @@ class Fits:
             trained.anew, trained.epochs, trained.batches = False, 0, 0
         else:
             self._link(span, model)
-        span.params(arguments.fit_params(recording.bound, self._defaults))
-        span.params(compiled.compile_params(model))
+        # Each for itself: what one cannot read is no reason to miss the others.
+        for record in (self._record_arguments, self._record_compiled, self._record_data):
+            self._capture.guarded(record)(call, recording)
+
+    def _record_arguments(self, _: Call, recording: Recording) -> None:
+        recording.span.params(arguments.fit_params(recording.bound, self._defaults))
+
+    def _record_compiled(self, _: Call, recording: Recording) -> None:
+        recording.span.params(compiled.compile_params(recording.model))
+
+    def _record_data(self, call: Call, recording: Recording) -> None:
         for part in data.describe(recording.bound):
-            span.input(part.role, part.data, name=call.source_name(part.parameter))
+            recording.span.input(part.role, part.data, name=call.source_name(part.parameter))
 
     def _link(self, span: Span, model: Any) -> None:
         """Say which run a training goes on from."""

@@ -37,15 +37,14 @@ def attach_keras(capture: Capture) -> Detach:
     if keras.config.backend() != "tensorflow":
         return lambda: None
     base: Any = import_module("keras.src.optimizers.base_optimizer").BaseOptimizer
-    scaling: Any = import_module("keras.src.optimizers.loss_scale_optimizer").LossScaleOptimizer
     trainer: Any = import_module("keras.src.backend.tensorflow.trainer").TensorFlowTrainer
+    bases = (base, *_classes("keras.src.optimizers.loss_scale_optimizer", "LossScaleOptimizer"))
     taps = [
         capture.tap(base, "__init__", Tap(exit=_built("keras"))),
-        capture.tap(base, "apply", stepping(_apart)),
-        capture.tap(scaling, "apply", stepping(_apart)),
+        *(capture.tap(one, "apply", stepping(_apart)) for one in bases),
         *(
             capture.tap(one, "scale_loss", Tap(exit=gradients.scaled))
-            for one in (base, scaling)
+            for one in bases
             if "scale_loss" in vars(one)
         ),
         *_trainer(capture, trainer),
@@ -56,24 +55,37 @@ def attach_keras(capture: Capture) -> Detach:
 
 def attach_tf_keras(capture: Capture) -> Detach:
     """Watch the optimizers of tf_keras, the legacy ones too."""
-    new: Any = import_module("tf_keras.src.optimizers.optimizer")
-    legacy: Any = import_module("tf_keras.src.optimizers.legacy.optimizer_v2").OptimizerV2
-    scaling: Any = import_module("tf_keras.src.mixed_precision.loss_scale_optimizer")
+    source = "tf_keras.src.optimizers"
+    bases = _classes(f"{source}.optimizer", "_BaseOptimizer")
+    news = _classes(f"{source}.optimizer", "Optimizer")
+    legacy = _classes(f"{source}.legacy.optimizer_v2", "OptimizerV2")
+    scalers = _classes(
+        "tf_keras.src.mixed_precision.loss_scale_optimizer",
+        "LossScaleOptimizer",
+        "LossScaleOptimizerV3",
+    )
     model: Any = import_module("tf_keras").Model
-    scalers = (scaling.LossScaleOptimizer, scaling.LossScaleOptimizerV3)
-    builders = (new._BaseOptimizer, legacy)  # noqa: SLF001
-    appliers = (new._BaseOptimizer, new.Optimizer, legacy, *scalers)  # noqa: SLF001
+    appliers = (*bases, *news, *legacy, *scalers)
     taps = [
-        *(capture.tap(one, "__init__", Tap(exit=_built("tf_keras"))) for one in builders),
+        *(capture.tap(one, "__init__", Tap(exit=_built("tf_keras"))) for one in (*bases, *legacy)),
         *(capture.tap(one, "apply_gradients", stepping(_pairs)) for one in appliers),
         # Which pairs an iterator gave is known to what it is handed on to.
-        capture.tap(new.Optimizer, "_internal_apply_gradients", Tap(enter=_pairs_told)),
-        capture.tap(legacy, "_create_all_weights", Tap(enter=_variables_told)),
+        *(capture.tap(one, "_internal_apply_gradients", Tap(enter=_pairs_told)) for one in news),
+        *(capture.tap(one, "_create_all_weights", Tap(enter=_variables_told)) for one in legacy),
         *(capture.tap(one, "get_scaled_loss", Tap(exit=gradients.scaled)) for one in scalers),
         *_trainer(capture, model),
         *models.attach_tf_keras(capture),
     ]
     return _all(taps)
+
+
+def _classes(module: str, *names: str) -> tuple[Any, ...]:
+    """Return the classes of these names that this version has."""
+    try:
+        found = vars(import_module(module))
+    except ImportError:
+        return ()
+    return tuple(found[name] for name in names if name in found)
 
 
 def _all(detaches: list[Detach]) -> Detach:
