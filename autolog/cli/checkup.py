@@ -269,8 +269,8 @@ def _framework(integration: Integration, readable: set[str], problems: list[str]
             for quirk in quirks
             if quirk["id"] in seen.quirks
         ],
-        sites=[_place(site) for site in integration.sites],
-        bridges=[_place(site) for site in integration.bridges],
+        sites=list(dict.fromkeys(_place(site) for site in integration.sites)),
+        bridges=list(dict.fromkeys(_place(site) for site in integration.bridges)),
         limits=list(integration.limits),
     )
 
