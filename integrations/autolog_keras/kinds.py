@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "mode_of",
     "model_of",
     "package_of",
+    "unwarned",
 ]
 
 PACKAGES: Final = frozenset({"keras", "tf_keras"})
@@ -58,6 +61,17 @@ def model_of(callback: Any) -> Any:
     """
     state = attributes(callback)
     return state.get("_model", state.get("model"))
+
+
+@contextmanager
+def unwarned() -> Generator[None]:
+    """Keep NumPy from warning of how Keras reads its variables on JAX.
+
+    Where warnings are errors there would be no configuration and no model.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield
 
 
 def package_of(thing: Any) -> str:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from autolog_keras.kinds import attributes
+from autolog_keras.kinds import attributes, unwarned
 
 __all__ = ["optimizer_params"]
 
@@ -46,7 +46,8 @@ def _config(optimizer: Any) -> Mapping[str, Any]:
     if _is_function(rate):  # describing it would call it (tf_keras) or warn of a lambda (Keras 3)
         name = getattr(rate, "__name__", type(rate).__name__)
         return {**_attributes(optimizer), "learning_rate": name}
-    return cast("Mapping[str, Any]", optimizer.get_config())
+    with unwarned():
+        return cast("Mapping[str, Any]", optimizer.get_config())
 
 
 def _rate(optimizer: Any) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import write_groups
+from autolog_keras.kinds import unwarned
 from autolog_keras.ours import ours
 from autolog_keras.walking import UnserialisableError, copied, is_known, state_of, undisturbed
 
@@ -131,7 +132,7 @@ def _serialised(model: Any, package: str, *, compiled: bool) -> str:
 
         space: dict[str, Any] = {**vars(library), "get_build_and_compile_config": build_alone}
         serialise = copied(_undecorated(serialise), space)
-    with undisturbed(package), library.ObjectSharingScope():
+    with undisturbed(package), library.ObjectSharingScope(), unwarned():
         return json.dumps(serialise(model))
 
 

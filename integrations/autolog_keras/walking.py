@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from autolog_keras.hdf5 import Groups
+from autolog_keras.kinds import unwarned
 
 __all__ = ["UnserialisableError", "converter", "copied", "is_known", "state_of", "undisturbed"]
 
@@ -62,7 +63,7 @@ def state_of(model: Any, package: str, assets: Path | None) -> Groups:
     groups: Groups = {}
     weights = _memory(library)(groups, keep)
     files = _folder(library)(assets) if assets is not None else None
-    with undisturbed(package):
+    with undisturbed(package), unwarned():
         _walker(package)(model, weights, files, "", set())
     return groups
 
@@ -70,14 +71,15 @@ def state_of(model: Any, package: str, assets: Path | None) -> Groups:
 def converter(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return what makes arrays of the variables of Keras 3, by the backend's own function.
 
-    Of TensorFlow's it is not used: NumPy warns of how it makes a copy, and where warnings are
-    errors there would be no model.
+    It is given what the backend holds, and TensorFlow's is not used: NumPy warns of how Keras'
+    variables are copied, and where warnings are errors there would be no model.
     """
 
     def keep(value: Any) -> Any:
-        inner = getattr(value, "value", value)
+        inner: Any = getattr(value, "value", value)
+        inner = value if callable(inner) else inner
         ours = type(inner).__module__.startswith("tensorflow") and hasattr(inner, "numpy")
-        return inner.numpy() if ours else convert(value)
+        return inner.numpy() if ours else convert(inner)
 
     return keep
 

@@ -39,7 +39,11 @@ def twice(keras: Any, train: Train) -> dict[str, Any]:
 def observed(keras: Any, train: Train) -> dict[str, Any]:
     """Train once from the same seeds; return all that must not change."""
     keras.backend.clear_session()
-    keras.utils.set_random_seed(7)
+    keras.utils.set_random_seed(7)  # of frameworks other than its backend Keras seeds none
+    if "torch" in sys.modules:
+        import_module("torch").manual_seed(7)
+    if "tensorflow" in sys.modules:
+        import_module("tensorflow").random.set_seed(7)
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(out),
