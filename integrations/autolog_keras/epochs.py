@@ -95,7 +95,10 @@ class Epochs:
 
 
 def learning_rate(optimizer: Any) -> float | None:
-    """Return the learning rate of the newest step; None if only calling the user's code tells."""
+    """Return the learning rate of the newest step; None if a plain function decides it.
+
+    A schedule is asked, also one of a class of the user's: it tells the rate of a step and no more.
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     rate: Any = getattr(optimizer, "_learning_rate", None)
     if rate is None:

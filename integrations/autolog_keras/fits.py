@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from autolog.integration import Call, Capture, Role, Span
-from autolog_keras import architecture, arguments, callbacks, compiled, data, models
+from autolog_keras import architecture, arguments, batches, callbacks, compiled, data, models
 from autolog_keras.kinds import class_of
 from autolog_keras.recording import Recording, Recordings
 
@@ -62,6 +62,7 @@ class Fits:
             trained.anew, trained.epochs, trained.batches = False, 0, 0
         else:
             self._link(span, model)
+        recording.epoch = trained.epochs - 1  # of what is evaluated before the first epoch
         # Each for itself: what one cannot read is no reason to miss the others.
         for record in (self._record_arguments, self._record_compiled, self._record_data):
             self._capture.guarded(record)(call, recording)
@@ -133,6 +134,7 @@ class Fits:
         span = recording.span
         span.state.pop("keras.recording", None)
         self._recordings.end(recording)
+        batches.flush(recording)  # of an epoch that did not come to its end
         if recording.began:
             self._capture.produced(recording.model, span)
             callbacks.record_ending(recording, self._capture, completed=completed)

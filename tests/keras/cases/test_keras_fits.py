@@ -200,6 +200,33 @@ def test_a_fit_that_fails_keeps_the_epochs_before_it(recording, keras):
     assert autolog.active_run() is None
 
 
+def test_a_fit_that_fails_within_an_epoch_keeps_the_batches_before_it(recording, keras):
+    autolog.autolog("keras", keras={"every_n_batches": 2})
+
+    class Failing(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 5:
+                raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        line(keras).fit(ROWS, TARGETS, batch_size=4, callbacks=[Failing()], verbose=0)
+    assert history(recording.run(), "batch/loss").step.tolist() == [1, 3]
+
+
+def test_an_evaluation_before_an_epoch_is_one_of_the_epoch_before_it(recording, keras):
+    x_test, y_test = ROWS[:8], TARGETS[:8]
+
+    class Testing(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.evaluate(x_test, y_test, verbose=0)
+
+    model = line(keras)
+    for _ in range(2):
+        model.fit(ROWS, TARGETS, epochs=2, callbacks=[Testing()], verbose=0)
+    steps = [history(run, "test/loss").step.tolist() for run in recording.runs()]
+    assert steps == [[-1], [1]]
+
+
 def test_a_callback_list_of_the_user_serves_as_it_is(recording, keras):
     model = line(keras)
     seen = []
