@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "6bd7e3d2885e4e5b7c3c884fa583ef0470664fd000445cdb3aefa434e02a3212"
+SHA256 = "41ee5b134856456b1c6aaa358ba4491615135f229ac908901e74a045567f64ec"
 
 DATA: MatrixData = {
     "keras": {
@@ -20,6 +20,7 @@ DATA: MatrixData = {
             "tf_keras",
         ),
         "supported": ">=2.16,<4",
+        "because": "Keras 3 begins at 3.0; tf_keras, which carries Keras 2 on, at 2.16 with TensorFlow 2.16",
         "on_unsupported": "warn",
         "latest_known": "3.15.1",
         "tested": (
@@ -29,22 +30,49 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "3.3.3",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "3.6.0",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "3.10.0",
                 "python": "3.11",
                 "tier": "full",
             },
             {
+                "version": "3.12.4",
+                "python": "3.10",
+                "tier": "full",
+            },
+            {
                 "version": "3.15.1",
                 "python": "3.12",
+                "tier": "commit",
+            },
+            {
+                "version": "3.15.1",
+                "python": "3.11",
                 "tier": "full",
             },
             {
                 "version": "3.15.1",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
             },
         ),
         "strategies": {},
+        "co_pins": (
+            (
+                "<3.1",
+                "numpy<2",
+                "it reads names that NumPy 2 removed",
+            ),
+        ),
         "quirks": (
             {
                 "id": "keras-two-namespaces",
@@ -79,11 +107,20 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_keras_quirks.py::test_validations_of_a_fit_are_no_evaluations_of_the_user",
             },
         ),
+        "logs": {
+            "params": "arguments of `fit`, `optimizer.*`, loss, metrics, `model.*`, callbacks' settings",
+            "series": "everything in `History` by epoch, learning rate, seconds of each epoch",
+            "evaluations": "`evaluate`, metrics computed on `predict`",
+            "data": "shapes, dtypes, fingerprints of arrays; element specs of pipelines",
+            "model": "`.keras` file with the optimizer's state; last and best checkpoint",
+            "more": "table of the layers, KerasTuner's trials as a tree",
+        },
     },
     "lightgbm": {
         "distributions": ("lightgbm",),
         "modules": ("lightgbm",),
         "supported": ">=3.3.5,<5",
+        "because": "3.3.5 is the last release of LightGBM 3; earlier ones do not run on Python 3.10",
         "on_unsupported": "warn",
         "latest_known": "4.7.0",
         "tested": (
@@ -93,8 +130,28 @@ DATA: MatrixData = {
                 "tier": "commit",
             },
             {
+                "version": "4.0.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "4.1.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
                 "version": "4.3.0",
                 "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "4.5.0",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
+                "version": "4.6.0",
+                "python": "3.12",
                 "tier": "full",
             },
             {
@@ -109,6 +166,13 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
+        "co_pins": (
+            (
+                "<4",
+                "numpy<2",
+                "it reads names that NumPy 2 removed",
+            ),
+        ),
         "quirks": (
             {
                 "id": "lightgbm-callback-order-counts-from-the-end",
@@ -135,6 +199,14 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_lightgbm_quirks.py::test_a_distributed_fit_is_one_run_wherever_its_workers_are",
             },
         ),
+        "logs": {
+            "params": "parameters as given and what the booster was given instead",
+            "series": "each evaluation set and metric by iteration",
+            "evaluations": "`score`, metrics computed on predictions",
+            "data": "shapes, dtypes, columns, fingerprints",
+            "model": "LightGBM's text format",
+            "more": "importances, best and last iteration",
+        },
     },
     "lightning": {
         "distributions": (
@@ -146,6 +218,7 @@ DATA: MatrixData = {
             "pytorch_lightning",
         ),
         "supported": ">=2.0,<3",
+        "because": "2.0 unified the hooks of Trainer; 1.9 names its loops and its loggers otherwise",
         "on_unsupported": "warn",
         "latest_known": "2.6.6",
         "tested": (
@@ -155,7 +228,27 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "2.1.4",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.2.5",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.3.3",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
                 "version": "2.4.0",
+                "python": "3.11",
+                "tier": "full",
+            },
+            {
+                "version": "2.5.6",
                 "python": "3.11",
                 "tier": "full",
             },
@@ -166,6 +259,13 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
+        "co_pins": (
+            (
+                "<2.4",
+                "setuptools<81",
+                "it imports pkg_resources, which setuptools 81 removed",
+            ),
+        ),
         "quirks": (
             {
                 "id": "lightning-two-namespaces",
@@ -192,11 +292,20 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_lightning_quirks.py::test_a_fit_that_exits_on_ctrl_c_was_killed",
             },
         ),
+        "logs": {
+            "params": "`save_hyperparameters`, `trainer.*`, `optimizer.*`, callbacks' settings",
+            "series": "everything logged for loggers by step and epoch, `lr`, `grad_norm` where it is clipped",
+            "evaluations": "`validate`, `test`",
+            "data": "batch size and number of batches of the loaders",
+            "model": "weights as safetensors with class and hyperparameters; best checkpoint",
+            "more": "table of the layers, which run a fit went on from",
+        },
     },
     "sklearn": {
         "distributions": ("scikit-learn",),
         "modules": ("sklearn",),
         "supported": ">=1.2,<2",
+        "because": "1.2 brought validated parameters and output that keeps names; earlier ones need NumPy 1.23",
         "on_unsupported": "warn",
         "latest_known": "1.9.1",
         "tested": (
@@ -247,6 +356,13 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
+        "co_pins": (
+            (
+                "<1.4",
+                "numpy<2",
+                "it was compiled for NumPy 1",
+            ),
+        ),
         "quirks": (
             {
                 "id": "sklearn-joblib-threads-lose-context",
@@ -289,6 +405,14 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
             },
         ),
+        "logs": {
+            "params": "all parameters, nested ones as `step__name`",
+            "series": "curves that the estimator keeps (`loss_curve_`, `train_score_`); steps of `partial_fit`",
+            "evaluations": "`score`, metrics and scorers on predictions, confusion matrices and curves you compute",
+            "data": "shapes, dtypes, columns, fingerprints",
+            "model": "skops where it can, else a pickle that is marked so",
+            "more": "coefficients, importances, candidates of searches as a tree, preparation steps",
+        },
     },
     "tensorflow": {
         "distributions": (
@@ -297,6 +421,7 @@ DATA: MatrixData = {
         ),
         "modules": ("tensorflow",),
         "supported": ">=2.16,<3",
+        "because": "exact removal of patches needs wrapt 2.4, and TensorFlow up to 2.15 pins wrapt below 1.15",
         "on_unsupported": "warn",
         "latest_known": "2.21.0",
         "tested": (
@@ -306,13 +431,23 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "2.17.1",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "2.18.1",
                 "python": "3.11",
                 "tier": "full",
             },
             {
+                "version": "2.19.1",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "2.20.0",
-                "python": "3.11",
+                "python": "3.13",
                 "tier": "full",
             },
             {
@@ -322,6 +457,7 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
+        "co_pins": (),
         "quirks": (
             {
                 "id": "tensorflow-autograph-skips-wrapped",
@@ -340,11 +476,20 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_tensorflow_quirks.py::test_every_step_inside_of_a_function_is_recorded",
             },
         ),
+        "logs": {
+            "params": "`optimizer.*`, class and size of the model, batch size",
+            "series": "`train/loss` and `lr` by step, epochs, Keras metrics you ask for",
+            "evaluations": "Keras metrics whose result you ask for (`test_loss`)",
+            "data": "element specs of pipelines",
+            "model": "the `.keras` file of a Keras model; names of checkpoints",
+            "more": "scalars of `tf.summary`",
+        },
     },
     "torch": {
         "distributions": ("torch",),
         "modules": ("torch",),
         "supported": ">=2.4,<3",
+        "because": "2.4 brought the names of torch.amp and of the hooks that steps are read by",
         "on_unsupported": "warn",
         "latest_known": "2.15.0",
         "tested": (
@@ -354,12 +499,23 @@ DATA: MatrixData = {
                 "tier": "full",
             },
             {
+                "version": "2.9.1",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "2.13.0",
                 "python": "3.11",
                 "tier": "commit",
             },
+            {
+                "version": "2.15.0",
+                "python": "3.13",
+                "tier": "full",
+            },
         ),
         "strategies": {},
+        "co_pins": (),
         "quirks": (
             {
                 "id": "torch-lrscheduler-bypasses-proxy",
@@ -394,6 +550,14 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_torch_quirks.py::test_a_model_with_its_loss_compiles_as_one_graph",
             },
         ),
+        "logs": {
+            "params": "`optimizer.*`, `scheduler.*`, criterion, loader, class and size of the model",
+            "series": "`train/loss` and `lr` by step, `grad_norm` where you clip, epochs and throughput",
+            "evaluations": "losses without gradients (`val/loss`), torchmetrics you compute",
+            "data": "shapes, dtypes, fingerprints of tensor data sets; classes of others",
+            "model": "copies of the checkpoints you save, else the final weights as safetensors",
+            "more": "numbers you show with tqdm and TensorBoard, health of losses",
+        },
     },
     "xgboost": {
         "distributions": (
@@ -402,6 +566,7 @@ DATA: MatrixData = {
         ),
         "modules": ("xgboost",),
         "supported": ">=1.7,<4",
+        "because": "1.7 brought the callbacks and the arguments of estimators that are in use today",
         "on_unsupported": "warn",
         "latest_known": "3.4.1",
         "tested": (
@@ -436,12 +601,29 @@ DATA: MatrixData = {
                 "tier": "commit",
             },
             {
+                "version": "3.3.0",
+                "python": "3.12",
+                "tier": "full",
+            },
+            {
                 "version": "3.4.1",
                 "python": "3.13",
                 "tier": "commit",
             },
         ),
         "strategies": {},
+        "co_pins": (
+            (
+                "<2",
+                "numpy<2",
+                "it reads names that NumPy 2 removed",
+            ),
+            (
+                "<2",
+                "pandas<2.2",
+                "it reads names that pandas 2.2 removed",
+            ),
+        ),
         "quirks": (
             {
                 "id": "xgboost-callbacks-are-a-set",
@@ -484,5 +666,13 @@ DATA: MatrixData = {
                 "test": "tests/matrix/test_xgboost_quirks.py::test_the_version_is_known_whatever_the_distribution_is_called",
             },
         ),
+        "logs": {
+            "params": "parameters of the booster and the call; of estimators all",
+            "series": "each evaluation set and metric by round",
+            "evaluations": "`score`, `Booster.eval`, metrics computed on predictions",
+            "data": "shapes, dtypes, columns, fingerprints",
+            "model": "UBJSON",
+            "more": "importances of every type, best and last round",
+        },
     },
 }

@@ -35,11 +35,16 @@ class FrameworkData(TypedDict):
     distributions: tuple[str, ...]
     modules: tuple[str, ...]
     supported: str
+    because: str
     on_unsupported: Literal["warn", "skip"]
     latest_known: str
     tested: tuple[TestedData, ...]
     strategies: dict[str, tuple[tuple[str, str], ...]]
+    co_pins: tuple[tuple[str, str, str], ...]
+    """When, the requirement, and why."""
     quirks: tuple[QuirkData, ...]
+    logs: dict[str, str]
+    """What is logged by default: params, series, evaluations, data, model, more."""
 
 
 MatrixData = dict[str, FrameworkData]

@@ -12,17 +12,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from autolog.compat.data import FrameworkData, MatrixData, QuirkData, TestedData
 from autolog.errors import SettingsError
 
-__all__ = ["Framework", "Matrix", "MatrixError", "Quirk", "Strategy", "Tested", "load", "to_data"]
+__all__ = [
+    "CoPin",
+    "Environment",
+    "Framework",
+    "Logs",
+    "Matrix",
+    "MatrixError",
+    "Quirk",
+    "Strategy",
+    "Tested",
+    "load",
+    "to_data",
+]
 
 Kebab = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Python = Annotated[str, msgspec.Meta(pattern=r"^3\.\d+$")]
 
 
@@ -43,6 +57,41 @@ class Tested(_Strict, frozen=True, kw_only=True):
     distribution: Text | None = None
     """What is installed: one of the framework's distributions, by default the first."""
     with_: tuple[Text, ...] = msgspec.field(name="with", default=())
+    label: Kebab | None = None
+    """Tells two rows of one version and Python apart: `jax`, `torch`."""
+    env: dict[Variable, str] = {}
+    """Environment variables that the framework reads: `KERAS_BACKEND`."""
+
+
+class Environment(_Strict, frozen=True, kw_only=True):
+    """One environment in which CI runs tests that belong to no single framework."""
+
+    python: Python
+    tier: Literal["commit", "full"]
+    tests: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    with_: tuple[Text, ...] = msgspec.field(name="with", default=())
+    env: dict[Variable, str] = {}
+
+
+class CoPin(_Strict, frozen=True, kw_only=True):
+    """What some versions need beside them that their own metadata does not ask for."""
+
+    when: Text
+    needs: Text
+    """A requirement, `numpy<2`: broken only if that distribution is there in another version."""
+    because: Text
+
+
+class Logs(_Strict, frozen=True, kw_only=True):
+    """What is logged of a training by default, a phrase each; proved by tests/matrix."""
+
+    params: Text
+    series: Text
+    """Metrics with steps or epochs."""
+    evaluations: Text
+    data: Text
+    model: Text
+    more: Text | None = None
 
 
 class Strategy(_Strict, frozen=True, kw_only=True):
@@ -72,11 +121,15 @@ class Framework(_Strict, frozen=True, kw_only=True):
     distributions: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     modules: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     supported: Text
+    because: Text
+    """Why the range begins where it does."""
     on_unsupported: Literal["warn", "skip"] = "warn"
     latest_known: Text
     tested: Annotated[tuple[Tested, ...], msgspec.Meta(min_length=1)]
     strategies: dict[Name, tuple[Strategy, ...]] = {}
+    co_pins: tuple[CoPin, ...] = ()
     quirks: tuple[Quirk, ...] = ()
+    logs: Logs
 
 
 class Matrix(_Strict, frozen=True, kw_only=True):
@@ -84,6 +137,7 @@ class Matrix(_Strict, frozen=True, kw_only=True):
 
     schema: Literal[1]
     frameworks: dict[Name, Framework]
+    environments: dict[Name, Environment] = {}
 
 
 def load(path: Path) -> Matrix:
@@ -117,6 +171,7 @@ def _framework_data(one: Framework) -> FrameworkData:
         distributions=one.distributions,
         modules=one.modules,
         supported=one.supported,
+        because=one.because,
         on_unsupported=one.on_unsupported,
         latest_known=one.latest_known,
         tested=tuple(
@@ -126,6 +181,7 @@ def _framework_data(one: Framework) -> FrameworkData:
             name: tuple((case.when, case.use) for case in cases)
             for name, cases in one.strategies.items()
         },
+        co_pins=tuple((pin.when, pin.needs, pin.because) for pin in one.co_pins),
         quirks=tuple(
             QuirkData(
                 id=quirk.id,
@@ -137,6 +193,7 @@ def _framework_data(one: Framework) -> FrameworkData:
             )
             for quirk in one.quirks
         ),
+        logs={topic: text for topic, text in msgspec.structs.asdict(one.logs).items() if text},
     )
 
 
@@ -229,15 +286,29 @@ def _unreadable_versions(matrix: Matrix) -> list[tuple[Where, str]]:
         except InvalidSpecifier:
             problems.append((where, f"{text!r} is no version specifier"))
 
+    def requirement(text: str, *where: str | int) -> None:
+        try:
+            Requirement(text)
+        except InvalidRequirement:
+            problems.append((where, f"{text!r} is no requirement, as pip reads them"))
+
+    for name, environment in matrix.environments.items():
+        for at, text in enumerate(environment.with_):
+            requirement(text, "environments", name, "with", at)
     for name, one in matrix.frameworks.items():
         here: Where = ("frameworks", name)
         specifier(one.supported, *here, "supported")
         version(one.latest_known, *here, "latest_known")
         for index, row in enumerate(one.tested):
             version(row.version, *here, "tested", index, "version")
+            for at, text in enumerate(row.with_):
+                requirement(text, *here, "tested", index, "with", at)
         for strategy, cases in one.strategies.items():
             for index, case in enumerate(cases):
                 specifier(case.when, *here, "strategies", strategy, index, "when")
+        for index, pin in enumerate(one.co_pins):
+            specifier(pin.when, *here, "co_pins", index, "when")
+            requirement(pin.needs, *here, "co_pins", index, "needs")
         for index, quirk in enumerate(one.quirks):
             specifier(quirk.when, *here, "quirks", index, "when")
             version(quirk.since, *here, "quirks", index, "since")

@@ -18,6 +18,8 @@ frameworks:
     distributions: [packaging]
     modules: [packaging]
     supported: ">=1"
+    because: it is so
+    logs: {params: all, series: each, evaluations: all, data: shapes, model: native}
     latest_known: "99"
     tested:
       - {version: "22", python: "3.11", tier: commit}

@@ -22,6 +22,7 @@ frameworks:
     distributions: [toy, toy-cpu]
     modules: [toy]
     supported: ">=1,<3"
+    because: it is so
     latest_known: "2.5"
     tested:
       - {version: "1.0", python: "3.10", with: ["numpy<2"], tier: commit}
@@ -39,6 +40,7 @@ frameworks:
         test: tests/test_toy.py::test_it_remembers
         upstream: null
         since: 0.1.0
+    logs: {params: all, series: each, evaluations: all, data: shapes, model: native}
 """
 
 
@@ -69,17 +71,17 @@ def test_the_run_time_gets_plain_literals_only(tmp_path: Path) -> None:
         ("    modules: [toy]\n", "", 3, "frameworks.toy"),
         ("modules: [toy]", "modules: [toy]\n    module: toy", 3, "`module`"),
         ("modules: [toy]", "modules: []", 6, "frameworks.toy.modules"),
-        ('latest_known: "2.5"', "latest_known: 2.5", 8, "frameworks.toy.latest_known"),
-        ('latest_known: "2.5"', 'latest_known: "newest"', 8, "'newest' is no version"),
+        ('latest_known: "2.5"', "latest_known: 2.5", 9, "frameworks.toy.latest_known"),
+        ('latest_known: "2.5"', 'latest_known: "newest"', 9, "'newest' is no version"),
         ('">=1,<3"', '"1 to 3"', 7, "'1 to 3' is no version specifier"),
-        ('"3.13", tier: full', '"3.13", tier: weekly', 11, "frameworks.toy.tested[1].tier"),
-        ('"3.13", tier: full', '"py313", tier: full', 11, "frameworks.toy.tested[1].python"),
-        ('"3.13", tier: full', '"3.13", tier: full, extra: 1', 11, "`extra`"),
-        ('{when: "<2", use', '{when: "two", use', 15, "strategies.loop[1].when"),
-        ("use: patches", "uses: patches", 15, "frameworks.toy.strategies.loop[1]"),
-        ("id: toy-forgets", "id: Toy_Forgets", 17, "frameworks.toy.quirks[0].id"),
-        ("guard: reminder", "guard: [reminder]", 20, "frameworks.toy.quirks[0].guard"),
-        ("        upstream: null\n", "", 17, "upstream"),
+        ('"3.13", tier: full', '"3.13", tier: weekly', 12, "frameworks.toy.tested[1].tier"),
+        ('"3.13", tier: full', '"py313", tier: full', 12, "frameworks.toy.tested[1].python"),
+        ('"3.13", tier: full', '"3.13", tier: full, extra: 1', 12, "`extra`"),
+        ('{when: "<2", use', '{when: "two", use', 16, "strategies.loop[1].when"),
+        ("use: patches", "uses: patches", 16, "frameworks.toy.strategies.loop[1]"),
+        ("id: toy-forgets", "id: Toy_Forgets", 18, "frameworks.toy.quirks[0].id"),
+        ("guard: reminder", "guard: [reminder]", 21, "frameworks.toy.quirks[0].guard"),
+        ("        upstream: null\n", "", 18, "upstream"),
         ("modules: [toy]", "modules: [toy]\n    modules: [toy]", 7, "is given twice"),
         ("schema: 1", "- schema", 1, "YAML"),
     ],

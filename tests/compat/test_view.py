@@ -36,6 +36,7 @@ DATA: MatrixData = {
         "distributions": ("no-such-distribution", "packaging"),
         "modules": ("toy",),
         "supported": ">=1.2,<3",
+        "because": "it is so",
         "on_unsupported": "warn",
         "latest_known": "2.5",
         "tested": (),
@@ -46,6 +47,8 @@ DATA: MatrixData = {
             quirk("toy-new-too", ">=2.4", "new_guard"),
             quirk("toy-structure", ">=1", "engine"),
         ),
+        "co_pins": (),
+        "logs": {},
     }
 }
 
@@ -138,6 +141,8 @@ frameworks:
     distributions: [toy]
     modules: [toy]
     supported: ">=9"
+    because: it is so
+    logs: {params: all, series: each, evaluations: all, data: shapes, model: native}
     latest_known: "9"
     tested: [{version: "9", python: "3.12", tier: full}]
 """)
