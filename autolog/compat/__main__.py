@@ -11,11 +11,15 @@ checkout, or a matrix that cannot be read.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from pathlib import Path
 
-from autolog.compat import check, compiler
-from autolog.compat.matrix import MatrixError
+from autolog.compat import check, compiler, report, runner
+from autolog.compat.matrix import MatrixError, load
+from autolog.compat.results import Result
+from autolog.compat.rows import rows
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,6 +34,15 @@ def main(argv: list[str] | None = None) -> int:
     compiling = commands.add_parser("compile", help="write the generated files")
     compiling.add_argument("--check", action="store_true", help="write nothing, compare only")
     commands.add_parser("check", help="prove that everything agrees")
+    running = commands.add_parser("matrix", help="run the rows")
+    running.add_argument("--tier", choices=["commit", "full"], default="full")
+    running.add_argument("--framework", metavar="NAME", help="rows of one framework")
+    running.add_argument("--row", metavar="ID", action="append", help="one row; may be repeated")
+    running.add_argument("--list", action="store_true", help="name the rows and run none")
+    running.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="at once")
+    running.add_argument("--resume", action="store_true", help="only what has not passed as it is")
+    running.add_argument("--fresh", action="store_true", help="make the environments anew")
+    running.add_argument("--json", action="store_true", help="print a JSON document")
     options = parser.parse_args(argv)
     root = options.root or _checkout()
     if root is None or not (root / compiler.SOURCE).is_file():
@@ -38,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if options.command == "check":
             return _report(check.findings(root), "the compatibility matrix agrees with the project")
+        if options.command == "matrix":
+            return _matrix(root, options)
         if options.check:
             stale = [f"{path.relative_to(root)} is out of date" for path in compiler.stale(root)]
             return _report(stale, "the generated files are up to date")
@@ -47,6 +62,33 @@ def main(argv: list[str] | None = None) -> int:
         _say(str(error))
         return 2
     return 0
+
+
+def _matrix(root: Path, options: argparse.Namespace) -> int:
+    chosen = rows(load(root / compiler.SOURCE), options.tier, options.framework)
+    if options.row:
+        missing = set(options.row) - {row.id for row in chosen}
+        if missing:
+            _say(f"no such row: {', '.join(sorted(missing))}; see matrix --list")
+            return 2
+        chosen = [row for row in chosen if row.id in options.row]
+    if not chosen:
+        _say(f"{compiler.SOURCE} has no rows of {options.framework}; see matrix --list")
+        return 2
+    if options.list:
+        for row in chosen:
+            _say(f"{row.id:34} {row.tier:7} {' '.join(row.requirements)}")
+        return 0
+    begun = time.monotonic()
+
+    def tell(result: Result, was_there: bool) -> None:
+        sys.stderr.write(report.line(result, was_there) + "\n")
+
+    how = runner.Options(jobs=max(1, options.jobs), resume=options.resume, fresh=options.fresh)
+    found = runner.run(chosen, root, how, tell)
+    show = report.emit if options.json else report.page
+    show(found, round(time.monotonic() - begun))
+    return 0 if all(result.passed for result in found) else 1
 
 
 def _checkout() -> Path | None:

@@ -1,0 +1,129 @@
+"""Makes the environment of a row with uv, and keeps it for the next time.
+
+An environment is good for as long as what was asked for is the same: the row's Python and pins, and
+autolog's own pyproject.toml. uv takes packages from its cache, and as hard links where it can.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from autolog.compat.rows import Row
+from autolog.errors import AutologError
+
+__all__ = ["FOLDER", "InstallError", "make", "plain_environ"]
+
+FOLDER = ".matrix"
+"""Where environments and logs lie, below the root."""
+
+_TESTS_NEED = ("pytest>=8.2", "hypothesis>=6.100")
+_TIMEOUT = 1800
+"""Seconds for one command of uv: a torch with CUDA is 3 GB."""
+
+
+class InstallError(AutologError):
+    """An environment could not be made; the message has uv's last lines."""
+
+
+def make(row: Row, root: Path, *, fresh: bool = False) -> tuple[Path, bool]:
+    """Return the interpreter of the row's environment, and whether it had to be made.
+
+    Args:
+        row: the row.
+        root: the checkout; the environment lies in `.matrix/` below it.
+        fresh: make it anew in any case.
+
+    Raises:
+        InstallError: uv is missing, or could not find or install something.
+    """
+    place = root / FOLDER / "environments" / row.id
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = place / "made-from.json"
+    wanted = _made_from(row, root)
+    if not fresh and python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python, False
+    shutil.rmtree(place, ignore_errors=True)
+    extra = f"[{row.framework}]" if row.framework else ""
+    _uv("venv", "--quiet", "--python", _interpreter(row.python), str(place))
+    _uv(
+        *("pip", "install", "--quiet", "--python", str(python)),
+        *("--editable", f"{root}{extra}", *_TESTS_NEED, *row.requirements),
+    )
+    stamp.write_text(wanted)
+    return python, True
+
+
+def plain_environ() -> dict[str, str]:
+    """Return this process's environment without what would reach into another one."""
+    leave = ("PYTEST_", "AUTOLOG_", "COV_")
+    names = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(leave)}
+    return {key: value for key, value in kept.items() if key not in names}
+
+
+def _made_from(row: Row, root: Path) -> str:
+    project = hashlib.sha256((root / "pyproject.toml").read_bytes()).hexdigest()
+    return json.dumps([row.python, row.requirements, _TESTS_NEED, project])
+
+
+def _uv(*words: str) -> None:
+    done = subprocess.run(  # noqa: S603  uv, with the words above
+        [*_command(), *words],
+        env=_uv_environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = " | ".join(line.strip() for line in done.stderr.strip().splitlines()[-6:])
+        raise InstallError(f"uv {' '.join(words[:2])} failed: {last}")
+
+
+def _command() -> list[str]:
+    if importlib.util.find_spec("uv") is not None:
+        return [sys.executable, "-m", "uv"]
+    found = shutil.which("uv")
+    if found is None:
+        raise InstallError("the matrix is run with uv, which is not installed: pip install uv")
+    return [found]
+
+
+def _uv_environ() -> dict[str, str]:
+    """Tell uv what pip knows: folders of wheels and the index."""
+    env = plain_environ()
+    for ours, theirs in (("UV_FIND_LINKS", "PIP_FIND_LINKS"), ("UV_INDEX_URL", "PIP_INDEX_URL")):
+        if theirs in env:
+            env.setdefault(ours, env[theirs])
+    return env
+
+
+def _interpreter(version: str) -> str:
+    """Return an interpreter of that version that starts, else the version for uv to find.
+
+    pyenv's shims are on the path for versions that are not switched on, and fail.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    installed = sorted(glob.glob(f"{glob.escape(str(pyenv))}/versions/{version}.*/bin/python"))
+    for candidate in (shutil.which(f"python{version}"), *reversed(installed)):
+        if candidate is None:
+            continue
+        answer = subprocess.run(  # noqa: S603  an interpreter, asked for its version
+            [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if answer.stdout.strip() == version:
+            return candidate
+    return version

@@ -1,0 +1,207 @@
+"""Runs rows of the matrix: makes each environment, tests in it, keeps what was shown."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autolog.compat import environments, results
+from autolog.compat.results import Legs, Result
+from autolog.compat.rows import Row
+
+__all__ = ["Options", "run", "source_digest"]
+
+_TIMEOUT = 1200
+"""Seconds for the tests of one row; they take 10 to 100 on two cores."""
+
+_ASKED = (
+    "import importlib.metadata as m, json, platform, sys\n"
+    "found = {}\n"
+    "for name in sys.argv[1:]:\n"
+    "    try: found[name] = m.version(name)\n"
+    "    except m.PackageNotFoundError: pass\n"
+    "print(json.dumps([platform.python_version(), found]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How rows are run.
+
+    Args:
+        jobs: how many rows at once.
+        resume: leave out rows whose result is of the same row, code and tests, and passed.
+        fresh: make environments anew.
+    """
+
+    jobs: int = 1
+    resume: bool = False
+    fresh: bool = False
+
+
+def run(
+    chosen: Sequence[Row], root: Path, options: Options, tell: Callable[[Result, bool], None]
+) -> list[Result]:
+    """Run rows, and return their results in the order of the rows.
+
+    Each result is written as soon as it is there, so that a run that was broken off goes on with
+    `resume`. A row whose environment cannot be made has failed; none is passed over.
+
+    Args:
+        chosen: the rows.
+        root: the checkout.
+        options: how they are run.
+        tell: called with each result as it comes, and whether it was there before.
+    """
+    source = source_digest(root)
+    found: dict[str, Result] = {}
+    waiting: list[Row] = []
+    for row in chosen:
+        before = results.load(results.path_of(root, row.id))
+        if options.resume and before and before.passed and before.is_of(row):
+            if before.source == source:
+                found[row.id] = before
+                tell(before, True)
+                continue
+        waiting.append(row)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(_run_row, row, root, source, options) for row in waiting]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                result = future.result()
+                results.save(root, result)
+                found[result.row] = result
+                tell(result, False)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _running.stop()
+            raise
+    return [found[row.id] for row in chosen]
+
+
+def source_digest(root: Path) -> str:
+    """Return a digest over the code and the tests that the rows run."""
+    digest = hashlib.sha256()
+    for folder in ("autolog", "integrations", "tests/matrix"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _run_row(row: Row, root: Path, source: str, options: Options) -> Result:
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    result: dict[str, Any] = {"row": row.id, "digest": row.digest, "source": source, "ran": today}
+    begun = time.monotonic()
+    try:
+        python, made = environments.make(row, root, fresh=options.fresh)
+    except (environments.InstallError, OSError, subprocess.TimeoutExpired) as error:
+        return Result(**result, passed=False, failures=[f"{error}"])
+    installed = time.monotonic()
+    failures, report = _test(row, root, python)
+    tests: dict[str, int] = report.get("tests", {})
+    if not failures and not tests.get("passed"):
+        failures = [f"no test ran: {', '.join(row.tests)}"]
+    version, packages = _versions(row, python)
+    return Result(
+        **result,
+        passed=not failures,
+        python=version,
+        installed=packages,
+        seconds={
+            "install": round(installed - begun) if made else 0,
+            "test": round(time.monotonic() - installed),
+        },
+        tests=tests,
+        quirks={name: Legs(**legs) for name, legs in report.get("quirks", {}).items()},
+        failures=failures,
+    )
+
+
+def _test(row: Row, root: Path, python: Path) -> tuple[list[str], dict[str, Any]]:
+    """Run the tests of a row; return what failed, and the report of the plugin."""
+    folder = root / environments.FOLDER / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    report, log = folder / f"{row.id}.json", folder / f"{row.id}.log"
+    report.unlink(missing_ok=True)
+    files = sorted(str(path) for pattern in row.tests for path in root.glob(pattern))
+    if not files:
+        return [f"there is no {', '.join(row.tests)}"], {}
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "autolog.testing.matrix_report", f"--matrix-report={report}", *files]
+    env = {"OMP_NUM_THREADS": "1", **environments.plain_environ(), **dict(row.env)}
+    with open(log, "wb") as out:
+        code = _running.call(command, root, env, out)
+    shown = log.relative_to(root)
+    if code is None:
+        return [f"its tests took more than {_TIMEOUT} s; see {shown}"], {}
+    if not report.exists():
+        return [f"pytest ended with code {code} and without a report; see {shown}"], {}
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    failures: list[str] = found["failures"]
+    if code != 0 and not failures:
+        failures = [f"pytest ended with code {code}; see {shown}"]
+    return failures, found
+
+
+def _versions(row: Row, python: Path) -> tuple[str, dict[str, str]]:
+    from packaging.requirements import Requirement
+
+    names = sorted({*(Requirement(one).name for one in row.requirements), "numpy", "wrapt"})
+    done = subprocess.run(  # noqa: S603  the environment's interpreter
+        [str(python), "-c", _ASKED, *names], capture_output=True, text=True, check=True
+    )
+    version, packages = json.loads(done.stdout)
+    return version, packages
+
+
+class _Running:
+    """The sessions of tests under way, to be stopped with all that they have started."""
+
+    def __init__(self) -> None:
+        self._started: set[subprocess.Popen[bytes]] = set()
+
+    def call(
+        self, command: Sequence[str], folder: Path, env: dict[str, str], out: Any
+    ) -> int | None:
+        """Run a command in a session of its own; return its exit code, or None if it hung."""
+        process = subprocess.Popen(  # noqa: S603  pytest in the environment
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._started.add(process)
+        try:
+            return process.wait(_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self._end([process])
+            self._started.discard(process)
+
+    def stop(self) -> None:
+        """End all of them."""
+        self._end(list(self._started))
+
+    def _end(self, processes: Iterable[subprocess.Popen[bytes]]) -> None:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+_running = _Running()
