@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "41ee5b134856456b1c6aaa358ba4491615135f229ac908901e74a045567f64ec"
+SHA256 = "b8ad990ecabe0f89f9aad6c32a7e5745d317653e182a926344e56e26d39098d1"
 
 DATA: MatrixData = {
     "keras": {
@@ -157,7 +157,7 @@ DATA: MatrixData = {
             {
                 "version": "4.7.0",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
             },
             {
                 "version": "4.7.0",
@@ -327,7 +327,7 @@ DATA: MatrixData = {
             {
                 "version": "1.5.2",
                 "python": "3.12",
-                "tier": "commit",
+                "tier": "full",
             },
             {
                 "version": "1.6.1",
@@ -347,7 +347,7 @@ DATA: MatrixData = {
             {
                 "version": "1.9.1",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
             },
             {
                 "version": "1.9.1",
@@ -598,7 +598,7 @@ DATA: MatrixData = {
             {
                 "version": "3.2.0",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
             },
             {
                 "version": "3.3.0",

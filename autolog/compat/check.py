@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from autolog.compat import compiler
+from autolog.compat import compiler, results
 from autolog.compat.matrix import Framework, Matrix, load
+from autolog.compat.rows import rows
 from autolog.compat.view import ENGINE, matches
 
 __all__ = ["findings"]
@@ -35,7 +37,8 @@ def findings(root: Path, *, collect: bool = True) -> list[str]:
         MatrixError: the matrix cannot be read.
     """
     matrix = load(root / compiler.SOURCE)
-    found = [*_ids(matrix), *_versions(matrix), *_projects(root, matrix), *_generated(root)]
+    found = [*_ids(matrix), *_versions(matrix), *_co_pins(matrix), *_projects(root, matrix)]
+    found += [*_generated(root), *_results(root, matrix)]
     for name, one in matrix.frameworks.items():
         found += _guards(root, name, one)
     return found + (list(_tests(root, matrix)) if collect else [])
@@ -70,6 +73,45 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         for quirk in one.quirks:
             if not any(matches(row.version, quirk.when) for row in one.tested):
                 yield f"quirk {quirk.id}: no tested version is {quirk.when}; nothing proves it"
+
+
+def _co_pins(matrix: Matrix) -> Iterator[str]:
+    """A row has the co-pins of its version, since nobody else would install them."""
+    for name, one in matrix.frameworks.items():
+        for pin in one.co_pins:
+            needed = Requirement(pin.needs).name
+            for row in one.tested:
+                if matches(row.version, pin.when) and needed not in map(_distribution, row.with_):
+                    yield f"{name}: tested {row.version} needs {pin.needs} in `with`"
+
+
+def _distribution(requirement: str) -> str:
+    return Requirement(requirement).name
+
+
+def _results(root: Path, matrix: Matrix) -> Iterator[str]:
+    """Every row was run as it stands, and passed; every quirk was proved in one of them."""
+    proved: set[str] = set()
+    known: set[Path] = set()
+    for row in rows(matrix):
+        path = results.path_of(root, row.id)
+        known.add(path)
+        found = results.load(path)
+        run = f"run python -m autolog.compat matrix --row {row.id}"
+        if found is None:
+            yield f"row {row.id}: there is no result in {results.FOLDER}; {run}"
+        elif not found.is_of(row):
+            yield f"row {row.id}: the row or its quirks changed since it was run; {run}"
+        elif not found.passed:
+            yield f"row {row.id}: failed on {found.ran}: {'; '.join(found.failures)}"
+        else:
+            proved |= {name for name, legs in found.quirks.items() if legs.proved}
+    for path in sorted(set((root / results.FOLDER).glob("*.json")) - known):
+        yield f"{path.relative_to(root)} is the result of no row; delete it"
+    for one in matrix.frameworks.values():
+        for quirk in one.quirks:
+            if quirk.id not in proved:
+                yield f"quirk {quirk.id}: the result of no row proves it"
 
 
 def _guards(root: Path, name: str, one: Framework) -> Iterator[str]:

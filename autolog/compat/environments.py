@@ -6,7 +6,6 @@ autolog's own pyproject.toml. uv takes packages from its cache, and as hard link
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import importlib.util
 import json
@@ -113,8 +112,8 @@ def _interpreter(version: str) -> str:
     pyenv's shims are on the path for versions that are not switched on, and fail.
     """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    installed = sorted(glob.glob(f"{glob.escape(str(pyenv))}/versions/{version}.*/bin/python"))
-    for candidate in (shutil.which(f"python{version}"), *reversed(installed)):
+    installed = sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True)
+    for candidate in (shutil.which(f"python{version}"), *map(str, installed)):
         if candidate is None:
             continue
         answer = subprocess.run(  # noqa: S603  an interpreter, asked for its version

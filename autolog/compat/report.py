@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["emit", "line", "page"]
+
+_PIPE_WIDTH = 120
+"""Columns where no terminal says how many it has."""
 
 
 def line(result: Result, was_there: bool) -> str:
@@ -44,15 +48,16 @@ def page(found: Sequence[Result], seconds: int) -> None:
     """Print the table, what failed, and a closing line."""
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        console.width = 120
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    console = Console(markup=False, highlight=False, width=wide)
     console.print(_table(found))
     for result in found:
         for failure in result.failures:
             console.print(f"{result.row}: {failure}", style="red")
         if result.failures:
-            console.print(f"  {Path(environments.FOLDER, 'logs', f'{result.row}.log')}", style="dim")
+            console.print(
+                f"  {Path(environments.FOLDER, 'logs', f'{result.row}.log')}", style="dim"
+            )
     failed = sum(not result.passed for result in found)
     proved = {name for one in found for name, legs in one.quirks.items() if legs.proved}
     console.print(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autolog.compat import check, compiler
+from autolog.compat.matrix import load
+from autolog.compat.results import Legs, Result, path_of, save
+from autolog.compat.rows import rows
 
 MATRIX = """\
 schema: 1
@@ -71,8 +75,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     compiler.write(tmp_path)
+    record(tmp_path)
     monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", str(tmp_path / "compat_matrix.yaml"))
     return tmp_path
+
+
+def record(project: Path, **changed: Any) -> None:
+    """Keep results as if every row had been run as it stands."""
+    for row in rows(load(project / "compat_matrix.yaml")):
+        legs = {name: Legs(guarded="passed", unguarded="xfailed") for name in row.quirks}
+        given: dict[str, Any] = {"passed": True, "quirks": legs, "digest": row.digest, **changed}
+        save(project, Result(row=row.id, source="1", ran="2026-01-31", **given))
 
 
 def change(project: Path, name: str, old: str, new: str) -> None:
@@ -82,6 +95,7 @@ def change(project: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
     if name == "compat_matrix.yaml":
         compiler.write(project)
+        record(project)
 
 
 def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
@@ -96,6 +110,12 @@ def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
         ("compat_matrix.yaml", 'supported: ">=1"', 'supported: ">=23"', "tested 22 is outside"),
         ("compat_matrix.yaml", 'latest_known: "99"', 'latest_known: "21"', "older than tested 22"),
         ("compat_matrix.yaml", 'when: ">=1"', 'when: "<1.1"', "nothing proves it"),
+        (
+            "compat_matrix.yaml",
+            "    quirks:",
+            "    co_pins: [{when: '>=1', needs: numpy<2, because: so}]\n    quirks:",
+            "tested 22 needs numpy<2 in `with`",
+        ),
         ("compat_matrix.yaml", "guard: reminder", "guard: bell", "bell is not registered"),
         ("compat_matrix.yaml", "use: callbacks", "use: hooks", "hooks is not registered"),
         ("compat_matrix.yaml", "use: callbacks", "use: reminder", "guard callbacks"),
@@ -113,6 +133,55 @@ def test_each_disagreement_is_found(
     change(project, name, old, new)
     found = check.findings(project, collect=False)
     assert any(finding in line for line in found), found
+
+
+ROW = "toy-22-py3.11"
+
+
+def test_a_row_whose_result_is_deleted_is_found(project: Path) -> None:
+    path_of(project, ROW).unlink()
+    found = check.findings(project, collect=False)
+    assert any(f"row {ROW}: there is no result" in line for line in found), found
+    assert "quirk toy-forgets: the result of no row proves it" in found
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"digest": "0"}, f"row {ROW}: the row or its quirks changed since it was run"),
+        ({"passed": False, "failures": ["it broke"]}, f"row {ROW}: failed on 2026-01-31: it broke"),
+        ({"quirks": {}}, "quirk toy-forgets: the result of no row proves it"),
+        (
+            {"quirks": {"toy-forgets": Legs(guarded="passed", unguarded="passed")}},
+            "quirk toy-forgets: the result of no row proves it",
+        ),
+    ],
+)
+def test_a_result_that_proves_less_than_its_row_is_found(
+    project: Path, changed: dict[str, Any], finding: str
+) -> None:
+    record(project, **changed)
+    found = check.findings(project, collect=False)
+    assert any(finding in line for line in found), found
+
+
+def test_a_result_that_cannot_be_read_is_as_good_as_none(project: Path) -> None:
+    path_of(project, ROW).write_text("{")
+    found = check.findings(project, collect=False)
+    assert any(f"row {ROW}: there is no result" in line for line in found), found
+
+
+def test_a_row_that_changed_after_it_was_run_is_found(project: Path) -> None:
+    path = project / "compat_matrix.yaml"
+    path.write_text(MATRIX.replace('python: "3.11"', 'python: "3.11", with: [numpy]'))
+    found = check.findings(project, collect=False)
+    assert any("changed since it was run" in line for line in found), found
+
+
+def test_a_result_of_no_row_is_found(project: Path) -> None:
+    path_of(project, ROW).rename(path_of(project, "toy-21-py3.11"))
+    found = check.findings(project, collect=False)
+    assert any("toy-21-py3.11.json is the result of no row" in line for line in found), found
 
 
 def test_a_quirk_id_used_twice_is_found(project: Path) -> None:

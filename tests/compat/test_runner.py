@@ -1,0 +1,163 @@
+"""Rows of a small project, run for real: environments by uv, pytest in them, results as files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+MATRIX = f"""\
+schema: 1
+frameworks:
+  toy:
+    integration: autolog_toy
+    distributions: [iniconfig]
+    modules: [iniconfig]
+    supported: ">=2"
+    because: it is so
+    latest_known: "99"
+    tested:
+      - {{version: "2.0.0", python: "{PYTHON}", tier: commit, env: {{TOY: "yes"}}}}
+      - {{version: "2.1.0", python: "{PYTHON}", tier: full}}
+      - {{version: "98.0", python: "{PYTHON}", tier: full}}
+    quirks: []
+    logs: {{params: all, series: each, evaluations: all, data: shapes, model: native}}
+environments:
+  silent: {{python: "{PYTHON}", tier: full, tests: [tests/matrix/nothing.py]}}
+"""
+PROJECT = f"""\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "toy-project"
+version = "1"
+dependencies = ["autolog-ml @ {ROOT.as_uri()}"]
+[project.optional-dependencies]
+toy = []
+[tool.hatch.metadata]
+allow-direct-references = true
+[tool.hatch.build.targets.wheel]
+packages = ["autolog_toy"]
+[tool.pytest.ini_options]
+addopts = "-p autolog.testing.quirks"
+"""
+TESTS = """\
+import os, sys
+from importlib.metadata import version
+
+def test_the_row_is_what_was_asked_for():
+    assert version("iniconfig") == "2.0.0"
+    assert os.environ["TOY"] == "yes"
+    assert "PYTEST_ADDOPTS" not in os.environ
+    assert ".matrix" in sys.prefix
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("toy")
+    for name, text in {
+        "compat_matrix.yaml": MATRIX,
+        "pyproject.toml": PROJECT,
+        "autolog_toy/__init__.py": "",
+        "tests/matrix/test_toy_row.py": TESTS,
+        "tests/matrix/nothing.py": "",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def matrix(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autolog.compat", "--root", str(root), "matrix", *words]
+    env = {**os.environ, "PYTEST_ADDOPTS": "--no-such-option"}
+    return subprocess.run(command, capture_output=True, text=True, env=env)
+
+
+@pytest.fixture(scope="module")
+def whole(project: Path) -> dict[str, Any]:
+    """All rows, run once: one passes, one fails, one cannot be installed, one has no test."""
+    done = matrix(project, "--json")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    return {row["row"]: row for row in found["rows"]} | {"found": found, "said": done.stderr}
+
+
+def test_a_row_that_passes_says_what_was_installed_and_how_many_tests_ran(
+    whole: dict[str, Any],
+) -> None:
+    row = whole[f"toy-2.0.0-py{PYTHON}"]
+    assert (row["passed"], row["tests"]) == (True, {"passed": 1})
+    assert row["installed"]["iniconfig"] == "2.0.0"
+    assert row["python"].startswith(PYTHON)
+
+
+def test_a_test_that_fails_fails_its_row_with_what_it_said(whole: dict[str, Any]) -> None:
+    row = whole[f"toy-2.1.0-py{PYTHON}"]
+    assert (row["passed"], row["tests"]) == (False, {"failed": 1})
+    (failure,) = row["failures"]
+    assert "test_toy_row.py::test_the_row_is_what_was_asked_for: AssertionError" in failure
+
+
+def test_a_row_that_cannot_be_installed_fails_with_the_words_of_uv(whole: dict[str, Any]) -> None:
+    row = whole[f"toy-98.0-py{PYTHON}"]
+    assert not row["passed"]
+    (failure,) = row["failures"]
+    assert "iniconfig==98.0" in failure
+
+
+def test_a_row_without_a_test_that_ran_fails(whole: dict[str, Any]) -> None:
+    assert whole["silent"]["failures"] == ["no test ran: tests/matrix/nothing.py"]
+
+
+def test_the_result_of_each_row_is_a_file(whole: dict[str, Any], project: Path) -> None:
+    found: dict[str, Any] = whole["found"]
+    assert (found["passed"], found["failed"]) == (1, 3)
+    for row in found["rows"]:
+        path = project / f"tests/matrix/results/{row['row']}.json"
+        assert json.loads(path.read_text()) == row
+
+
+def test_what_passed_as_it_is_is_not_run_again_on_resume(
+    whole: dict[str, Any], project: Path
+) -> None:
+    del whole
+    done = matrix(project, "--resume", "--tier", "commit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok, as on" in done.stderr
+    assert "1 rows passed, 0 failed" in done.stdout
+
+    tests = project / "tests/matrix/test_toy_row.py"
+    tests.write_text(TESTS + "\n# changed\n")
+    again = matrix(project, "--resume", "--tier", "commit")
+    assert again.returncode == 0
+    assert "(0 s install," in again.stderr  # the environment is the one of before
+    assert "ok, as on" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--framework", "no_such"], "has no rows of no_such; see matrix --list"),
+        (["--row", "no-such"], "no such row: no-such; see matrix --list"),
+        (["--tier", "weekly"], "invalid choice: 'weekly'"),
+    ],
+)
+def test_what_is_not_there_is_wrong_usage(project: Path, words: list[str], said: str) -> None:
+    done = matrix(project, *words)
+    assert (done.returncode, said in done.stdout + done.stderr) == (2, True)
+
+
+def test_rows_are_listed_without_being_run(project: Path) -> None:
+    done = matrix(project, "--list", "--tier", "commit")
+    assert (done.returncode, done.stdout.split()[0]) == (0, f"toy-2.0.0-py{PYTHON}")
