@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "b8ad990ecabe0f89f9aad6c32a7e5745d317653e182a926344e56e26d39098d1"
+SHA256 = "97d6e7ef711b4994d558cdf1b21037427aeef5d5a93ea4366bd1978d141ed6b6"
 
 DATA: MatrixData = {
     "keras": {
