@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "97d6e7ef711b4994d558cdf1b21037427aeef5d5a93ea4366bd1978d141ed6b6"
+SHA256 = "892eb62a4a81e4d2939e25a0c21f54166237a32372aefd4da80cba4bcda53563"
 
 DATA: MatrixData = {
     "keras": {

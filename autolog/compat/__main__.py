@@ -85,7 +85,11 @@ def _matrix(root: Path, options: argparse.Namespace) -> int:
         sys.stderr.write(report.line(result, was_there) + "\n")
 
     how = runner.Options(jobs=max(1, options.jobs), resume=options.resume, fresh=options.fresh)
-    found = runner.run(chosen, root, how, tell)
+    try:
+        found = runner.run(chosen, root, how, tell)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; --resume goes on with the rows that are left\n")
+        return 130
     show = report.emit if options.json else report.page
     show(found, round(time.monotonic() - begun))
     return 0 if all(result.passed for result in found) else 1

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +146,34 @@ def test_what_passed_as_it_is_is_not_run_again_on_resume(
     assert again.returncode == 0
     assert "(0 s install," in again.stderr  # the environment is the one of before
     assert "ok, as on" not in again.stderr
+
+
+def test_ctrl_c_ends_the_tests_under_way_and_keeps_what_was_done(
+    whole: dict[str, Any], project: Path
+) -> None:
+    del whole
+    kept = project / f"tests/matrix/results/toy-2.1.0-py{PYTHON}.json"
+    before = kept.read_bytes()
+    alive = project / "alive"
+    tests = project / "tests/matrix/test_toy_row.py"
+    tests.write_text(
+        "import os, pathlib, time\n"
+        "def test_for_ever():\n"
+        f"    pathlib.Path({str(alive)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(600)\n"
+    )
+    words = ["matrix", "--row", f"toy-2.1.0-py{PYTHON}"]
+    command = [sys.executable, "-m", "autolog.compat", "--root", str(project), *words]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not alive.exists() or not alive.read_text():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, "--resume goes on" in said) == (130, True)
+    assert kept.read_bytes() == before
+    while psutil.pid_exists(int(alive.read_text())):
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
