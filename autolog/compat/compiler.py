@@ -1,4 +1,4 @@
-"""Writes what is generated from `compat_matrix.yaml`: the run-time module and README's table."""
+"""Writes what is generated from `compat_matrix.yaml`: the run-time module, tables, workflows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import cast
 
 from packaging.version import Version
 
+from autolog.compat import workflows
 from autolog.compat.matrix import Matrix, load, to_data
 
 __all__ = ["BEGIN", "END", "SOURCE", "generated", "stale", "write"]
@@ -45,6 +46,7 @@ def generated(root: Path) -> dict[Path, str]:
     digest = hashlib.sha256((root / SOURCE).read_bytes()).hexdigest()
     literal = _literal(to_data(matrix))
     files = {root / MODULE: _HEADER.format(digest=digest) + literal + "\n"}
+    files |= workflows.generated(root, matrix)
     readme = root / README
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     if BEGIN in text and END in text:
@@ -62,6 +64,7 @@ def write(root: Path) -> list[Path]:
     """Bring every generated file up to date; return those that were not."""
     changed = stale(root)
     for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(generated(root)[path], encoding="utf-8", newline="\n")
     return changed
 

@@ -40,7 +40,12 @@ class Row:
     uploaded: datetime | None
     """None if the index does not say; then the cooldown could not be applied."""
     instead_of: str | None
-    """A tested release of the same minor version that this one replaces."""
+    """The newest tested release of the same minor version, which this one replaces."""
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether its minor version is not tested, or an earlier release of it."""
+        return self.instead_of is None or Version(self.version) > Version(self.instead_of)
 
 
 @dataclass(slots=True)
@@ -120,7 +125,8 @@ def judge(
     inside = sorted(version for version in candidates if version in supported)
     minors = {version.release[:2]: version for version in inside}
     usable = sorted(set(pythons), key=Version, reverse=True)
-    found.rows = [_row(data, candidates[version], usable) for version in minors.values()]
+    rows = (_row(data, candidates[version], usable) for version in minors.values())
+    found.rows = [row for row in rows if row.is_newer]
     return found
 
 
