@@ -45,6 +45,7 @@ _ENTRIES: Final = {
     "status": _Entry("Check", "Say what the store holds.", "autolog status"),
     "journal": _Entry("Check", "Look at journals, and repair one.", "autolog journal verify"),
     "doctor": _Entry("Check", "Check the installation.", "autolog doctor --probe"),
+    "compat": _Entry("Check", "Show what was tested.", "autolog compat outdated"),
 }
 
 

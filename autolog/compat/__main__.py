@@ -1,8 +1,11 @@
 """`python -m autolog.compat`: compile and check the compatibility matrix, in a source checkout.
 
-    compile            write autolog/_compat_data.py and README's table
+    compile            write autolog/_compat_data.py, README's table and the workflows
     compile --check    only say whether they are up to date
     check              prove that the matrix, guards, tests and project agree
+
+With `--package NAME` both are about the matrix that an integration of others ships, a file
+compat_matrix.yaml in the package NAME, installed or below --root.
 
 Exit codes: 0 all is well; 1 something is out of date or does not agree; 2 wrong usage, no
 checkout, or a matrix that cannot be read.
@@ -16,10 +19,11 @@ import sys
 import time
 from pathlib import Path
 
-from autolog.compat import check, compiler, report, runner
+from autolog.compat import check, compiler, packages, report, runner
 from autolog.compat.matrix import MatrixError, load
 from autolog.compat.results import Result
 from autolog.compat.rows import rows
+from autolog.errors import AutologError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     compiling = commands.add_parser("compile", help="write the generated files")
     compiling.add_argument("--check", action="store_true", help="write nothing, compare only")
-    commands.add_parser("check", help="prove that everything agrees")
+    checking = commands.add_parser("check", help="prove that everything agrees")
+    checking.add_argument("--tests", type=Path, help="with --package: where its quirks' tests are")
+    for one in (compiling, checking):
+        one.add_argument("--package", metavar="NAME", help="the matrix of this package instead")
     running = commands.add_parser("matrix", help="run the rows")
     running.add_argument("--tier", choices=["commit", "full"], default="full")
     running.add_argument("--framework", metavar="NAME", help="rows of one framework")
@@ -44,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     running.add_argument("--fresh", action="store_true", help="make the environments anew")
     running.add_argument("--json", action="store_true", help="print a JSON document")
     options = parser.parse_args(argv)
+    if getattr(options, "package", None):
+        return _package(options)
     root = options.root or _checkout()
     if root is None or not (root / compiler.SOURCE).is_file():
         _say(f"no {compiler.SOURCE} in {root or 'this folder or above'}; see --root")
@@ -59,6 +68,23 @@ def main(argv: list[str] | None = None) -> int:
         for path in compiler.write(root):
             _say(f"wrote {path.relative_to(root)}")
     except MatrixError as error:
+        _say(str(error))
+        return 2
+    return 0
+
+
+def _package(options: argparse.Namespace) -> int:
+    try:
+        package = packages.find(options.package, options.root)
+        if options.command == "check":
+            found = packages.findings(package, tests=options.tests)
+            return _report(found, f"the matrix of {package.name} agrees with the package")
+        if options.check:
+            found = [f"{package.module} is out of date"] if packages.stale(package) else []
+            return _report(found, f"{package.module} is up to date")
+        if packages.write(package):
+            _say(f"wrote {package.module}")
+    except AutologError as error:
         _say(str(error))
         return 2
     return 0

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from autolog.compat import compiler, results
-from autolog.compat.matrix import Framework, Matrix, load
-from autolog.compat.rows import rows
+from autolog.compat.data import FrameworkData
+from autolog.compat.matrix import Matrix, load, to_data
 from autolog.compat.view import ENGINE, matches
 
-__all__ = ["findings"]
+__all__ = ["findings", "of_guards", "of_matrix", "of_tests"]
 
 
 def findings(root: Path, *, collect: bool = True) -> list[str]:
@@ -37,11 +37,17 @@ def findings(root: Path, *, collect: bool = True) -> list[str]:
         MatrixError: the matrix cannot be read.
     """
     matrix = load(root / compiler.SOURCE)
-    found = [*_ids(matrix), *_versions(matrix), *_co_pins(matrix), *_projects(root, matrix)]
-    found += [*_generated(root), *_results(root, matrix)]
-    for name, one in matrix.frameworks.items():
-        found += _guards(root, name, one)
-    return found + (list(_tests(root, matrix)) if collect else [])
+    found = [*of_matrix(matrix), *_projects(root, matrix), *_generated(root)]
+    found += results.findings(root, matrix)
+    for name, data in to_data(matrix).items():
+        integration = matrix.frameworks[name].integration
+        found += of_guards(root / "integrations" / integration, name, data)
+    return found + (list(of_tests(root, matrix)) if collect else [])
+
+
+def of_matrix(matrix: Matrix) -> list[str]:
+    """Apply the rules that a matrix has to keep by itself."""
+    return [*_ids(matrix), *_versions(matrix), *_co_pins(matrix)]
 
 
 def _ids(matrix: Matrix) -> Iterator[str]:
@@ -89,44 +95,27 @@ def _distribution(requirement: str) -> str:
     return Requirement(requirement).name
 
 
-def _results(root: Path, matrix: Matrix) -> Iterator[str]:
-    """Every row was run as it stands, and passed; every quirk was proved in one of them."""
-    proved: set[str] = set()
-    known: set[Path] = set()
-    for row in rows(matrix):
-        path = results.path_of(root, row.id)
-        known.add(path)
-        found = results.load(path)
-        run = f"run python -m autolog.compat matrix --row {row.id}"
-        if found is None:
-            yield f"row {row.id}: there is no result in {results.FOLDER}; {run}"
-        elif not found.is_of(row):
-            yield f"row {row.id}: the row or its quirks changed since it was run; {run}"
-        elif not found.passed:
-            yield f"row {row.id}: failed on {found.ran}: {'; '.join(found.failures)}"
-        else:
-            proved |= {name for name, legs in found.quirks.items() if legs.proved}
-    for path in sorted(set((root / results.FOLDER).glob("*.json")) - known):
-        yield f"{path.relative_to(root)} is the result of no row; delete it"
-    for one in matrix.frameworks.values():
-        for quirk in one.quirks:
-            if quirk.id not in proved:
-                yield f"quirk {quirk.id}: the result of no row proves it"
+def of_guards(folder: Path, name: str, one: FrameworkData) -> Iterator[str]:
+    """Every guard and strategy is registered in the integration, and every registered one used.
 
-
-def _guards(root: Path, name: str, one: Framework) -> Iterator[str]:
-    """Every guard and strategy is registered in the integration, and every registered one used."""
-    path = root / "integrations" / one.integration / "guards.py"
+    Args:
+        folder: the integration's package; its `guards.py` holds `GUARDS`.
+        name: the framework's.
+        one: what the matrix says of it.
+    """
+    path = folder / "guards.py"
+    shown = f"{folder.name}/{path.name}"
+    used = {q["guard"]: f"quirk {q['id']}" for q in one["quirks"] if q["guard"] != ENGINE}
+    used |= {use: f"strategy {s}" for s, cases in one["strategies"].items() for _, use in cases}
     registered = _registered(path)
     if registered is None:
-        yield f"{name}: {path.relative_to(root)} must hold GUARDS, a literal dict of names"
+        if used:
+            yield f"{name}: {shown} must hold GUARDS, a literal dict of names"
         return
-    used = {quirk.guard: f"quirk {quirk.id}" for quirk in one.quirks if quirk.guard != ENGINE}
-    used |= {case.use: f"strategy {s}" for s, cases in one.strategies.items() for case in cases}
     for guard in used.keys() - registered:
-        yield f"{used[guard]}: {guard} is not registered in {path.relative_to(root)}"
+        yield f"{used[guard]}: {guard} is not registered in {shown}"
     for guard in registered - used.keys():
-        yield f"{name}: guard {guard} of {path.relative_to(root)} is used by no quirk or strategy"
+        yield f"{name}: guard {guard} of {shown} is used by no quirk or strategy"
 
 
 def _registered(path: Path) -> set[str] | None:
@@ -171,12 +160,19 @@ def _generated(root: Path) -> Iterator[str]:
         yield f"{compiler.README} has no table: write {compiler.BEGIN} and {compiler.END} into it"
 
 
-def _tests(root: Path, matrix: Matrix) -> Iterator[str]:
-    """Every quirk's test exists and carries its mark, and every mark is in the file."""
+def of_tests(root: Path, matrix: Matrix, paths: Sequence[str] = ()) -> Iterator[str]:
+    """Every quirk's test exists and carries its mark, and every mark is in the file.
+
+    Args:
+        root: where pytest starts, and what the names of tests in the file begin at.
+        matrix: the file.
+        paths: where the tests are, by default what pytest's configuration says.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "quirks.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "quirk"]
-        options = ["-p", "no:cacheprovider", f"--quirks-report={report}"]
+        plugins = ["-p", "no:cacheprovider", "-p", "autolog.testing.quirks"]
+        options = [*plugins, f"--rootdir={root}", f"--quirks-report={report}", *paths]
         done = subprocess.run(  # noqa: S603
             [*command, *options], cwd=root, capture_output=True, text=True, check=False
         )

@@ -1,4 +1,4 @@
-"""Writes what is generated from `compat_matrix.yaml`: the run-time module and README's table."""
+"""Writes what is generated from `compat_matrix.yaml`: the run-time module, tables, workflows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import cast
 
 from packaging.version import Version
 
+from autolog.compat import workflows
 from autolog.compat.matrix import Matrix, load, to_data
 
-__all__ = ["BEGIN", "END", "SOURCE", "generated", "stale", "write"]
+__all__ = ["BEGIN", "END", "SOURCE", "generated", "module", "stale", "write"]
 
 SOURCE = "compat_matrix.yaml"
 MODULE = "autolog/_compat_data.py"
@@ -19,7 +20,7 @@ BEGIN = "<!-- compat:begin -->"
 END = "<!-- compat:end -->"
 
 _HEADER = '''\
-"""Generated from compat_matrix.yaml by `python -m autolog.compat compile`; do not edit."""
+"""Generated from compat_matrix.yaml by `python -m autolog.compat {command}`; do not edit."""
 
 from __future__ import annotations
 
@@ -42,15 +43,25 @@ def generated(root: Path) -> dict[Path, str]:
         MatrixError: the matrix cannot be read.
     """
     matrix = load(root / SOURCE)
-    digest = hashlib.sha256((root / SOURCE).read_bytes()).hexdigest()
-    literal = _literal(to_data(matrix))
-    files = {root / MODULE: _HEADER.format(digest=digest) + literal + "\n"}
+    files = {root / MODULE: module(root / SOURCE)}
+    files |= workflows.generated(root, matrix)
     readme = root / README
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     if BEGIN in text and END in text:
         before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
         files[readme] = f"{before}{BEGIN}\n{table(matrix)}{END}{after}"
     return files
+
+
+def module(source: Path, command: str = "compile") -> str:
+    """Return the text of the run-time module of a matrix, which `command` writes.
+
+    Raises:
+        MatrixError: the matrix cannot be read.
+    """
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    literal = _literal(to_data(load(source)))
+    return _HEADER.format(command=command, digest=digest) + literal + "\n"
 
 
 def stale(root: Path) -> list[Path]:
@@ -62,6 +73,7 @@ def write(root: Path) -> list[Path]:
     """Bring every generated file up to date; return those that were not."""
     changed = stale(root)
     for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(generated(root)[path], encoding="utf-8", newline="\n")
     return changed
 

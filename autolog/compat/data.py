@@ -19,6 +19,8 @@ class QuirkData(TypedDict):
     guard: str
     fails_with: str
     test: str
+    upstream: str | None
+    """A link, if it was reported."""
 
 
 class TestedData(TypedDict):
@@ -27,6 +29,11 @@ class TestedData(TypedDict):
     version: str
     python: str
     tier: Literal["commit", "full"]
+    distribution: str
+    """What is installed: one of the framework's distributions."""
+    pins: tuple[str, ...]
+    """Requirements beside it."""
+    env: dict[str, str]
 
 
 class FrameworkData(TypedDict):

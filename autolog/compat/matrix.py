@@ -175,7 +175,15 @@ def _framework_data(one: Framework) -> FrameworkData:
         on_unsupported=one.on_unsupported,
         latest_known=one.latest_known,
         tested=tuple(
-            TestedData(version=row.version, python=row.python, tier=row.tier) for row in one.tested
+            TestedData(
+                version=row.version,
+                python=row.python,
+                tier=row.tier,
+                distribution=row.distribution or one.distributions[0],
+                pins=row.with_,
+                env=row.env,
+            )
+            for row in one.tested
         ),
         strategies={
             name: tuple((case.when, case.use) for case in cases)
@@ -190,6 +198,7 @@ def _framework_data(one: Framework) -> FrameworkData:
                 guard=quirk.guard,
                 fails_with=quirk.fails_with,
                 test=quirk.test,
+                upstream=quirk.upstream,
             )
             for quirk in one.quirks
         ),

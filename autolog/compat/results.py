@@ -6,14 +6,16 @@ of another row, was not tested.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from autolog.compat.rows import Row
+from autolog.compat.matrix import Matrix
+from autolog.compat.rows import Row, rows
 
-__all__ = ["FOLDER", "Legs", "Result", "load", "path_of", "save"]
+__all__ = ["FOLDER", "Legs", "Result", "findings", "load", "path_of", "save"]
 
 FOLDER = "tests/matrix/results"
 
@@ -85,3 +87,28 @@ def save(root: Path, result: Result) -> Path:
     text = msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=2)
     path.write_bytes(text + b"\n")
     return path
+
+
+def findings(root: Path, matrix: Matrix) -> Iterator[str]:
+    """Say which rows did not pass as they stand, and which quirks no row has proved."""
+    proved: set[str] = set()
+    known: set[Path] = set()
+    for row in rows(matrix):
+        path = path_of(root, row.id)
+        known.add(path)
+        found = load(path)
+        run = f"run python -m autolog.compat matrix --row {row.id}"
+        if found is None:
+            yield f"row {row.id}: there is no result in {FOLDER}; {run}"
+        elif not found.is_of(row):
+            yield f"row {row.id}: the row or its quirks changed since it was run; {run}"
+        elif not found.passed:
+            yield f"row {row.id}: failed on {found.ran}: {'; '.join(found.failures)}"
+        else:
+            proved |= {name for name, legs in found.quirks.items() if legs.proved}
+    for path in sorted(set((root / FOLDER).glob("*.json")) - known):
+        yield f"{path.relative_to(root)} is the result of no row; delete it"
+    for one in matrix.frameworks.values():
+        for quirk in one.quirks:
+            if quirk.id not in proved:
+                yield f"quirk {quirk.id}: the result of no row proves it"

@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from autolog.compat.inforce import load_compiled
 from autolog.discovery import discover
 from autolog.entities import Model, Run
+from autolog.testing.thirdparty import matrix_findings, project_of, prove
 from autolog.testing.trial import PHASES
 from autolog.tracking.reading import open_store
 
@@ -162,6 +164,29 @@ def test_the_example_is_reproducible_and_can_fail(subject: Subject) -> None:
     first, second = plain["trainings"]
     assert first == second, "seed Example.train: without autolog, two trainings differ"
     assert plain["failure"] is not None, "say with Example(fails=...) how a training fails"
+
+
+# -- its matrix ---------------------------------------------------------------------------------
+
+
+def test_its_matrix_agrees_with_the_package(subject: Subject) -> None:
+    """An integration need not have one; if it ships the source, the compiled form is fresh."""
+    reference = discover().integrations[subject.name].compat
+    if reference is not None:
+        refuse("its matrix does not agree", matrix_findings(subject.name, reference))
+
+
+def test_its_quirks_need_their_guards(subject: Subject) -> None:
+    """Runs their tests, guarded and unguarded, if they are beside the package or here."""
+    reference = discover().integrations[subject.name].compat
+    quirks = load_compiled(reference)[subject.name]["quirks"] if reference else ()
+    if not quirks:
+        return
+    tests = [quirk["test"] for quirk in quirks]
+    project = project_of(str(reference), tests)
+    if project is None:
+        pytest.skip(f"the tests of its quirks are not here: {', '.join(tests)}")
+    refuse("the proof of its quirks failed", prove(project, tests))
 
 
 # -- what is recorded ---------------------------------------------------------------------------

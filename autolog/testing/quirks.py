@@ -16,13 +16,16 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autolog.compat.data import FrameworkData, QuirkData
+from autolog.compat.inforce import in_force
 from autolog.compat.view import ENGINE, UNGUARD, installed_version, matches, matrix_data
+from autolog.discovery import discover
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,11 +79,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _find(identifier: str, nodeid: str) -> tuple[FrameworkData, QuirkData]:
-    for framework in matrix_data().values():
+    for framework in _frameworks():
         for quirk in framework["quirks"]:
             if quirk["id"] == identifier:
                 return framework, quirk
-    raise pytest.UsageError(f"{nodeid}: quirk {identifier!r} is not in compat_matrix.yaml")
+    raise pytest.UsageError(
+        f"{nodeid}: quirk {identifier!r} is not in compat_matrix.yaml, nor in the matrix of an"
+        " installed integration"
+    )
+
+
+def _frameworks() -> Iterator[FrameworkData]:
+    """Ours first; those of third parties only if somebody asks for more."""
+    yield from matrix_data().values()
+    others = in_force(discover().integrations.values())
+    yield from (known.data for known in others.frameworks.values())
 
 
 def _marks(found: tuple[FrameworkData, QuirkData]) -> list[pytest.MarkDecorator]:
