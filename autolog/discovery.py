@@ -14,20 +14,28 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from autolog.errors import IntegrationError
+from autolog import settings
+from autolog.errors import IntegrationError, SettingsError
 from autolog.integration import API, Integration
 
-__all__ = ["GROUP", "Discovered", "by_name", "discover", "resolve"]
+__all__ = ["DISTRIBUTION", "GROUP", "Discovered", "by_name", "disabled", "discover", "resolve"]
+
+DISTRIBUTION: Final = "autolog-ml"
+"""What we are called by pip; integrations from elsewhere are a third party's."""
 
 GROUP: Final = "autolog.integrations"
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """The integrations found, by name, and why others were left out."""
+    """The integrations found, by name, and why others were left out.
+
+    `third_party` says of those that autolog did not bring which distribution did, `name version`.
+    """
 
     integrations: dict[str, Integration]
     problems: dict[str, str] = field(default_factory=dict[str, str])
+    third_party: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +43,7 @@ def discover() -> Discovered:
     """Load every declaration once per process."""
     found: dict[str, Integration] = {}
     problems: dict[str, str] = {}
+    third_party: dict[str, str] = {}
     for point in sorted(_entry_points(), key=lambda point: (not _ours(point), point.name)):
         try:
             declared = point.load()
@@ -46,13 +55,16 @@ def discover() -> Discovered:
         elif declared.api > API:
             problems[point.name] = (
                 f"{point.value} was written for contract {declared.api}, this autolog knows {API}:"
-                " pip install -U autolog-ml"
+                f" pip install -U {DISTRIBUTION}"
             )
         elif declared.name in found:
             problems[point.name] = f"{point.value} is skipped: {declared.name} is already provided"
         else:
             found[declared.name] = declared
-    return Discovered(found, problems)
+            if declared.compat is not None or not _ours(point):
+                origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+                third_party[declared.name] = origin
+    return Discovered(found, problems, third_party)
 
 
 def by_name(name: str) -> Integration:
@@ -73,6 +85,21 @@ def by_name(name: str) -> Integration:
     raise IntegrationError(f"unknown framework {name!r}.{hint} Known: {', '.join(names)}.")
 
 
+def disabled() -> set[str]:
+    """Return the integrations that the setting `disabled` leaves out; `1` stands for all.
+
+    Raises:
+        SettingsError: it names a framework that is unknown.
+    """
+    setting = settings.lookup("disabled")
+    if setting.value in (("1",), ("true",), ("all",)):
+        return set(discover().integrations)
+    try:
+        return {by_name(name).name for name in setting.value}
+    except IntegrationError as exc:
+        raise SettingsError(f"{setting.origin} leaves out: {exc}") from None
+
+
 def resolve(reference: str) -> Any:
     """Import what `"package.module:name"` names."""
     module, _, path = reference.partition(":")
@@ -87,7 +114,7 @@ def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
 
 
 def _ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "autolog-ml"
+    return point.dist is not None and point.dist.name == DISTRIBUTION
 
 
 def _spellings(integrations: Iterable[Integration]) -> list[str]:

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from autolog import settings
-from autolog.capture.attachment import Attachment, require_supported
+from autolog.capture.attachment import Attachment
 from autolog.capture.options import MEGABYTE, Options
-from autolog.discovery import by_name, discover, resolve
-from autolog.errors import IntegrationError, SettingsError, UsageError
+from autolog.discovery import by_name, disabled, discover, resolve
+from autolog.errors import IntegrationError, UsageError
 from autolog.integration import Integration
 from autolog.patching import Engine, ModuleWatch, Site, SiteStatus
 from autolog.store.location import locate
@@ -119,7 +119,7 @@ def activate(
     named = [by_name(name) for name in frameworks]
     own = _own_options(by_framework)
     left_out = {by_name(name).name for name in _names(exclude, "exclude")}
-    left_out |= _disabled()
+    left_out |= disabled()
     chosen = named or list(discover().integrations.values())
     with _lock:
         before = _state
@@ -136,9 +136,11 @@ def activate(
             for integration in named:
                 _require_installed(integration)
             _switch(_State(wanted, options))
-            for integration in named:
-                if integration.name in _attachments:
-                    require_supported(integration, _attachments[integration.name])
+            for name, attachment in _attachments.items():
+                if name in {one.name for one in named}:
+                    attachment.require_supported()
+                elif engine.strict and not attachment.bridges_only:
+                    attachment.require_supported(imported=True)
         except BaseException:
             settings.reassign(settings_before)
             _switch(before)
@@ -306,17 +308,6 @@ def _is_installed(module: str) -> bool:
         return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return False
-
-
-def _disabled() -> set[str]:
-    """Return what the setting `disabled` leaves out; `1` stands for everything."""
-    setting = settings.lookup("disabled")
-    if setting.value in (("1",), ("true",), ("all",)):
-        return set(discover().integrations)
-    try:
-        return {by_name(name).name for name in setting.value}
-    except IntegrationError as exc:
-        raise SettingsError(f"{setting.origin} leaves out: {exc}") from None
 
 
 def _names(given: Iterable[str], what: str) -> tuple[str, ...]:

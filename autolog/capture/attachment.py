@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autolog.discovery import resolve
-from autolog.errors import CompatError
+from autolog.errors import CompatError, SettingsError
 from autolog.integration import Attach, Hook, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
 from autolog.patching.interruption import comes_from_outside
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.capture.port import Port
     from autolog.compat.view import CompatView
 
-__all__ = ["Attachment", "require_supported"]
+__all__ = ["Attachment"]
 
 
 class Attachment:
@@ -95,27 +95,57 @@ class Attachment:
         return None
 
     def view(self, module: str) -> CompatView:
-        """Return what the matrix says of the version that is installed for `module`."""
+        """Return what the matrix says of the version that is installed for `module`.
+
+        A matrix given by the user that cannot be read must not end a training: a notice says so
+        and ours counts.
+        """
         top = module.partition(".")[0]
         known = self._views.get(top)
         if known is None:
-            from autolog.compat.view import resolve as resolve_version
-
-            data = resolve(self.integration.compat) if self.integration.compat else None
-            named = next(
-                (name for name in self.integration.modules if name.partition(".")[0] == top),
-                self.integration.modules[0],
-            )
-            known = resolve_version(
-                self.integration.name,
-                sys.modules.get(named),
-                data=data,
-                distributions=self.integration.distributions,
-            )
+            try:
+                known = self._judge(top)
+            except SettingsError as error:
+                if not self.bridges_only:
+                    notices.tell("compat", f"{error}; autolog's own matrix is used")
+                known = self._judge(top, override=False)
             self._views[top] = known
             if known.note and not self.bridges_only:
-                notices.tell("compat", known.note)
+                refused = self._engine.strict and not known.supported
+                notices.tell("compat", f"strict: {known.refusal}" if refused else known.note)
         return known
+
+    def require_supported(self, *, imported: bool = False) -> None:
+        """Refuse a framework that is outside of the supported range.
+
+        Args:
+            imported: judge only what is imported already.
+
+        Raises:
+            CompatError: the message names the range, why it is that, and what to install.
+            SettingsError: the matrix given by the user cannot be read.
+        """
+        loaded = [name for name in self.integration.modules if sys.modules.get(name) is not None]
+        for name in loaded if imported or loaded else self.integration.modules[:1]:
+            view = self._judge(name.partition(".")[0])
+            if not view.supported:
+                raise CompatError(view.refusal or f"{self.integration.name} is not supported")
+
+    def _judge(self, top: str, *, override: bool = True) -> CompatView:
+        from autolog.compat.view import resolve as resolve_version
+
+        integration = self.integration
+        named = next(
+            (name for name in integration.modules if name.partition(".")[0] == top),
+            integration.modules[0],
+        )
+        return resolve_version(
+            integration.name,
+            sys.modules.get(named),
+            data=resolve(integration.compat) if integration.compat else None,
+            distributions=integration.distributions,
+            override=override,
+        )
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -128,7 +158,7 @@ class Attachment:
 
     def _apply(self, site: Patch | Attach, module: Any) -> None:
         view = self.view(site.module)
-        if not view.supported and view.on_unsupported == "skip":
+        if not view.supported and (view.on_unsupported == "skip" or self._engine.strict):
             self._note(site, "skipped", view.note or "unsupported version")
             return
         if not view.matches(site.when):
@@ -194,17 +224,6 @@ class Attachment:
             state=state,
             reason=reason,
         )
-
-
-def require_supported(integration: Integration, attachment: Attachment) -> None:
-    """Refuse a framework that the user named and that is outside of the supported range.
-
-    Raises:
-        CompatError: the message names the range and what to install.
-    """
-    view = attachment.view(integration.modules[0])
-    if not view.supported:
-        raise CompatError(view.note or f"{integration.name} {view.version} is not supported")
 
 
 def _target(site: Patch | Attach) -> str:

@@ -11,6 +11,12 @@ def main() -> None:
     `run` starts a user's program in this very process, so it goes its own way first: nothing of
     the other commands (click, rich, a database) is imported into that program.
     """
+    if sys.version_info < (3, 10):  # noqa: UP036  where pip's check was overruled
+        sys.exit(
+            "Error: autolog needs Python 3.10 or newer, and this is "
+            + sys.version.split()[0]
+            + ": the frameworks that it supports have no releases for it any more"
+        )
     if sys.argv[1:2] == ["run"]:
         if not getattr(sys.flags, "safe_path", sys.flags.isolated):
             # The folder of this command, or the working directory: not for what comes now (a

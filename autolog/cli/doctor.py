@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,50 +10,96 @@ import click
 from autolog.cli.options import examples, json_option, store_option
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Sequence
 
-    from autolog.cli.checkup import Checkup, Framework
+    from autolog.cli.checkup import Checkup
     from autolog.cli.probe import Probed
 
 __all__ = ["command"]
 
-_STATE_STYLES = {
-    "tested": "green",
-    "supported": "green",
-    "newer than known": "yellow",
-    "unsupported": "red",
-    "not installed": "dim",
-}
 
-
-@click.command("doctor", epilog=examples("autolog doctor", "autolog doctor --probe"))
+@click.command(
+    "doctor",
+    epilog=examples(
+        "autolog doctor", "autolog doctor torch --probe", "autolog doctor --bundle report.zip"
+    ),
+)
+@click.argument("frameworks", nargs=-1)
 @click.option(
     "--probe",
     "with_probe",
     is_flag=True,
     help="Import each installed framework in a process of its own and list what is watched.",
 )
+@click.option(
+    "--bundle",
+    metavar="FILE.zip",
+    type=click.Path(path_type=Path),
+    help="Write what a bug report needs to a file, without secrets and data; nothing is sent.",
+)
+@click.option("--force", is_flag=True, help="Let --bundle overwrite a file.")
 @store_option
 @json_option
-def command(*, with_probe: bool, store: str | None, as_json: bool) -> None:
-    """Check the installation: settings and where they come from, the store, the frameworks.
+def command(
+    *,
+    frameworks: tuple[str, ...],
+    with_probe: bool,
+    bundle: Path | None,
+    force: bool,
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """Say what is recorded on this machine, and what is wrong; FRAMEWORKS are shown in full.
 
-    No framework is imported without --probe, and nothing is written. Exit code 1 if something
-    is wrong: a store that cannot be written, a setting that cannot be read, an integration that
-    does not load, an unsupported version.
+    No framework is imported without --probe or --bundle, and nothing is written but the bundle.
+
+    Exit codes: 0 all is well, or the bundle was written; 1 a problem was found (a store that
+    cannot be written, a setting that cannot be read, an integration that does not load, a version
+    that is not supported, a package beside it that breaks it, a site that is missing); 2 the
+    command line makes no sense, or the bundle cannot be written.
     """
     from autolog.cli.checkup import examine
     from autolog.cli.output import emit, screen, write
 
-    found = examine(store)
-    probed = _probe(found) if with_probe else None
+    names = _names(frameworks)
+    if bundle is not None:
+        from autolog.cli.bugreport import refuse
+
+        refuse(bundle, force=force)
+    elif force:
+        raise click.UsageError("--force belongs to --bundle")
+    found = examine(store, names)
+    probed = _probe(found) if with_probe or bundle is not None else None
     problems = [*found.problems, *(text for one in probed or () for text in one.problems)]
+    document = _document(found, probed, problems)
+    if bundle is not None:
+        _write_bundle(bundle, document, store, as_json=as_json)
+        return
     if as_json:
-        emit(_document(found, probed, problems))
+        emit(document)
     else:
-        write(screen(), _page(found, probed, problems))
+        from autolog.cli.diagnosis import page
+
+        write(screen(), page(found, probed, problems, in_full=bool(names)))
     if problems:
         raise SystemExit(1)
+
+
+def _names(frameworks: Sequence[str]) -> list[str]:
+    """Return the integrations that are meant; a name that is none makes no sense."""
+    from autolog.discovery import by_name, discover
+    from autolog.errors import IntegrationError, UsageError
+
+    names: list[str] = []
+    for name in frameworks:
+        if name in discover().problems:
+            names.append(name)
+            continue
+        try:
+            names.append(by_name(name).name)
+        except IntegrationError as error:
+            raise UsageError(str(error)) from None
+    return names
 
 
 def _probe(found: Checkup) -> list[Probed]:
@@ -83,116 +129,26 @@ def _document(found: Checkup, probed: list[Probed] | None, problems: list[str]) 
     return document
 
 
-def _page(found: Checkup, probed: list[Probed] | None, problems: list[str]) -> RenderableType:
+def _write_bundle(
+    bundle: Path, document: dict[str, Any], store: str | None, *, as_json: bool
+) -> None:
     from rich.console import Group
     from rich.text import Text
 
-    from autolog.cli.format import count, plain
-    from autolog.cli.output import heading
+    from autolog.cli.bugreport import collect, save
+    from autolog.cli.format import plain, size
+    from autolog.cli.output import emit, screen, table, write
 
-    parts: list[RenderableType] = [
-        Text(f"autolog {found.autolog}, Python {found.python}, {found.platform}"),
-        heading("Store", _store(found)),
-        heading("Settings", _settings(found)),
-        heading("Frameworks", *(_framework(one) for one in found.frameworks)),
-    ]
-    if probed is not None:
-        parts.append(heading("Probe", *(_sites(one) for one in probed)))
-    if problems:
-        texts = [Text(f"{at}. {plain(text)}") for at, text in enumerate(problems, 1)]
-        title = Text(f"\n{count(len(problems), 'problem')}", style="bold red")
-        parts += [title, *texts]
-    else:
-        parts.append(Text("\nNo problems.", style="green"))
-    return Group(*parts)
-
-
-def _store(found: Checkup) -> RenderableType:
-    from rich.text import Text
-
-    from autolog.cli.format import plain
-    from autolog.cli.output import table
-
-    rows = table("", "", show_header=False)
-    rows.columns[0].style = "dim"
-    store = found.store
-    rows.add_row("where", plain(store.uri or "unknown"))
-    rows.add_row("state", "there" if store.exists else "not there yet; the first run creates it")
-    rows.add_row("writable", Text("yes", "green") if store.writable else Text("no", "red"))
-    pending = ", ".join(f"{many} {state}" for state, many in sorted(store.pending.items()))
-    if pending:
-        rows.add_row("journals", f"{pending} (writers; the next look folds them)")
-    if store.helper:
-        rows.add_row("helper", plain(store.helper))
-    if store.system_metrics:
-        rows.add_row("system metrics", plain(store.system_metrics))
-    if store.notice:
-        rows.add_row("", Text(plain(store.notice), "yellow"))
-    return rows
-
-
-def _settings(found: Checkup) -> RenderableType:
-    from autolog.cli.format import plain, value
-    from autolog.cli.output import table
-
-    rows = table("NAME", "VALUE", "FROM")
-    for one in found.settings:
-        said = "" if one.value is None else value(one.value)
-        rows.add_row(one.name, said, plain(one.origin))
-    return rows
-
-
-def _framework(one: Framework) -> RenderableType:
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from autolog.cli.format import plain
-    from autolog.cli.output import table
-
-    head = Text.assemble(
-        (one.integration, "bold"),
-        f"  {one.distribution} {one.version or ''}".rstrip(),
-        "  ",
-        (one.state, _STATE_STYLES.get(one.state, "")),
+    files = collect(document, store)
+    save(bundle, files)
+    if as_json:
+        emit({"bundle": str(bundle), "files": {name: len(text) for name, text in files.items()}})
+        return
+    rows = table("FILE", "SIZE", right=("SIZE",))
+    for name, text in files.items():
+        rows.add_row(name, size(len(text)))
+    said = (
+        f"Wrote {plain(str(bundle))}. Secrets, names of users and hosts, parameters and data were"
+        " left out; look through it before you attach it to a report. Nothing was sent anywhere."
     )
-    if one.disabled:
-        head.append("  switched off by the setting disabled", "yellow")
-    if one.state == "not installed":
-        head.append(f"  pip install {one.distribution}", "dim")
-        return head
-    rows = table("", "", show_header=False)
-    rows.columns[0].style = "dim"
-    if one.note:
-        rows.add_row("note", Text(plain(one.note), "yellow"))
-    rows.add_row("watches", ", ".join(one.sites))
-    if one.bridges:
-        rows.add_row("bridges", ", ".join(one.bridges))
-    for limit in one.limits:
-        rows.add_row("not yet", plain(limit))
-    for guard in one.guards:
-        state = "" if guard.active else " (off)"
-        rows.add_row(f"guard{state}", Text.assemble(guard.quirk, (f": {guard.symptom}", "dim")))
-    return Group(head, Padding(rows, (0, 0, 0, 2), expand=False))
-
-
-def _sites(one: Probed) -> RenderableType:
-    from rich.console import Group
-    from rich.text import Text
-
-    from autolog.cli.format import plain
-
-    states = Counter(site.state for site in one.sites)
-    summary = ", ".join(f"{many} {state}" for state, many in sorted(states.items())) or "no sites"
-    lines: list[Text] = [Text.assemble((one.integration, "bold"), f"  {summary}")]
-    lines += [
-        Text(
-            f"  {plain(site.place)}: {site.state}"
-            + (f", {plain(site.reason)}" if site.reason else "")
-        )
-        for site in one.sites
-        if site.state != "applied"
-    ]
-    if one.error:
-        lines.append(Text(f"  {plain(one.error)}", "red"))
-    return Group(*lines)
+    write(screen(), Group(rows, Text(said)))

@@ -19,8 +19,16 @@ from typing import Any, Literal
 from autolog import settings
 from autolog.compat.data import FrameworkData, MatrixData
 from autolog.compat.ranges import Release, contains, release_of
+from autolog.compat.remedy import distribution_of, install_line, why_outside
 
-__all__ = ["CompatView", "installed_version", "matches", "matrix_data", "resolve"]
+__all__ = [
+    "CompatView",
+    "installed_distributions",
+    "installed_version",
+    "matches",
+    "matrix_data",
+    "resolve",
+]
 
 ENGINE = "engine"
 """The guard of quirks that the engine's own structure answers; never switched."""
@@ -43,6 +51,8 @@ class CompatView:
         quirks: ids of the quirks that affect this version.
         strategies: for each named choice, the code path of this version.
         note: one line for the user, or None: newer than known, outside the range, unreadable.
+        refusal: what an error says of a version outside the range: the range, why it is the range,
+            and the command that installs a supported version; else None.
     """
 
     framework: str
@@ -54,6 +64,7 @@ class CompatView:
     quirks: tuple[str, ...] = ()
     strategies: Mapping[str, str] = field(default_factory=dict[str, str])
     note: str | None = None
+    refusal: str | None = None
 
     def matches(self, when: str | None) -> bool:
         """Whether a site declared `when` (a PEP 440 specifier, None is always) applies here."""
@@ -66,6 +77,7 @@ def resolve(
     *,
     data: MatrixData | None = None,
     distributions: Iterable[str] = (),
+    override: bool = True,
 ) -> CompatView:
     """Judge the version of a framework.
 
@@ -74,16 +86,17 @@ def resolve(
         module: the imported module whose `__version__` counts first; None if not imported.
         data: a third party's compiled matrix instead of ours.
         distributions: where the version is read from when the matrix does not say.
+        override: whether `AUTOLOG_COMPAT_MATRIX` counts.
 
     Raises:
         SettingsError: `AUTOLOG_COMPAT_MATRIX` names a file that cannot be used.
     """
-    found = matrix_data(data).get(framework)
+    found = matrix_data(data, override=override).get(framework)
     names = tuple(distributions) if found is None else found["distributions"]
     version = installed_version(module, names)
     if found is None:
         return CompatView(framework, version)
-    return _judge(framework, found, version)
+    return _judge(framework, found, version, getattr(module, "__name__", ""))
 
 
 def installed_version(module: Any, distributions: Iterable[str] = ()) -> str | None:
@@ -102,13 +115,23 @@ def installed_version(module: Any, distributions: Iterable[str] = ()) -> str | N
     return None
 
 
+def installed_distributions(names: Iterable[str]) -> dict[str, str]:
+    """Return those of these distributions that are installed, with their versions."""
+    found: dict[str, str] = {}
+    for name in names:
+        version = installed_version(None, (name,))
+        if version is not None:
+            found[name] = version
+    return found
+
+
 def matches(version: str, specifier: str) -> bool:
     """Whether a version's base is inside a PEP 440 specifier; unreadable ones count as newest."""
     base = release_of(version)
     return base is None or contains(specifier, base)
 
 
-def matrix_data(data: MatrixData | None = None) -> MatrixData:
+def matrix_data(data: MatrixData | None = None, *, override: bool = True) -> MatrixData:
     """Return the matrix in force: `AUTOLOG_COMPAT_MATRIX`, else `data`, else the built-in one.
 
     The override replaces whole frameworks, and leaves those it does not name.
@@ -117,7 +140,7 @@ def matrix_data(data: MatrixData | None = None) -> MatrixData:
         from autolog._compat_data import DATA
 
         data = DATA
-    path = settings.value("compat_matrix")
+    path = settings.value("compat_matrix") if override else None
     return {**data, **_override(path)} if path else data
 
 
@@ -128,7 +151,9 @@ def _override(path: str) -> MatrixData:
     return matrix.to_data(matrix.load(Path(path)))
 
 
-def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatView:
+def _judge(
+    framework: str, found: FrameworkData, version: str | None, module: str = ""
+) -> CompatView:
     newest = found["latest_known"]
     latest = release_of(newest)
     base = latest if version is None else release_of(version)
@@ -139,13 +164,21 @@ def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatV
     assert base is not None  # the matrix is checked: latest_known can be read
     supported = contains(found["supported"], base)
     known = contains(f"<={newest}", base)
+    refusal = None
     if not supported:
-        note = (
-            f"{framework} {version} is outside the supported range {found['supported']}: "
-            f"what is logged may be incomplete; leave it alone with exclude={framework!r}"
+        outside = (
+            f"{framework} {version} is outside the supported range {found['supported']}"
+            f" ({why_outside(found, base)})"
         )
-        if found["on_unsupported"] == "skip":
-            note = f"{framework} {version} is outside the supported range {found['supported']}"
+        note = f"{outside}: it is left alone"
+        if found["on_unsupported"] == "warn":
+            note = (
+                f"{outside}: what is logged may be incomplete;"
+                f" leave it alone with exclude={framework!r}"
+            )
+        installed = installed_distributions(found["distributions"])
+        line = install_line(found, distribution_of(found, module, tuple(installed)))
+        refusal = f"{outside}. A version that is supported: {line}"
     elif not known:
         note = f"{framework} {version} is newer than {newest}, the newest that autolog has seen"
     affecting = [quirk for quirk in found["quirks"] if contains(quirk["when"], base)]
@@ -161,6 +194,7 @@ def _judge(framework: str, found: FrameworkData, version: str | None) -> CompatV
         quirks=tuple(quirk["id"] for quirk in affecting),
         strategies=_strategies(found, base),
         note=note,
+        refusal=refusal,
     )
 
 

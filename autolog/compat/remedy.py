@@ -1,0 +1,55 @@
+"""What to install when a framework's version is outside of the supported range."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from autolog.compat.data import FrameworkData
+from autolog.compat.ranges import Release, release_of
+
+__all__ = ["distribution_of", "install_line", "why_outside"]
+
+_LOWEST: Final = re.compile(r">=\s*([\d.]+)")
+
+
+def distribution_of(found: FrameworkData, module: str, installed: Sequence[str] = ()) -> str:
+    """Return the distribution that a module of a framework comes from, by the matrix.
+
+    Where there are as many distributions as modules, as of Keras and Lightning, they are named in
+    the same order; elsewhere it is the first one that is installed, else the first.
+    """
+    distributions, modules = found["distributions"], found["modules"]
+    if len(distributions) == len(modules) > 1 and module in modules:
+        return distributions[modules.index(module)]
+    return next((name for name in distributions if name in installed), distributions[0])
+
+
+def install_line(found: FrameworkData, distribution: str) -> str:
+    """Return the command that installs a supported version.
+
+    It is the newest that was tested and that this Python can have, by the Pythons of the rows; of a
+    second package with versions of its own (tf-keras) it is the newest inside of the range.
+    """
+    here = sys.version_info[:2]
+    own_versions = len(found["modules"]) > 1 and distribution != found["distributions"][0]
+    tested = [
+        row["version"]
+        for row in found["tested"]
+        if tuple(int(part) for part in row["python"].split(".")) <= here
+    ]
+    if own_versions or not tested:
+        return f"pip install '{distribution}{found['supported']}'"
+    newest = max(tested, key=lambda version: release_of(version) or ())
+    return f"pip install '{distribution}=={newest}'"
+
+
+def why_outside(found: FrameworkData, base: Release) -> str:
+    """Say why a release is outside of the range: too old, for the reason given, or too new."""
+    lowest = _LOWEST.search(found["supported"])
+    begins = release_of(lowest[1].rstrip(".")) if lowest else None
+    if begins is not None and base < begins:
+        return found["because"]
+    return f"releases that new were never tried, {found['latest_known']} was"
