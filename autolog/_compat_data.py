@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "892eb62a4a81e4d2939e25a0c21f54166237a32372aefd4da80cba4bcda53563"
+SHA256 = "077365d4c0e971c3387b7f8f873d1b62e58426fd2c8423390ff501cd1ddf2ffa"
 
 DATA: MatrixData = {
     "keras": {
@@ -42,7 +42,10 @@ DATA: MatrixData = {
                 "python": "3.11",
                 "tier": "full",
                 "distribution": "keras",
-                "pins": ("torch==2.13.0",),
+                "pins": (
+                    "torch==2.13.0",
+                    "numpy==1.26.4",
+                ),
                 "env": {
                     "KERAS_BACKEND": "torch",
                 },
@@ -112,9 +115,9 @@ DATA: MatrixData = {
         "strategies": {},
         "co_pins": (
             (
-                "<3.1",
+                "<3.5",
                 "numpy<2",
-                "it reads names that NumPy 2 removed",
+                "its callbacks read np.Inf, which NumPy 2 removed",
             ),
         ),
         "quirks": (
@@ -254,13 +257,7 @@ DATA: MatrixData = {
             },
         ),
         "strategies": {},
-        "co_pins": (
-            (
-                "<4",
-                "numpy<2",
-                "it reads names that NumPy 2 removed",
-            ),
-        ),
+        "co_pins": (),
         "quirks": (
             {
                 "id": "lightgbm-callback-order-counts-from-the-end",
@@ -782,7 +779,7 @@ DATA: MatrixData = {
                 "pins": (
                     "scikit-learn==1.2.2",
                     "numpy==1.26.4",
-                    "pandas<2.2",
+                    "pandas==2.3.3",
                 ),
                 "env": {},
             },
@@ -842,21 +839,19 @@ DATA: MatrixData = {
                 "python": "3.13",
                 "tier": "commit",
                 "distribution": "xgboost-cpu",
-                "pins": ("scikit-learn==1.9.1",),
+                "pins": (
+                    "scikit-learn==1.9.1",
+                    "pandas==3.0.1",
+                ),
                 "env": {},
             },
         ),
         "strategies": {},
         "co_pins": (
             (
-                "<2",
+                "<2.1",
                 "numpy<2",
-                "it reads names that NumPy 2 removed",
-            ),
-            (
-                "<2",
-                "pandas<2.2",
-                "it reads names that pandas 2.2 removed",
+                "it forbids copies that NumPy 2 then refuses to make: cv and slices fail",
             ),
         ),
         "quirks": (
