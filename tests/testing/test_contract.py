@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = 33
+TESTS = 35
 """Tests of the suite for one integration, parametrised ones counted one by one."""
 
 
