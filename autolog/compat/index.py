@@ -156,7 +156,7 @@ def _bare(url: str) -> str:
 
 def _pip(setting: str) -> str | None:
     """Read a setting of pip's configuration files, as pip itself finds them."""
-    for line in _pip_config():
+    for line in pip_config():
         key, _, value = line.partition("=")
         if key == f"global.{setting}":
             return " ".join(shlex.split(value))
@@ -164,7 +164,8 @@ def _pip(setting: str) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _pip_config() -> list[str]:
+def pip_config() -> list[str]:
+    """Return the lines of `pip config list`, once per process; none without pip."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
