@@ -93,6 +93,8 @@ _TEST = """\
           uv venv --python 3.11 "$RUNNER_TEMP/python"
           echo "$RUNNER_TEMP/python/bin" >> "$GITHUB_PATH"
       - run: .ci/run
+        env:
+          MATRIX_ROWS: elsewhere
 """
 
 _OUTDATED = """\

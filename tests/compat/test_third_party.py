@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from autolog.compat import packages
 from autolog.compat.__main__ import main
 from autolog.compat.view import resolve
-from tests.compat.toybox import environment, write_project
+from tests.compat.toybox import GUARDS, MATRIX, TEST, environment, write_project
 
 COMPILED = "autolog_toybox/_compat_data.py"
 
@@ -213,3 +214,17 @@ def test_it_is_listed_and_shown_beside_ours(project: Path) -> None:
     found = json.loads(run(project, "autolog", "doctor", "--json")[1])
     (toybox,) = [one for one in found["frameworks"] if one["integration"] == "toybox"]
     assert [guard["quirk"] for guard in toybox["guards"]] == ["toybox-forgets-the-last-epoch"]
+
+
+def test_the_guide_shows_this_project_and_the_commands_that_are_run_here() -> None:
+    root = Path(__file__).parents[2]
+    guide = (root / "docs/integrations.md").read_text().partition("### A matrix of your own")[2]
+    shown = [part.partition("```")[0] for part in re.split(r"```(?:py|yaml)\n", guide)[1:]]
+    assert shown[:2] == [GUARDS, MATRIX]
+    assert shown[2].removesuffix("    ...\n") in TEST
+    assert re.findall(r"^    (p.*)$", guide.replace("\n    ...", ""), re.MULTILINE)[-4:] == [
+        "python -m autolog.compat compile --package autolog_toybox",
+        "python -m autolog.compat compile --package autolog_toybox --check",
+        "python -m autolog.compat check --package autolog_toybox --tests tests",
+        "pytest -p autolog.testing.quirks tests",
+    ]
