@@ -1,8 +1,7 @@
 """Compares the newest release that the matrix knows with a package index.
 
-A release counts once it is two days old: releases that break something are withdrawn in their
-first days, and a row for one of them would be a failure of nobody's. Pre-releases and yanked
-files do not count.
+A release counts once its first file has an age, two days by default: what breaks something is
+withdrawn in its first days. Pre-releases and yanked files do not count.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -19,10 +17,7 @@ from packaging.version import Version
 from autolog.compat.data import FrameworkData, TestedData
 from autolog.compat.index import Index, NotOnIndexError, Release
 
-__all__ = ["COOLDOWN", "Judged", "Row", "judge", "paste"]
-
-COOLDOWN: Final = 2.0
-"""Days."""
+__all__ = ["Judged", "Row", "judge", "paste"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ def judge(
     index: Index,
     *,
     pythons: Iterable[str],
-    cooldown: float = COOLDOWN,
+    cooldown: float,
     now: datetime | None = None,
 ) -> Judged:
     """Ask the index for all distributions of a framework, and compare.

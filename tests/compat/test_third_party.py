@@ -216,6 +216,14 @@ def test_it_is_listed_and_shown_beside_ours(project: Path) -> None:
     assert [guard["quirk"] for guard in toybox["guards"]] == ["toybox-forgets-the-last-epoch"]
 
 
+def test_a_matrix_that_leads_nowhere_is_told_and_the_others_listed(project: Path) -> None:
+    (project / COMPILED).unlink()
+    code, said = run(project, "autolog", "compat", "list")
+    assert code == 1
+    assert "integration toybox: autolog_toybox._compat_data:DATA is no matrix of it" in said
+    assert "sklearn" in said
+
+
 def test_the_guide_shows_this_project_and_the_commands_that_are_run_here() -> None:
     root = Path(__file__).parents[2]
     guide = (root / "docs/integrations.md").read_text().partition("### A matrix of your own")[2]
