@@ -46,7 +46,7 @@ def test_a_loop_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> 
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.square(model(x) - y))
             gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             losses.append(float(loss))
         test_loss.reset_state()
         test_loss.update_state(tf.reduce_mean(tf.square(model(ROWS) - SUMS)))
