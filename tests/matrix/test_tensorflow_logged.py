@@ -72,6 +72,7 @@ def test_a_loop_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> 
     assert logged.values(run, "train/loss") == pytest.approx(losses)
     assert logged.values(run, "lr") == pytest.approx([0.1, 0.1])
     assert logged.values(run, "epoch") == [0, 1]
+    assert len(logged.values(run, "train/samples_per_second")) == 2
     # evaluations
     assert logged.values(run, "test_loss") == pytest.approx(told)
     # model
