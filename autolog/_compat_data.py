@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "077365d4c0e971c3387b7f8f873d1b62e58426fd2c8423390ff501cd1ddf2ffa"
+SHA256 = "33c0d2e214242dafd39df14c43ce60957e5d641ca24364cdf9734b1472eebb36"
 
 DATA: MatrixData = {
     "keras": {
@@ -55,7 +55,7 @@ DATA: MatrixData = {
                 "python": "3.12",
                 "tier": "full",
                 "distribution": "keras",
-                "pins": ("jax[cpu]",),
+                "pins": ("jax[cpu]<0.6",),
                 "env": {
                     "KERAS_BACKEND": "jax",
                 },
@@ -119,6 +119,11 @@ DATA: MatrixData = {
                 "numpy<2",
                 "its callbacks read np.Inf, which NumPy 2 removed",
             ),
+            (
+                ">=3.0,<3.10",
+                "jax<0.6",
+                "its fit on JAX asks for spmd_mode, which JAX 0.6 removed",
+            ),
         ),
         "quirks": (
             {
@@ -159,11 +164,11 @@ DATA: MatrixData = {
             },
         ),
         "logs": {
-            "params": "arguments of `fit`, `optimizer.*`, loss, metrics, `model.*`, callbacks' settings",
+            "params": "arguments of `fit`, `optimizer.*`, loss, metrics, `model.*`, settings of callbacks",
             "series": "everything in `History` by epoch, learning rate, seconds of each epoch",
-            "evaluations": "`evaluate`, metrics computed on `predict`",
+            "evaluations": "`evaluate`, metrics of scikit-learn on what `predict` gave",
             "data": "shapes, dtypes, fingerprints of arrays; element specs of pipelines",
-            "model": "`.keras` file with the optimizer's state; last and best checkpoint",
+            "model": "`.keras` file with the state of the optimizer; last and best checkpoint",
             "more": "table of the layers, KerasTuner's trials as a tree",
         },
     },
@@ -290,7 +295,7 @@ DATA: MatrixData = {
         "logs": {
             "params": "parameters as given and what the booster was given instead",
             "series": "each evaluation set and metric by iteration",
-            "evaluations": "`score`, metrics computed on predictions",
+            "evaluations": "`score`, metrics of scikit-learn on predictions",
             "data": "shapes, dtypes, columns, fingerprints",
             "model": "LightGBM's text format",
             "more": "importances, best and last iteration",
@@ -420,8 +425,8 @@ DATA: MatrixData = {
             "params": "`save_hyperparameters`, `trainer.*`, `optimizer.*`, callbacks' settings",
             "series": "everything logged for loggers by step and epoch, `lr`, `grad_norm` where it is clipped",
             "evaluations": "`validate`, `test`",
-            "data": "batch size and number of batches of the loaders",
-            "model": "weights as safetensors with class and hyperparameters; best checkpoint",
+            "data": "batch size, number of batches",
+            "model": "weights as safetensors, class and hyperparameters; a copy of the best checkpoint",
             "more": "table of the layers, which run a fit went on from",
         },
     },
@@ -569,7 +574,7 @@ DATA: MatrixData = {
             "series": "curves that the estimator keeps (`loss_curve_`, `train_score_`); steps of `partial_fit`",
             "evaluations": "`score`, metrics and scorers on predictions, confusion matrices and curves you compute",
             "data": "shapes, dtypes, columns, fingerprints",
-            "model": "skops where it can, else a pickle that is marked so",
+            "model": "a pickle; skops from the first `load_model` on, where skops knows all parts",
             "more": "coefficients, importances, candidates of searches as a tree, preparation steps",
         },
     },
@@ -659,11 +664,11 @@ DATA: MatrixData = {
             },
         ),
         "logs": {
-            "params": "`optimizer.*`, class and size of the model, batch size",
-            "series": "`train/loss` and `lr` by step, epochs, Keras metrics you ask for",
-            "evaluations": "Keras metrics whose result you ask for (`test_loss`)",
-            "data": "element specs of pipelines",
-            "model": "the `.keras` file of a Keras model; names of checkpoints",
+            "params": "`optimizer.*`, class and size of the model, batches of an epoch",
+            "series": "`train/loss` by step, `lr` and throughput by epoch",
+            "evaluations": "metrics of Keras whose `result` you ask for (`test_loss`)",
+            "data": "element specs of pipelines, as a param",
+            "model": "`.keras` file of a Keras model; paths of checkpoints",
             "more": "scalars of `tf.summary`",
         },
     },
@@ -756,8 +761,8 @@ DATA: MatrixData = {
             "series": "`train/loss` and `lr` by step, `grad_norm` where you clip, epochs and throughput",
             "evaluations": "losses without gradients (`val/loss`), torchmetrics you compute",
             "data": "shapes, dtypes, fingerprints of tensor data sets; classes of others",
-            "model": "copies of the checkpoints you save, else the final weights as safetensors",
-            "more": "numbers you show with tqdm and TensorBoard, health of losses",
+            "model": "copies of the last and best checkpoint you save, else the weights as safetensors",
+            "more": "tree of modules, numbers you give to tqdm and TensorBoard, health of losses",
         },
     },
     "xgboost": {
@@ -904,8 +909,8 @@ DATA: MatrixData = {
         "logs": {
             "params": "parameters of the booster and the call; of estimators all",
             "series": "each evaluation set and metric by round",
-            "evaluations": "`score`, `Booster.eval`, metrics computed on predictions",
-            "data": "shapes, dtypes, columns, fingerprints",
+            "evaluations": "`score`, `Booster.eval`, metrics of scikit-learn on predictions",
+            "data": "shapes and columns; dtypes and fingerprints of arrays, not of a `DMatrix`",
             "model": "UBJSON",
             "more": "importances of every type, best and last round",
         },

@@ -1,4 +1,4 @@
-"""What is logged of Keras by default, on every version and backend: `logs` in compat_matrix.yaml."""
+"""What is logged of Keras by default, on each backend: `logs` in compat_matrix.yaml."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import warnings
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ pytestmark = [pytest.mark.filterwarnings("ignore")]  # old versions beside new c
 
 for one in ("lightning", "pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
     logging.getLogger(one).setLevel(logging.ERROR)
-pl: Any = importlib.import_module(PACKAGES[0])
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pl: Any = importlib.import_module(PACKAGES[0])
 
 ROWS = torch.arange(64.0).reshape(16, 4) / 64
 SUMS = ROWS.sum(dim=1, keepdim=True)

@@ -46,7 +46,7 @@ def test_a_loop_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> 
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.square(model(x) - y))
             gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             losses.append(float(loss))
         test_loss.reset_state()
         test_loss.update_state(tf.reduce_mean(tf.square(model(ROWS) - SUMS)))
@@ -72,6 +72,7 @@ def test_a_loop_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> 
     assert logged.values(run, "train/loss") == pytest.approx(losses)
     assert logged.values(run, "lr") == pytest.approx([0.1, 0.1])
     assert logged.values(run, "epoch") == [0, 1]
+    assert len(logged.values(run, "train/samples_per_second")) == 2
     # evaluations
     assert logged.values(run, "test_loss") == pytest.approx(told)
     # model
