@@ -79,10 +79,12 @@ def _verdict(found: Checkup, problems: Sequence[str]) -> list[RenderableType]:
         for at, text in enumerate(problems, 1):
             numbered.add_row(f"{at}.", plain(text))
         lines.append(Padding(numbered, (0, 0, 1, 0), expand=False))
-    if not found.store.writable and found.store.uri is not None:
-        lines.append(Text("Nothing is recorded in this store.", style="bold red"))
+    store = found.store
+    if store.uri is None or not (store.journalled or store.writable):
+        lines.append(Text("Nothing is recorded: the store cannot be used.", style="bold red"))
     elif recorded:
-        said = "Trainings are recorded of " + _listed(recorded) + "."
+        later = "" if store.writable else " In journals, until the store can take them."
+        said = f"Trainings are recorded of {_listed(recorded)}.{later}"
         lines.append(Text(said, style="bold" if problems else "bold green"))
     else:
         lines.append(Text("No framework is here whose trainings are recorded.", style="yellow"))
