@@ -153,7 +153,7 @@ def look_at(
         co_pins=co_pins,
         strategies=dict(seen.strategies) if there else {},
         logs=dict(row["logs"]) if row else {},
-        install=install_line(row, main) if row else f"pip install {distributions[0]}",
+        install=f"pip install '{main}{row['supported'] if row else ''}'",
         problems=problems,
     )
 

@@ -30,8 +30,8 @@ class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     `pending` are writers by state; `helper` says what the process that ships to a server is at, and
     `system_metrics` of which runs it is measured what they use, or why of none. `damaged` are
-    journal files in which something is wrong that no crash explains. `journalled`: what a program logs is kept in
-    journals, also while the store itself cannot be reached.
+    journal files in which something is wrong that no crash explains. `journalled`: what a program
+    logs is kept in journals, also while the store itself cannot be reached.
     """
 
     uri: str | None = None

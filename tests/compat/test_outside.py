@@ -32,6 +32,7 @@ def override(folder: Path, supported: str, latest: str, on_unsupported: str = "w
             "latest_known": latest,
             "tested": [{"version": latest, "python": "3.10", "tier": "full"}],
             "quirks": [],
+            "co_pins": [],
         }
     }
     whole["environments"] = {}
@@ -176,6 +177,16 @@ def test_what_to_install_is_the_distribution_that_is_there() -> None:
     refusal = resolve("xgboost", Old()).refusal
     assert refusal is not None
     assert "pip install 'xgboost-cpu==" in refusal
+
+
+def test_no_version_is_proposed_that_needs_more_than_pip_knows(monkeypatch) -> None:
+    class Old:
+        __version__ = "0.9"
+
+    monkeypatch.setattr(sys, "version_info", (3, 10, 0))  # of its rows, this one needs numpy<2
+    refusal = resolve("lightgbm", Old()).refusal
+    assert refusal is not None
+    assert refusal.endswith("pip install 'lightgbm>=3.3.5,<5'")
 
 
 def test_a_second_namespace_has_versions_of_its_own() -> None:
