@@ -224,10 +224,10 @@ def _disk(location: Location) -> Iterator[Advice]:
         place = next(
             path for path in (location.journal, *location.journal.parents) if path.exists()
         )
-        free = shutil.disk_usage(place).free
+        total, _, free = shutil.disk_usage(place)
     except (OSError, StopIteration):  # told among the problems
         return
-    if free < _LITTLE_SPACE:
+    if free < _LITTLE_SPACE and total:  # /proc has no space at all
         yield Advice(
             topic="disk",
             text=f"{size(free)} are free at {place}; what does not fit waits in memory",

@@ -55,7 +55,7 @@ def page(
         parts += [Group(Text(""), _in_full(one)) for one in found.frameworks]
     else:
         parts.append(heading("Frameworks", *_table(found.frameworks)))
-    if probed is not None:
+    if probed:
         parts.append(heading("Imported and looked at", *map(_sites, probed)))
     if found.advice:
         parts.append(heading("Advice", *_advice(found)))
@@ -79,10 +79,12 @@ def _verdict(found: Checkup, problems: Sequence[str]) -> list[RenderableType]:
         for at, text in enumerate(problems, 1):
             numbered.add_row(f"{at}.", plain(text))
         lines.append(Padding(numbered, (0, 0, 1, 0), expand=False))
-    if not found.store.writable and found.store.uri is not None:
-        lines.append(Text("Nothing is recorded in this store.", style="bold red"))
+    store = found.store
+    if store.uri is None or not (store.journalled or store.writable):
+        lines.append(Text("Nothing is recorded: the store cannot be used.", style="bold red"))
     elif recorded:
-        said = "Trainings are recorded of " + _listed(recorded) + "."
+        later = "" if store.writable else " In journals, until the store can take them."
+        said = f"Trainings are recorded of {_listed(recorded)}.{later}"
         lines.append(Text(said, style="bold" if problems else "bold green"))
     else:
         lines.append(Text("No framework is here whose trainings are recorded.", style="yellow"))
@@ -103,24 +105,12 @@ def _table(frameworks: Sequence[Framework]) -> list[RenderableType]:
     from autolog.cli.format import count, plain
 
     titles = ("FRAMEWORK", "INSTALLED", "SUPPORTED", "STATE", "GUARDS")
-    rows: list[tuple[Framework, tuple[str, ...]]] = []
-    for one in frameworks:
-        installed = one.installed[0] if one.installed else None
-        here = f"{installed.distribution} {installed.version}" if installed else ""
-        active = sum(guard.active for guard in one.guards)
-        guards = f"{active} of {len(one.guards)}" if active < len(one.guards) else str(active)
-        there = one.state != "not installed"
-        facts = (one.integration, here, one.supported or "", one.state, guards if there else "")
-        rows.append((one, tuple(map(plain, facts))))
-    widths = [
-        max(map(len, column)) for column in zip(titles, *(facts for _, facts in rows), strict=True)
-    ]
-    lines: list[RenderableType] = [Text(_aligned(titles, widths), "dim")]
-    missing: list[Framework] = []
-    for one, facts in rows:
-        if one.state == "not installed":
-            missing.append(one)
-            continue
+    there = [one for one in frameworks if one.state != "not installed"]
+    missing = [one for one in frameworks if one not in there]
+    rows = [tuple(map(plain, _facts(one))) for one in there]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines: list[RenderableType] = [Text(_aligned(titles, widths), "dim")] if there else []
+    for one, facts in zip(there, rows, strict=True):
         line = Text(_aligned(facts, widths), no_wrap=True, overflow="fold")
         line.highlight_words([one.state], _STATE_STYLES.get(one.state, ""))
         line.stylize("bold", 0, len(facts[0]))
@@ -139,7 +129,7 @@ def _table(frameworks: Sequence[Framework]) -> list[RenderableType]:
         said = f"Each also logs {_listed(_common_topics(shown))}. " if shown[0].logs else ""
         lines.append(Text(f"{said}More: autolog doctor {shown[0].integration}", "dim"))
     elif missing:
-        lines.append(Text(f"For example: {missing[-1].install}", "dim"))
+        lines.append(Text(f"To install one: autolog doctor {missing[0].integration}", "dim"))
     lines += [
         Text(f"{one.integration} is of a third party: {plain(one.third_party)}", "dim")
         for one in frameworks
@@ -149,6 +139,14 @@ def _table(frameworks: Sequence[Framework]) -> list[RenderableType]:
     if off:
         lines.append(Text(f"{count(off, 'guard')} switched off", "yellow"))
     return lines
+
+
+def _facts(one: Framework) -> tuple[str, ...]:
+    first = one.installed[0] if one.installed else None
+    installed = f"{first.distribution} {first.version}" if first else "without metadata"
+    active = sum(guard.active for guard in one.guards)
+    guards = f"{active} of {len(one.guards)}" if active < len(one.guards) else str(active)
+    return one.integration, installed, one.supported or "", one.state, guards
 
 
 def _aligned(facts: Sequence[str], widths: Sequence[int]) -> str:
@@ -226,6 +224,7 @@ def _in_full(one: Framework) -> RenderableType:
 def _sites(one: Probed) -> RenderableType:
     """Say what is watched of one framework, and of the rest why it is not."""
     from rich.console import Group
+    from rich.padding import Padding
     from rich.text import Text
 
     from autolog.cli.format import plain
@@ -233,18 +232,19 @@ def _sites(one: Probed) -> RenderableType:
     states = Counter(site.state for site in one.sites)
     summary = ", ".join(f"{many} {state}" for state, many in sorted(states.items())) or "no sites"
     style = "red" if one.error or one.lost else ""
-    lines = [Text.assemble((one.integration, "bold"), "  ", (summary, style))]
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for site in one.sites:
-        if site.state != "applied":
-            reasons.setdefault((site.state, site.reason or ""), []).append(site.place)
-    for (state, reason), places in reasons.items():
-        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        said = f": {plain(reason)}" if reason else ""
-        lines.append(Text(f"  {plain(places[0])}{more} {state}{said}"))
-    if one.error:
-        lines.append(Text(f"  {plain(one.error)}", "red"))
-    return Group(*lines)
+    lines = [Text(plain(one.error), "red")] if one.error else []
+    waiting = [site.place.partition(":")[0] for site in one.sites if site.state == "waiting"]
+    if waiting and not one.error:  # parts of it that need more than is installed
+        lines.append(Text(f"waiting for {', '.join(dict.fromkeys(map(plain, waiting)))}", "dim"))
+    lines += [
+        Text(
+            f"{plain(site.place)} {site.state}" + (f": {plain(site.reason)}" if site.reason else "")
+        )
+        for site in one.sites
+        if site.state not in ("applied", "waiting")
+    ]
+    head = Text.assemble((one.integration, "bold"), "  ", (summary, style))
+    return Group(head, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines))
 
 
 def _advice(found: Checkup) -> list[RenderableType]:

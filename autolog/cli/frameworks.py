@@ -153,7 +153,7 @@ def look_at(
         co_pins=co_pins,
         strategies=dict(seen.strategies) if there else {},
         logs=dict(row["logs"]) if row else {},
-        install=install_line(row, main) if row else f"pip install {distributions[0]}",
+        install=f"pip install '{main}{row['supported'] if row else ''}'",
         problems=problems,
     )
 
@@ -190,7 +190,7 @@ def _both(row: FrameworkData | None, installed: dict[str, str]) -> list[str]:
     """Say that two distributions of one module are installed, if they are."""
     if row is None or len(row["modules"]) > 1 or len(installed) <= 1:
         return []
-    module = row["modules"][0]
+    module = next(iter(row["modules"]))
     kept, *others = list(installed)
     names = " and ".join(f"{one} {version}" for one, version in installed.items())
     wanted = f"{kept}=={installed[kept].partition('+')[0]}"

@@ -30,7 +30,8 @@ class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     `pending` are writers by state; `helper` says what the process that ships to a server is at, and
     `system_metrics` of which runs it is measured what they use, or why of none. `damaged` are
-    journal files in which something is wrong that no crash explains.
+    journal files in which something is wrong that no crash explains. `journalled`: what a program
+    logs is kept in journals, also while the store itself cannot be reached.
     """
 
     uri: str | None = None
@@ -41,6 +42,7 @@ class StoreCheck(msgspec.Struct, frozen=True, kw_only=True):
     helper: str | None = None
     system_metrics: str | None = None
     damaged: list[str] = []
+    journalled: bool = False
 
 
 def look_at(uri: str | None, problems: list[str]) -> StoreCheck:
@@ -61,6 +63,7 @@ def look_at(uri: str | None, problems: list[str]) -> StoreCheck:
 
 def _look_at(location: Location, problems: list[str]) -> StoreCheck:
     problem = _cannot_write(location)
+    journalled = problem is None
     # What is journalled is in the store for whoever looks, also before the first look.
     exists = location.remote or location.journal.is_dir()
     exists = exists or (location.database is not None and location.database.exists())
@@ -92,6 +95,7 @@ def _look_at(location: Location, problems: list[str]) -> StoreCheck:
         helper=helper,
         system_metrics=_system_metrics(location),
         damaged=damaged,
+        journalled=journalled,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from autolog.compat.data import FrameworkData
-from autolog.compat.ranges import Release, release_of
+from autolog.compat.ranges import Release, contains, release_of
 
 __all__ = ["distribution_of", "install_line", "why_outside"]
 
@@ -30,20 +30,22 @@ def distribution_of(found: FrameworkData, module: str, installed: Sequence[str] 
 def install_line(found: FrameworkData, distribution: str) -> str:
     """Return the command that installs a supported version.
 
-    It is the newest that was tested and that this Python can have, by the Pythons of the rows; of a
-    second package with versions of its own (tf-keras) it is the newest inside of the range.
+    It is the newest that was tested with this Python or an older one and needs nothing beside it
+    that pip does not know of. Where there is none, and of a second package with versions of its own
+    (tf-keras), pip chooses the newest inside of the range.
     """
     here = sys.version_info[:2]
     own_versions = len(found["modules"]) > 1 and distribution != found["distributions"][0]
-    tested = [
-        row["version"]
-        for row in found["tested"]
-        if tuple(int(part) for part in row["python"].split(".")) <= here
-    ]
+    tested: list[tuple[Release, str]] = []
+    for row in found["tested"]:
+        release = release_of(row["version"])
+        if release is None or tuple(int(part) for part in row["python"].split(".")) > here:
+            continue
+        if not any(contains(when, release) for when, _, _ in found["co_pins"]):
+            tested.append((release, row["version"]))
     if own_versions or not tested:
         return f"pip install '{distribution}{found['supported']}'"
-    newest = max(tested, key=lambda version: release_of(version) or ())
-    return f"pip install '{distribution}=={newest}'"
+    return f"pip install '{distribution}=={max(tested)[1]}'"
 
 
 def why_outside(found: FrameworkData, base: Release) -> str:
