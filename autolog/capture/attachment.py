@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autolog.discovery import resolve
-from autolog.errors import CompatError, SettingsError
+from autolog.errors import CompatError, IntegrationError, SettingsError
 from autolog.integration import Attach, Hook, Integration, Patch
 from autolog.patching import Engine, ModuleWatch, SiteStatus
 from autolog.patching.interruption import comes_from_outside
@@ -123,6 +123,7 @@ class Attachment:
 
         Raises:
             CompatError: the message names the range, why it is that, and what to install.
+            IntegrationError: the matrix of a third party cannot be loaded.
             SettingsError: the matrix given by the user cannot be read.
         """
         loaded = [name for name in self.integration.modules if sys.modules.get(name) is not None]
@@ -139,10 +140,16 @@ class Attachment:
             (name for name in integration.modules if name.partition(".")[0] == top),
             integration.modules[0],
         )
+        try:
+            data = resolve(integration.compat) if integration.compat else None
+        except (ImportError, AttributeError) as exc:
+            raise IntegrationError(
+                f"the matrix of {integration.name}, {integration.compat}, cannot be loaded: {exc}"
+            ) from exc
         return resolve_version(
             integration.name,
             sys.modules.get(named),
-            data=resolve(integration.compat) if integration.compat else None,
+            data=data,
             distributions=integration.distributions,
             override=override,
         )

@@ -218,6 +218,8 @@ def _in_full(one: Framework) -> RenderableType:
     for guard in one.guards:
         state = "guard" if guard.active else "guard (off)"
         rows.add_row(state, Text.assemble(guard.quirk, (f": {plain(guard.symptom)}", "dim")))
+        if guard.upstream:
+            rows.add_row("", Text(plain(guard.upstream), "dim"))
     return Group(head, Padding(rows, (0, 0, 0, 2), expand=False))
 
 

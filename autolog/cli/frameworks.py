@@ -29,6 +29,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     symptom: str
     guard: str
     active: bool
+    upstream: str | None = None
 
 
 class CoPin(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +137,7 @@ def look_at(
                 symptom=quirk["symptom"],
                 guard=quirk["guard"],
                 active=quirk["guard"] in seen.guards or quirk["guard"] == compat.ENGINE,
+                upstream=quirk.get("upstream"),
             )
             for quirk in quirks
             if quirk["id"] in seen.quirks

@@ -31,19 +31,21 @@ def install_line(found: FrameworkData, distribution: str) -> str:
     """Return the command that installs a supported version.
 
     It is the newest that was tested with this Python or an older one and needs nothing beside it
-    that pip does not know of. Where there is none, and of a second package with versions of its own
-    (tf-keras), pip chooses the newest inside of the range.
+    that pip does not know of. Where there is none pip chooses the newest inside of the range; so it
+    does for a second package with versions of its own (tf-keras) that is in no row.
     """
     here = sys.version_info[:2]
-    own_versions = len(found["modules"]) > 1 and distribution != found["distributions"][0]
+    own_versions = len(found["modules"]) > 1
     tested: list[tuple[Release, str]] = []
     for row in found["tested"]:
         release = release_of(row["version"])
         if release is None or tuple(int(part) for part in row["python"].split(".")) > here:
             continue
+        if own_versions and row.get("distribution", found["distributions"][0]) != distribution:
+            continue
         if not any(contains(when, release) for when, _, _ in found["co_pins"]):
             tested.append((release, row["version"]))
-    if own_versions or not tested:
+    if not tested:
         return f"pip install '{distribution}{found['supported']}'"
     return f"pip install '{distribution}=={max(tested)[1]}'"
 

@@ -137,7 +137,7 @@ def test_an_integration_of_a_third_party_is_judged_by_its_own_matrix(site, docto
 @pytest.mark.parametrize(
     ("name", "version", "problem"),
     [
-        ("lightgbm", "3.3.5", "needs numpy<2 (it reads names that NumPy 2 removed), and "),
+        ("scikit-learn", "1.3.2", "needs numpy<2 (it was compiled for NumPy 1), and "),
         ("lightning", "2.3.3", "is installed: pip install 'setuptools<81'"),
         ("tensorflow", "2.15.1", "TensorFlow up to 2.15 pins wrapt below 1.15"),
         ("xgboost", "3.2.0", "and xgboost-cpu 3.2.0 are both installed and overwrite"),
@@ -154,8 +154,8 @@ def test_what_breaks_a_framework_is_a_problem_with_what_to_do(site, doctor, name
 
 
 def test_a_framework_that_is_switched_off_has_no_problems(site, doctor):
-    distribution(site, "lightgbm", "3.3.5")
-    assert doctor(AUTOLOG_DISABLED="lightgbm")["problems"] == []
+    distribution(site, "scikit-learn", "1.3.2")
+    assert doctor(AUTOLOG_DISABLED="sklearn")["problems"] == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sklearn
@@ -21,7 +22,9 @@ REPOSITORY = Path(__file__).parents[2]
 VERSION = sklearn.__version__
 
 
-def override(folder: Path, supported: str, latest: str, on_unsupported: str = "warn") -> Path:
+def override(
+    folder: Path, supported: str, latest: str, on_unsupported: str = "warn", **more: Any
+) -> Path:
     """Write a matrix for scikit-learn alone."""
     whole = yaml.safe_load((REPOSITORY / "compat_matrix.yaml").read_text())
     whole["frameworks"] = {
@@ -33,6 +36,7 @@ def override(folder: Path, supported: str, latest: str, on_unsupported: str = "w
             "tested": [{"version": latest, "python": "3.10", "tier": "full"}],
             "quirks": [],
             "co_pins": [],
+            **more,
         }
     }
     whole["environments"] = {}
@@ -45,8 +49,8 @@ def override(folder: Path, supported: str, latest: str, on_unsupported: str = "w
 def matrix(recording, tmp_path, monkeypatch):
     """Put a matrix in force, in a process that is not strict: `matrix("<1.3", "1.2.2")`."""
 
-    def put(*words: str, strict: str = "0") -> None:
-        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", str(override(tmp_path, *words)))
+    def put(*words: str, strict: str = "0", **more: Any) -> None:
+        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", str(override(tmp_path, *words, **more)))
         monkeypatch.setenv("AUTOLOG_STRICT", strict)
 
     return put
@@ -179,14 +183,10 @@ def test_what_to_install_is_the_distribution_that_is_there() -> None:
     assert "pip install 'xgboost-cpu==" in refusal
 
 
-def test_no_version_is_proposed_that_needs_more_than_pip_knows(monkeypatch) -> None:
-    class Old:
-        __version__ = "0.9"
-
-    monkeypatch.setattr(sys, "version_info", (3, 10, 0))  # of its rows, this one needs numpy<2
-    refusal = resolve("lightgbm", Old()).refusal
-    assert refusal is not None
-    assert refusal.endswith("pip install 'lightgbm>=3.3.5,<5'")
+def test_no_version_is_proposed_that_needs_more_than_pip_knows(matrix, recording, tmp_path) -> None:
+    matrix(">=1.2,<1.2.9", "1.2.2", co_pins=[{"when": "<1.4", "needs": "numpy<2", "because": "x"}])
+    with pytest.raises(CompatError, match=r"pip install 'scikit-learn>=1\.2,<1\.2\.9'"):
+        autolog("sklearn")
 
 
 def test_a_second_namespace_has_versions_of_its_own() -> None:
