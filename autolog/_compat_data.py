@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "47ee3aa750315b7a0bc34325f72fa49a8aac55476cd983125cda6c100bcc9d7c"
+SHA256 = "1cb60cdbb3c946ac0ae213c5998c86ffc0f8ffacc9815cbadfb10b103fe79593"
 
 DATA: MatrixData = {
     "keras": {
