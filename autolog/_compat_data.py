@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "33c0d2e214242dafd39df14c43ce60957e5d641ca24364cdf9734b1472eebb36"
+SHA256 = "1cb60cdbb3c946ac0ae213c5998c86ffc0f8ffacc9815cbadfb10b103fe79593"
 
 DATA: MatrixData = {
     "keras": {
@@ -118,11 +118,6 @@ DATA: MatrixData = {
                 "<3.5",
                 "numpy<2",
                 "its callbacks read np.Inf, which NumPy 2 removed",
-            ),
-            (
-                ">=3.0,<3.10",
-                "jax<0.6",
-                "its fit on JAX asks for spmd_mode, which JAX 0.6 removed",
             ),
         ),
         "quirks": (

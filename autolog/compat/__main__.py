@@ -1,6 +1,6 @@
 """`python -m autolog.compat`: compile and check the compatibility matrix, in a source checkout.
 
-    compile            write autolog/_compat_data.py, README's table and the workflows
+    compile            write autolog/_compat_data.py, the tables and the workflows
     compile --check    only say whether they are up to date
     check              prove that the matrix, guards, tests and project agree
 

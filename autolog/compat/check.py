@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from autolog.compat import compiler, results
+from autolog.compat import compiler, results, tables
 from autolog.compat.data import FrameworkData
 from autolog.compat.matrix import Matrix, load, to_data
 from autolog.compat.view import ENGINE, matches
@@ -152,12 +152,10 @@ def _projects(root: Path, matrix: Matrix) -> Iterator[str]:
 
 
 def _generated(root: Path) -> Iterator[str]:
-    """The generated files are those of this matrix."""
-    expected = compiler.generated(root)
+    """The generated files are those of this matrix, and every table has its place."""
     for path in compiler.stale(root):
         yield f"{path.relative_to(root)} is out of date: run python -m autolog.compat compile"
-    if root / compiler.README not in expected:
-        yield f"{compiler.README} has no table: write {compiler.BEGIN} and {compiler.END} into it"
+    yield from tables.missing(root)
 
 
 def of_tests(root: Path, matrix: Matrix, paths: Sequence[str] = ()) -> Iterator[str]:

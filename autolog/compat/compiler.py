@@ -6,18 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import cast
 
-from packaging.version import Version
+from autolog.compat import tables, workflows
+from autolog.compat.matrix import load, to_data
 
-from autolog.compat import workflows
-from autolog.compat.matrix import Matrix, load, to_data
-
-__all__ = ["BEGIN", "END", "SOURCE", "generated", "module", "stale", "write"]
+__all__ = ["SOURCE", "generated", "module", "stale", "write"]
 
 SOURCE = "compat_matrix.yaml"
 MODULE = "autolog/_compat_data.py"
-README = "README.md"
-BEGIN = "<!-- compat:begin -->"
-END = "<!-- compat:end -->"
 
 _HEADER = '''\
 """Generated from compat_matrix.yaml by `python -m autolog.compat {command}`; do not edit."""
@@ -37,7 +32,7 @@ DATA: MatrixData = '''
 def generated(root: Path) -> dict[Path, str]:
     """Return the text that each generated file should have.
 
-    README is left out while it has no markers; `check` reports that.
+    A page of the documentation is left out while it lacks markers; `check` reports that.
 
     Raises:
         MatrixError: the matrix cannot be read.
@@ -45,11 +40,7 @@ def generated(root: Path) -> dict[Path, str]:
     matrix = load(root / SOURCE)
     files = {root / MODULE: module(root / SOURCE)}
     files |= workflows.generated(root, matrix)
-    readme = root / README
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    if BEGIN in text and END in text:
-        before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
-        files[readme] = f"{before}{BEGIN}\n{table(matrix)}{END}{after}"
+    files |= tables.generated(root, matrix)
     return files
 
 
@@ -76,20 +67,6 @@ def write(root: Path) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(generated(root)[path], encoding="utf-8", newline="\n")
     return changed
-
-
-def table(matrix: Matrix) -> str:
-    """Return README's table: what is supported, and what CI runs."""
-    rows = ["| framework | supported | tested | Python |", "| --- | --- | --- | --- |"]
-    for name, one in matrix.frameworks.items():
-        versions = sorted({row.version for row in one.tested}, key=Version)
-        pythons = sorted({row.python for row in one.tested}, key=Version)
-        supported = one.supported.replace(",", ", ")
-        rows.append(
-            f"| {one.distributions[0]} (`{name}`) | {supported} | {', '.join(versions)} "
-            f"| {', '.join(pythons)} |"
-        )
-    return "\n".join(rows) + "\n"
 
 
 def _literal(value: object, indent: str = "") -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autolog.compat import check, compiler
+from autolog.compat import check, compiler, tables
 from autolog.compat.matrix import load
 from autolog.compat.results import Legs, Result, path_of, save
 from autolog.compat.rows import rows
@@ -59,13 +60,18 @@ def test_it_remembers(guarded):
 """
 
 
+def _places(marks: Iterable[str]) -> str:
+    """A page with a place for each table, and none filled."""
+    return "".join(f"{tables.begin(mark)}\n{tables.end(mark)}\n" for mark in marks)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which everything agrees."""
     for name, text in {
         "compat_matrix.yaml": MATRIX,
         "pyproject.toml": PROJECT,
-        "README.md": f"{compiler.BEGIN}\n{compiler.END}\n",
+        **{name: _places(marks) for name, marks in tables.PAGES.items()},
         "autolog/placeholder.txt": "",
         "integrations/autolog_toy/__init__.py": "",
         "integrations/autolog_toy/guards.py": GUARDS,
@@ -123,7 +129,10 @@ def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
         ("integrations/autolog_toy/guards.py", "GUARDS:", "OTHERS:", "must hold GUARDS"),
         ("pyproject.toml", 'toy = "autolog_toy', 'game = "autolog_toy', "game: the entry point"),
         ("README.md", "framework", "rahmenwerk", "README.md is out of date"),
-        ("README.md", compiler.END, "", "README.md has no table"),
+        ("README.md", tables.end("compat"), "", "README.md has no table"),
+        ("docs/compatibility.md", "it is so", "it was so", "compatibility.md is out of date"),
+        ("docs/compatibility.md", tables.begin("quirks"), "", "compatibility.md has no table"),
+        ("docs/frameworks.md", "shapes", "values", "frameworks.md is out of date"),
         ("autolog/_compat_data.py", "SHA256", "SHA1", "_compat_data.py is out of date"),
     ],
 )
