@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "41ee5b134856456b1c6aaa358ba4491615135f229ac908901e74a045567f64ec"
+SHA256 = "8563a59785f5f8671b9cd02d9fc141da2695881737f40251e0e86c8ecec39595"
 
 DATA: MatrixData = {
     "keras": {
@@ -106,6 +106,54 @@ DATA: MatrixData = {
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_keras_quirks.py::test_validations_of_a_fit_are_no_evaluations_of_the_user",
             },
+            {
+                "id": "keras-early-stopping-keeps-best",
+                "when": ">=3.0,!=3.7.*,!=3.8.*,!=3.9.*,!=3.10.*,<3.15",
+                "symptom": "an EarlyStopping that is used again keeps the best value of the fit before and calls epoch 0 the best, although no epoch of this fit had that value",
+                "guard": "stale_best",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_the_best_epoch_is_one_of_this_fit",
+            },
+            {
+                "id": "keras-safe-mode-imports-modules",
+                "when": ">=3.0,<3.9",
+                "symptom": "load_model imports whatever module the configuration in a .keras file names, in safe mode too (CVE-2025-1550)",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_loading_a_model_imports_nothing_that_is_not_trusted",
+            },
+            {
+                "id": "keras-saving-counts-names-up",
+                "when": ">=3.0",
+                "symptom": "saving a model builds a reference object of every kind, so the layers that the program makes next have other names",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_layers_are_named_as_if_no_model_had_been_stored",
+            },
+            {
+                "id": "keras-saving-imports-tensorflow",
+                "when": ">=3.0",
+                "symptom": "saving a model asks whether something is a type of TensorFlow, and so imports TensorFlow where it is installed, in seconds, also on another backend",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_storing_a_model_imports_no_tensorflow",
+            },
+            {
+                "id": "keras-callback-model-syncs-the-state",
+                "when": ">=3.0",
+                "symptom": "on JAX the property model of a callback puts the state of the training back into the model, so a callback that asks for it after each batch costs more than the batch",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_keras_quirks.py::test_no_batch_puts_the_state_back_into_the_model",
+            },
+            {
+                "id": "keras-variables-warn-on-jax",
+                "when": ">=3.0",
+                "symptom": "on JAX NumPy 2 warns of how Keras copies its variables, so where warnings are errors an optimizer cannot be described",
+                "guard": "engine",
+                "fails_with": "DeprecationWarning",
+                "test": "tests/matrix/test_keras_quirks.py::test_an_optimizer_is_described_where_warnings_are_errors",
+            },
         ),
         "logs": {
             "params": "arguments of `fit`, `optimizer.*`, loss, metrics, `model.*`, callbacks' settings",
@@ -189,6 +237,14 @@ DATA: MatrixData = {
                 "guard": "default_log",
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_lightgbm_quirks.py::test_a_training_without_callbacks_prints_its_evaluations",
+            },
+            {
+                "id": "lightgbm-cv-merges-names",
+                "when": ">=3.3.5,<4.6",
+                "symptom": "cv tells its callbacks one data set, cv_agg, and writes the real one before the name of the metric, so series get other names than in later versions",
+                "guard": "merged_names",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_lightgbm_quirks.py::test_the_series_of_a_cross_validation_have_one_name",
             },
             {
                 "id": "lightgbm-dask-trains-in-worker-threads",
@@ -404,6 +460,14 @@ DATA: MatrixData = {
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_travels_to_workers_and_is_still_watched",
             },
+            {
+                "id": "sklearn-cloudpickle-unpatches-main-classes",
+                "when": ">=1.2",
+                "symptom": "what comes back from a worker brings its class of __main__ along by value and sets the class's methods anew, so a patch of the live class is gone",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_sklearn_quirks.py::test_a_class_of_main_is_watched_after_it_came_back",
+            },
         ),
         "logs": {
             "params": "all parameters, nested ones as `step__name`",
@@ -549,6 +613,22 @@ DATA: MatrixData = {
                 "fails_with": "torch._dynamo.exc.Unsupported",
                 "test": "tests/matrix/test_torch_quirks.py::test_a_model_with_its_loss_compiles_as_one_graph",
             },
+            {
+                "id": "torch-half-imported-cannot-be-asked",
+                "when": ">=2.4",
+                "symptom": "torch.optim is there before torch is, and what is attached to it then must not ask whether something is compiled, which imports what needs all of torch",
+                "guard": "engine",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_torch_quirks.py::test_torch_can_be_imported_while_it_is_waited_for",
+            },
+            {
+                "id": "torch-dynamo-traces-hooks",
+                "when": ">=2.4",
+                "symptom": "the compiler traces what is called at a step, and a hook that looks away while something is traced is not called when the compiled code runs",
+                "guard": "outside_graphs",
+                "fails_with": "AssertionError",
+                "test": "tests/matrix/test_torch_quirks.py::test_a_compiled_training_step_gives_every_point",
+            },
         ),
         "logs": {
             "params": "`optimizer.*`, `scheduler.*`, criterion, loader, class and size of the model",
@@ -656,6 +736,14 @@ DATA: MatrixData = {
                 "guard": "engine",
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_xgboost_quirks.py::test_reading_the_parameters_draws_no_random_number",
+            },
+            {
+                "id": "xgboost-cv-best-score-is-a-pair",
+                "when": ">=1.7,<3",
+                "symptom": 'early stopping in cv writes the best score as the text of a pair, mean and deviation, with NumPy 2 as "(np.float64(0.5), 0.1)", which is no number',
+                "guard": "score_with_deviation",
+                "fails_with": "ValueError",
+                "test": "tests/matrix/test_xgboost_quirks.py::test_the_best_score_of_a_cross_validation_is_its_mean",
             },
             {
                 "id": "xgboost-cpu-distribution-name",
