@@ -164,7 +164,7 @@ def test_a_class_of_main_travels_to_workers_and_is_still_watched(
 
 BACK_AGAIN = """
 import functools, json, sys
-from joblib.externals import cloudpickle
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 class Constant(ClassifierMixin, BaseEstimator):
@@ -172,30 +172,33 @@ class Constant(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = 1
         return self
 
+def train(model):
+    return model.fit([[1.0], [2.0]], [0, 1])
+
 def fits():
     if sys.argv[1] == "guarded":
         return len(autolog.search_runs())
     return len(seen)
 
-if sys.argv[1] == "guarded":
-    import autolog
-    autolog.autolog("sklearn", strict=True)
-else:
-    seen, original = [], Constant.fit
+if __name__ == "__main__":
+    if sys.argv[1] == "guarded":
+        import autolog
+        autolog.autolog("sklearn", strict=True)
+    else:
+        seen, original = [], Constant.fit
 
-    @functools.wraps(original)
-    def fit(self, X, y):
-        seen.append("fit")
-        return original(self, X, y)
+        @functools.wraps(original)
+        def fit(self, X, y):
+            seen.append("fit")
+            return original(self, X, y)
 
-    Constant.fit = fit
-
-trained = Constant().fit([[1.0], [2.0]], [0, 1])
-before = fits()
-back = cloudpickle.loads(cloudpickle.dumps(trained))
-assert type(back) is Constant
-Constant().fit([[1.0], [2.0]], [0, 1])
-print(json.dumps([before, fits()]))
+        Constant.fit = fit
+    train(Constant())
+    before = fits()
+    (back,) = Parallel(n_jobs=2, backend="loky")([delayed(train)(Constant())])
+    assert type(back) is Constant
+    train(Constant())
+    print(json.dumps([before, fits()]))
 """
 
 
