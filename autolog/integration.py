@@ -774,6 +774,14 @@ class Capture(Protocol):
         """Watch one attribute of a class or module, found at run time; see `Patch`."""
         ...
 
+    def renew(self, owner: type) -> None:
+        """Put back what watches a class whose methods were set anew.
+
+        A class of `__main__` that comes back from a worker process by value (cloudpickle) has its
+        methods set to copies of what they were: an integration that is told of it says so here.
+        """
+        ...
+
     def tap(self, owner: Any, attribute: str, tap: Tap) -> Detach:
         """Watch a function of a hot loop; see `Tap`."""
         ...

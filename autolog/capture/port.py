@@ -118,6 +118,10 @@ class Port:
         handle = self._engine.apply(owner, attribute, self._integration.name, watched)
         return lambda: self._engine.remove(handle)
 
+    def renew(self, owner: type) -> None:
+        """Put back what watches a class whose methods were set anew."""
+        self._engine.renew(owner)
+
     def tap(self, owner: Any, attribute: str, tap: Tap) -> Detach:
         """Watch a function of a hot loop."""
         handle = self._engine.tap(owner, attribute, self._integration.name, tap)

@@ -24,7 +24,7 @@ from packaging.version import Version
 
 from autolog.compat import compiler, results, tables
 from autolog.compat.data import FrameworkData
-from autolog.compat.matrix import Matrix, load, to_data
+from autolog.compat.matrix import Framework, Matrix, Tested, load, to_data
 from autolog.compat.view import ENGINE, matches
 
 __all__ = ["findings", "of_guards", "of_matrix", "of_tests"]
@@ -76,9 +76,19 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         newest = max(Version(row.version) for row in one.tested)
         if Version(one.latest_known) < newest:
             yield f"{name}: latest_known {one.latest_known} is older than tested {newest}"
+        versions = [version for row in one.tested for version in _in_row(row, one)]
         for quirk in one.quirks:
-            if not any(matches(row.version, quirk.when) for row in one.tested):
+            if not any(matches(version, quirk.when) for version in versions):
                 yield f"quirk {quirk.id}: no tested version is {quirk.when}; nothing proves it"
+
+
+def _in_row(row: Tested, one: Framework) -> Iterator[str]:
+    """Yield the versions of a row: of a framework with several modules another may stand beside."""
+    yield row.version
+    for text in row.with_:
+        needed = Requirement(text)
+        if needed.name in one.distributions:
+            yield from (pin.version for pin in needed.specifier if pin.operator == "==")
 
 
 def _co_pins(matrix: Matrix) -> Iterator[str]:

@@ -224,6 +224,13 @@ class Engine:
                     site.state = "applied"
         return self.sites()
 
+    def renew(self, owner: Any) -> None:
+        """Put back the wrappers of one class that was set anew, as `recheck` does for all."""
+        with self._lock:
+            for (known, _), site in tuple(self._sites.items()):
+                if known == id(owner) and site.hooks and site.mount is not None:
+                    self._still_standing(site)
+
     def _still_standing(self, site: Site) -> bool:
         """Whether a known place can take another hook as it is."""
         if site.mount is None:

@@ -6,6 +6,9 @@ fail with the exception that the matrix names (a strict xfail): a guard that nob
 an upstream fix made superfluous, turns the build red. On versions that are not affected it must
 simply pass.
 
+Of a framework with several modules the first that can be imported counts, as at run time. A quirk
+of another one says so: `@pytest.mark.quirk("keras-some-quirk", module="tf_keras")`.
+
 For `guard: engine` no switch exists: the test itself applies the naive technique where
 `guarded` is false. Every other guard is switched off through `AUTOLOG_UNGUARD`, which child
 processes see as well.
@@ -35,7 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, so that plugins of third parties need no configuration of their own."""
-    config.addinivalue_line("markers", "quirk(id): proves a quirk, guarded and unguarded")
+    config.addinivalue_line(
+        "markers", "quirk(id, module=None): proves a quirk, guarded and unguarded"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,7 +52,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.UsageError(
             f"{metafunc.definition.nodeid}: a quirk's test has one id and takes `guarded`"
         )
-    unguarded = _marks(_find(mark.args[0], metafunc.definition.nodeid))
+    unguarded = _marks(*_find(mark, metafunc.definition.nodeid))
     legs = [pytest.param(True, id="guarded"), pytest.param(False, id="unguarded", marks=unguarded)]
     metafunc.parametrize("guarded", legs, indirect=True)
 
@@ -57,9 +62,9 @@ def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Whether this leg has the guard; the unguarded one has it switched off."""
     mark: Any = request.node.get_closest_marker("quirk")
     leg: bool = request.param
-    framework, quirk = _find(mark.args[0], request.node.nodeid)
-    if _installed(framework) is None:
-        pytest.skip(f"none of {', '.join(framework['modules'])} is installed")
+    framework, quirk, modules = _find(mark, request.node.nodeid)
+    if _installed(framework, modules) is None:
+        pytest.skip(f"none of {', '.join(modules)} is installed")
     if not leg and quirk["guard"] != ENGINE:
         monkeypatch.setenv(UNGUARD, quirk["id"])
     return leg
@@ -78,27 +83,34 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     Path(path).write_text(json.dumps(sorted(pairs)))
 
 
-def _find(identifier: str, nodeid: str) -> tuple[FrameworkData, QuirkData]:
-    for framework in _frameworks():
+def _find(mark: pytest.Mark, nodeid: str) -> tuple[FrameworkData, QuirkData, tuple[str, ...]]:
+    """Return what the matrix says of a marked quirk, and whose version decides."""
+    identifier: str = mark.args[0]
+    module: str | None = mark.kwargs.get("module")
+    for name, framework in _frameworks():
         for quirk in framework["quirks"]:
-            if quirk["id"] == identifier:
-                return framework, quirk
+            if quirk["id"] != identifier:
+                continue
+            if module is not None and module not in framework["modules"]:
+                raise pytest.UsageError(f"{nodeid}: {module} is no module of {name}")
+            return framework, quirk, framework["modules"] if module is None else (module,)
     raise pytest.UsageError(
         f"{nodeid}: quirk {identifier!r} is not in compat_matrix.yaml, nor in the matrix of an"
         " installed integration"
     )
 
 
-def _frameworks() -> Iterator[FrameworkData]:
+def _frameworks() -> Iterator[tuple[str, FrameworkData]]:
     """Ours first; those of third parties only if somebody asks for more."""
-    yield from matrix_data().values()
+    yield from matrix_data().items()
     others = in_force(discover().integrations.values())
-    yield from (known.data for known in others.frameworks.values())
+    yield from ((name, known.data) for name, known in others.frameworks.items())
 
 
-def _marks(found: tuple[FrameworkData, QuirkData]) -> list[pytest.MarkDecorator]:
-    framework, quirk = found
-    version = _installed(framework)
+def _marks(
+    framework: FrameworkData, quirk: QuirkData, modules: tuple[str, ...]
+) -> list[pytest.MarkDecorator]:
+    version = _installed(framework, modules)
     if version is None or not matches(version, quirk["when"]):
         return []
     reason = f"{quirk['id']} must fail without its guard on {version}"
@@ -106,9 +118,9 @@ def _marks(found: tuple[FrameworkData, QuirkData]) -> list[pytest.MarkDecorator]
     return [pytest.mark.xfail(strict=True, reason=reason, raises=raises)]
 
 
-def _installed(framework: FrameworkData) -> str | None:
+def _installed(framework: FrameworkData, modules: tuple[str, ...]) -> str | None:
     """Return the version of the framework as at run time, or None if it cannot be imported."""
-    for name in framework["modules"]:
+    for name in modules:
         # What an old version warns of when it is imported is not what the test is about.
         try:
             with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from autolog.integration import Capture
 from autolog_keras import checkpoints
@@ -107,18 +107,18 @@ def record_ending(recording: Recording, capture: Capture, *, completed: bool = T
         completed: whether the fit returned; one that raised has restored nothing.
     """
     steps: list[Callable[[], None]] = [
-        lambda: _record_stopping(recording, completed),
+        lambda: _record_stopping(recording, capture, completed),
         lambda: checkpoints.record_ending(recording, capture),
     ]
     for step in steps:  # each on its own
         capture.guarded(step)()
 
 
-def _record_stopping(recording: Recording, completed: bool) -> None:
+def _record_stopping(recording: Recording, capture: Capture, completed: bool) -> None:
     several = [one for one in recording.callbacks if kind_of(one) == _EARLY_STOPPING]
     for at, one in enumerate(several):
         suffix = "" if len(several) == 1 else f"/{at}"
-        best, score = _best(recording, one)
+        best, score = _best(recording, one, stale=capture.guard("stale_best"))
         metrics: dict[str, float] = {}
         if best is not None:
             metrics[f"best_epoch{suffix}"] = best
@@ -153,17 +153,23 @@ def _restored(callback: Any) -> bool:
     return bool(callback.restore_best_weights) and callback.best_weights is not None
 
 
-def _best(recording: Recording, callback: Any) -> tuple[int | None, float | None]:
+def _best(recording: Recording, callback: Any, *, stale: bool) -> tuple[int | None, float | None]:
     """Return the epoch that a callback takes for the best, and its value.
 
-    Some versions keep the best value of an earlier fit, which no epoch of this one has.
+    Args:
+        recording: the fit.
+        callback: an early stopping.
+        stale: its best value may be that of an earlier fit (quirk keras-early-stopping-keeps-best),
+            which no epoch of this one has.
     """
     epoch = getattr(callback, "best_epoch", None)
     if epoch is None:
         return None, None
     value = history(recording.callbacks, callback.monitor).get(epoch)
     best = getattr(callback, "best", None)
-    is_this = value is not None and best is not None and math.isclose(value, float(best))
+    is_this = value is not None and best is not None and math.isfinite(float(best))
+    if stale and is_this:
+        is_this = math.isclose(cast("float", value), float(best))
     if is_this or _restored(callback):
         return epoch + recording.shift, value
     return None, None

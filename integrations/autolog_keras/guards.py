@@ -8,4 +8,5 @@ from __future__ import annotations
 
 GUARDS: dict[str, str] = {
     "both_namespaces": "Watch tf_keras beside keras: they share no class.",
+    "stale_best": "Tell the best value of this fit from the one of an earlier fit.",
 }

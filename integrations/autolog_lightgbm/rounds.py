@@ -16,7 +16,7 @@ from autolog.integration import Span
 __all__ = ["Appended", "Callback", "Rounds"]
 
 _CV: Final = "cv_agg"
-"""What LightGBM before 4.7 calls the data set of a cross-validation."""
+"""What LightGBM before 4.6 calls every data set of a cross-validation."""
 
 
 class Callback:
@@ -68,10 +68,17 @@ class Rounds:
         prefix: comes before each name; empty for the first training of a run.
         train_metrics: evaluate on the training data too, which LightGBM was not asked to.
         folds: results are those of a cross-validation: a mean and a standard deviation.
+        merged: the name of a fold's data set stands before that of the metric.
     """
 
     def __init__(
-        self, span: Span, *, prefix: str = "", train_metrics: bool = False, folds: bool = False
+        self,
+        span: Span,
+        *,
+        prefix: str = "",
+        train_metrics: bool = False,
+        folds: bool = False,
+        merged: bool = False,
     ) -> None:
         self.span = span
         self.prefix = prefix
@@ -85,6 +92,7 @@ class Rounds:
         """No callback tells of the iterations: the calls that evaluate them are watched."""
         self._train_metrics = train_metrics
         self._folds = folds
+        self._merged = merged
         self._pairs: list[tuple[str, str]] = []
         self._keys: list[str] = []
         self._text: tuple[weakref.ref[Any], str] | None = None
@@ -137,13 +145,17 @@ class Rounds:
             self.span.metrics(points, step=iteration)
 
     def _key(self, dataset: str, metric: str) -> str:
-        if dataset == _CV:
-            first, _, rest = metric.partition(" ")
-            named = rest and first in ("train", "valid")
-            dataset, metric = (first, rest) if named else ("valid", metric)
+        if self._merged and dataset == _CV:
+            dataset, metric = _apart(metric)
         self.names[dataset] = None
         return f"{self.prefix}{dataset}-{metric}"
 
     def key_of(self, name: str) -> str:
         """Return the key of a list in what `cv` returned: `valid l2-mean`, or `l2-mean`."""
-        return self._key(_CV, name)
+        return self._key(*_apart(name))
+
+
+def _apart(name: str) -> tuple[str, str]:
+    """Return the data set and the metric that LightGBM writes in one: `valid l2`, or `l2`."""
+    first, _, rest = name.partition(" ")
+    return (first, rest) if rest and first in ("train", "valid") else ("valid", name)

@@ -25,7 +25,9 @@ def attach(capture: Capture) -> Detach:
             span.params(extract.training_params(call))
             train_set = call.bound.get("train_set")
             extract.inputs(span, "train", train_set, call.source_name("train_set"))
-        call.state[ROUNDS] = rounds = Rounds(span, folds=True)
+        # quirk lightgbm-cv-merges-names
+        merged = capture.guard("merged_names")
+        call.state[ROUNDS] = rounds = Rounds(span, folds=True, merged=merged)
         call.state["started"] = time.perf_counter()
         inject(capture, call, rounds)
 

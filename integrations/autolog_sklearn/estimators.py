@@ -132,6 +132,11 @@ class _Estimators:
     def _unpickled(self, call: Call, _: Any) -> None:
         """Let evaluations of a model that was fitted elsewhere find a run."""
         model = call.instance
+        cls = extract.class_of(model)
+        if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+            # quirk sklearn-cloudpickle-unpatches-main-classes: it came along by value
+            for one in cls.__mro__:
+                self._capture.renew(one)
         if self._capture.current() is None and extract.is_fitted(model):
             self._capture.loaded(model)
             self.watch_results(extract.class_of(model))

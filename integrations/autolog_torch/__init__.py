@@ -12,9 +12,13 @@ INTEGRATION = Integration(
     distributions=("torch",),
     modules=("torch",),
     # Only when `torch` is there as a whole: asking whether something is traced imports what a torch
-    # that is half imported does not survive.
+    # that is half imported does not survive (quirk torch-half-imported-cannot-be-asked).
     sites=(
-        Attach(module="torch._dynamo.trace_rules", attach="autolog_torch.compiling:attach"),
+        Attach(
+            module="torch._dynamo.trace_rules",
+            attach="autolog_torch.compiling:attach",
+            requires_guard="outside_graphs",
+        ),
         Attach(module="torch", attach="autolog_torch.models:attach"),
         Attach(module="torch", attach="autolog_torch.steps:attach"),
         Attach(module="torch", attach="autolog_torch.losses:attach"),

@@ -7,15 +7,19 @@ XGBoost on top: hooks import it when a training begins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from autolog_xgboost.series import Series
 
 __all__ = ["RecordingCallback"]
 
 _Base: Any = import_module("xgboost.callback").TrainingCallback
+
+_FIRST: Final = re.compile(r"\(([^(),]+)[,)]")
+"""The first number of `(0.5, 0.1)` and of `(np.float64(0.5), 0.1)`."""
 
 
 class RecordingCallback(_Base):
@@ -29,6 +33,7 @@ class RecordingCallback(_Base):
         goes_on: the training starts from a model that has rounds.
         stops_early: an early stopping will know the best round.
         guarded: makes functions that never raise.
+        score_with_deviation: the best score of a cross-validation is a pair, as text.
     """
 
     def __init__(
@@ -38,12 +43,14 @@ class RecordingCallback(_Base):
         goes_on: bool,
         stops_early: bool,
         guarded: Callable[[Callable[..., None]], Callable[..., None]],
+        score_with_deviation: bool,
         begun: Callable[[Any], None] | None = None,
     ) -> None:
         _Base.__init__(self)
         self._series = series
         self._goes_on = goes_on
         self._stops_early = stops_early
+        self._score_with_deviation = score_with_deviation
         self._begun = begun
         self._begin = guarded(self._read_start)
         self._take = guarded(series.take)
@@ -80,9 +87,10 @@ class RecordingCallback(_Base):
             return
         iteration, score = model.attr("best_iteration"), model.attr("best_score")
         if iteration is not None and score is not None:
-            # 1.7 writes the score of a cross-validation as "(mean, std)".
-            mean = str(score).lstrip("(").partition(",")[0]
-            self._series.best = {"best_iteration": int(iteration), "best_score": float(mean)}
+            if self._score_with_deviation:  # quirk xgboost-cv-best-score-is-a-pair
+                pair = _FIRST.search(str(score))
+                score = pair[1] if pair is not None else score
+            self._series.best = {"best_iteration": int(iteration), "best_score": float(score)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_Base, ())

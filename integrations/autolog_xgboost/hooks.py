@@ -87,6 +87,7 @@ class _Rounds:
             series,
             stops_early=bool(bound.get("early_stopping_rounds")) or _stops_early(callbacks),
             guarded=self._capture.guarded,
+            score_with_deviation=self._capture.guard("score_with_deviation"),
             **options,
         )
         if callbacks is None or isinstance(callbacks, list | tuple):

@@ -1,7 +1,6 @@
 """Quirks of Keras, each proved with its guard and without: see compat_matrix.yaml.
 
-They run on the backend that is chosen, or on one that is installed; tf_keras stands in for what
-Keras 3 does on other backends than TensorFlow. Beside the quirks stands what must hold in every
+They run on the backend that is chosen, or on one that is installed. Beside the quirks stands what must hold in every
 cell of the matrix.
 """
 
@@ -9,9 +8,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
+import subprocess
+import sys
 import threading
 import warnings
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,9 @@ if BACKENDS and BACKENDS[0] != "tensorflow":  # Keras' own choice cannot be impo
 with warnings.catch_warnings():  # old versions on new companions warn of much
     warnings.simplefilter("ignore")
     keras = pytest.importorskip("keras")
+
+from autolog_keras import formats  # noqa: E402
+from autolog_keras.optimizers import optimizer_params  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 
@@ -83,9 +90,8 @@ def test_every_batch_is_seen(recording: Any, guarded: bool) -> None:
     assert seen == 4
 
 
-def called(*injected: Any) -> list[str]:
+def called(package: Any, *injected: Any) -> list[str]:
     """How a callback of the user's is called after each batch, beside others."""
-    package = importlib.import_module("tf_keras") if BACKEND == "tensorflow" else keras
     seen: list[str] = []
 
     class Looks(package.callbacks.Callback):
@@ -110,17 +116,27 @@ def naive(package: Any) -> Any:
     return Counts()
 
 
+def assert_called_alike(package: Any, recording: Any, guarded: bool) -> None:
+    plain = called(package)
+    assert len(plain) == 4
+    if not guarded:
+        assert called(package, naive) == plain
+        return
+    autolog.autolog("keras", keras={"every_n_batches": 1})
+    assert called(package) == plain
+    assert history(recording.run(), "batch/loss").step.tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.quirk("keras-callback-changes-dispatch")
 def test_the_users_callbacks_are_called_as_without_autolog(recording: Any, guarded: bool) -> None:
     if BACKEND == "tensorflow":
-        pytest.importorskip("tf_keras")
-    plain = called()
-    assert len(plain) == 4
-    if not guarded:
-        assert called(naive) == plain
-    autolog.autolog("keras", keras={"every_n_batches": 1})
-    assert called() == plain
-    assert history(recording.run(), "batch/loss").step.tolist() == [0, 1, 2, 3]
+        pytest.skip("TensorFlow gives all callbacks the same")
+    assert_called_alike(keras, recording, guarded)
+
+
+@pytest.mark.quirk("keras-legacy-callback-reads-numbers", module="tf_keras")
+def test_the_users_callbacks_get_of_tf_keras_what_they_got(recording: Any, guarded: bool) -> None:
+    assert_called_alike(pytest.importorskip("tf_keras"), recording, guarded)
 
 
 @pytest.mark.quirk("keras-fit-calls-evaluate")
@@ -145,6 +161,134 @@ def test_validations_of_a_fit_are_no_evaluations_of_the_user(recording: Any, gua
     finally:
         cls.evaluate = original
     assert evaluations == []
+
+
+@pytest.mark.quirk("keras-early-stopping-keeps-best")
+def test_the_best_epoch_is_one_of_this_fit(recording: Any, guarded: bool) -> None:
+    del guarded
+    autolog.autolog("keras")
+    stopping = keras.callbacks.EarlyStopping("loss", patience=1)
+    line(keras).fit(ROWS, SUMS, epochs=2, callbacks=[stopping], verbose=0)
+    told = line(keras).fit(ROWS, SUMS + 9, epochs=2, callbacks=[stopping], verbose=0)
+    _, second = recording.runs()
+    best = stopping.best_epoch if float(stopping.best) in told.history["loss"] else None
+    assert second.metrics.get("best_epoch") == best
+
+
+@pytest.mark.quirk("keras-safe-mode-imports-modules")
+def test_loading_a_model_imports_nothing_that_is_not_trusted(
+    guarded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named_by_a_file.py").write_text("class Layer:\n    from_config = dict\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    formats.save(line(keras), stored)
+    archive = stored / "model.keras"
+    with zipfile.ZipFile(archive) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    config = json.loads(members["config.json"])
+    named = {"module": "named_by_a_file", "class_name": "Layer", "config": {}}
+    config["config"]["layers"].append({**named, "registered_name": "Layer"})
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    with pytest.raises((TypeError, ValueError)):
+        formats.load(stored) if guarded else keras.models.load_model(archive, safe_mode=True)
+    assert sys.modules.pop("named_by_a_file", None) is None
+
+
+@pytest.mark.quirk("keras-saving-counts-names-up")
+def test_layers_are_named_as_if_no_model_had_been_stored(
+    recording: Any, guarded: bool, tmp_path: Path
+) -> None:
+    def count() -> int:
+        return int(keras.layers.Layer().name.partition("_")[2] or 0)
+
+    model = line(keras)
+    model.save(tmp_path / "first.keras")  # before 3.6 only the first of a process counts
+    before = count()
+    if guarded:
+        autolog.autolog("keras")
+        model.fit(ROWS, SUMS, verbose=0)
+        assert recording.details().artifacts
+    else:
+        model.fit(ROWS, SUMS, verbose=0)
+        model.save(tmp_path / "model.keras")
+    assert count() == before + 1
+
+
+ON_NUMPY = """
+import sys
+from pathlib import Path
+import keras
+from autolog_keras import formats
+
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+assert "tensorflow" not in sys.modules
+folder = Path(sys.argv[2])
+formats.save(model, folder) if sys.argv[1] == "guarded" else model.save(folder / "model.keras")
+print("tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.quirk("keras-saving-imports-tensorflow")
+def test_storing_a_model_imports_no_tensorflow(guarded: bool, tmp_path: Path) -> None:
+    if "tensorflow" not in BACKENDS:
+        pytest.skip("there is no TensorFlow to import")
+    how = "guarded" if guarded else "naive"
+    command = [sys.executable, "-c", ON_NUMPY, how, str(tmp_path)]
+    chosen = {**os.environ, "KERAS_BACKEND": "numpy"}
+    done = subprocess.run(command, env=chosen, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:  # no AssertionError: a program that breaks proves no quirk
+        raise RuntimeError(done.stderr)
+    assert done.stdout.split() == ["False"]
+
+
+@pytest.mark.quirk("keras-callback-model-syncs-the-state")
+def test_no_batch_puts_the_state_back_into_the_model(
+    recording: Any, guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if BACKEND != "jax":
+        pytest.skip("the model holds its state itself")
+    synced: list[Any] = []
+    cls = next(one for one in keras.Model.__mro__ if "jax_state_sync" in vars(one))
+    original = cls.jax_state_sync
+
+    def counted(model: Any) -> Any:
+        synced.append(model)
+        return original(model)
+
+    monkeypatch.setattr(cls, "jax_state_sync", counted)
+
+    class Looks(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            assert self.model is not None
+
+    line(keras).fit(ROWS, SUMS, batch_size=2, verbose=0)
+    plain = len(synced)
+    synced.clear()
+    if guarded:
+        autolog.autolog("keras", keras={"every_n_batches": 1})
+    given = [] if guarded else [Looks()]
+    line(keras).fit(ROWS, SUMS, batch_size=2, callbacks=given, verbose=0)
+    assert len(synced) == plain
+
+
+@pytest.mark.quirk("keras-variables-warn-on-jax")
+def test_an_optimizer_is_described_where_warnings_are_errors(guarded: bool) -> None:
+    if BACKEND != "jax":
+        pytest.skip("NumPy copies the variables of other backends without a word")
+    optimizer = line(keras).optimizer
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        described = (
+            optimizer_params(optimizer, "optimizer")
+            if guarded
+            else {"optimizer.learning_rate": optimizer.get_config()["learning_rate"]}
+        )
+    assert described["optimizer.learning_rate"] == pytest.approx(0.01)
 
 
 # --- in every cell -----------------------------------------------------------------------------

@@ -94,6 +94,31 @@ def test_a_training_without_callbacks_prints_its_evaluations(guarded: bool, tmp_
     assert found["points"] >= 3
 
 
+FOLDS = """
+import json, sys, warnings
+import autolog
+import numpy as np, lightgbm as lgb
+
+warnings.simplefilter("ignore")
+rows = np.random.default_rng(0)
+X, y = rows.normal(size=(60, 3)), rows.normal(size=60)
+autolog.autolog("lightgbm", strict=True, store=sys.argv[1])
+params = {"verbosity": -1, "num_threads": 1, "objective": "l2"}
+told = lgb.cv(params, lgb.Dataset(X, y), 3, nfold=2, stratified=False, eval_train_metric=True)
+(run,) = autolog.search_runs()
+keys = ["train-l2-mean", "train-l2-stdv", "valid-l2-mean", "valid-l2-stdv"]
+known = [key for key in keys if key in run.metrics]
+series = [autolog.metric_history(run.run_id, key).value.tolist() for key in known]
+print(json.dumps([series, [told[key.replace("-", " ", 1)] for key in keys]]))
+"""
+
+
+@pytest.mark.quirk("lightgbm-cv-merges-names")
+def test_the_series_of_a_cross_validation_have_one_name(guarded: bool, tmp_path: Path) -> None:
+    series, told = json.loads(outcome(FOLDS, tmp_path).splitlines()[-1])
+    assert series == told
+
+
 ON_A_CLUSTER = """
 import json, sys
 import autolog

@@ -162,6 +162,54 @@ def test_a_class_of_main_travels_to_workers_and_is_still_watched(
     assert found == {"error": None, "autolog in workers": [False, False], "seen": ["fit"]}
 
 
+BACK_AGAIN = """
+import functools, json, sys
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+class Constant(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.n_features_in_ = 1
+        return self
+
+def train(model):
+    return model.fit([[1.0], [2.0]], [0, 1])
+
+def fits():
+    if sys.argv[1] == "guarded":
+        return len(autolog.search_runs())
+    return len(seen)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "guarded":
+        import autolog
+        autolog.autolog("sklearn", strict=True)
+    else:
+        seen, original = [], Constant.fit
+
+        @functools.wraps(original)
+        def fit(self, X, y):
+            seen.append("fit")
+            return original(self, X, y)
+
+        Constant.fit = fit
+    train(Constant())
+    before = fits()
+    (back,) = Parallel(n_jobs=2, backend="loky")([delayed(train)(Constant())])
+    assert type(back) is Constant
+    train(Constant())
+    print(json.dumps([before, fits()]))
+"""
+
+
+@pytest.mark.quirk("sklearn-cloudpickle-unpatches-main-classes")
+def test_a_class_of_main_is_watched_after_it_came_back(
+    guarded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOLOG_STORE", str(tmp_path / "store"))
+    assert outcome(BACK_AGAIN, tmp_path, "guarded" if guarded else "naive") == [1, 2]
+
+
 BAGGING = """
 import json
 import autolog

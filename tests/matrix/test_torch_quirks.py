@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -189,6 +191,55 @@ def test_a_model_with_its_loss_compiles_as_one_graph(recording: Any, guarded: bo
     assert values(recording.run(), "train/loss") == pytest.approx(losses)
 
 
+HALFWAY = """
+import sys
+how = sys.argv[1]
+
+if how == "guarded":
+    import autolog
+    autolog.autolog("torch")
+else:
+    import wrapt
+
+    @wrapt.when_imported("torch.optim.optimizer")
+    def attach(module):
+        from torch.compiler import is_compiling
+        assert not is_compiling()
+
+import torch
+"""
+
+
+@pytest.mark.quirk("torch-half-imported-cannot-be-asked")
+def test_torch_can_be_imported_while_it_is_waited_for(guarded: bool) -> None:
+    how = "guarded" if guarded else "naive"
+    command = [sys.executable, "-c", HALFWAY, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode > 0 and "partially initialized module 'torch'" not in done.stderr:
+        raise RuntimeError(done.stderr)  # a program that breaks otherwise proves no quirk
+    assert done.returncode == 0
+
+
+@pytest.mark.quirk("torch-dynamo-traces-hooks")
+def test_a_compiled_training_step_gives_every_point(recording: Any, guarded: bool) -> None:
+    del guarded
+    autolog.autolog("torch")
+    model, optimizer = training()
+    compiled = torch.compile(step_without_item, backend="eager")
+    with contextlib.ExitStack() as stack:
+        stack.callback(torch.compiler.reset)
+        losses = [compiled(model, optimizer).item() for _ in range(4)]
+    assert values(recording.run(), "train/loss") == pytest.approx(losses)
+
+
+def step_without_item(model: Any, optimizer: Any) -> Any:
+    optimizer.zero_grad()
+    loss = model(torch.ones(3, 2)).square().mean()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
 # --- in every cell -----------------------------------------------------------------------------
 
 
@@ -223,21 +274,3 @@ def test_every_point_of_a_training_is_recorded(recording: Any) -> None:
     run = recording.run()
     assert values(run, "train/loss") == pytest.approx(losses)
     assert values(run, "lr") == [0.1] * 4
-
-
-def test_a_compiled_training_step_gives_every_point(recording: Any) -> None:
-    autolog.autolog("torch")
-    model, optimizer = training()
-    compiled = torch.compile(step_without_item, backend="eager")
-    with contextlib.ExitStack() as stack:
-        stack.callback(torch.compiler.reset)
-        losses = [compiled(model, optimizer).item() for _ in range(4)]
-    assert values(recording.run(), "train/loss") == pytest.approx(losses)
-
-
-def step_without_item(model: Any, optimizer: Any) -> Any:
-    optimizer.zero_grad()
-    loss = model(torch.ones(3, 2)).square().mean()
-    loss.backward()
-    optimizer.step()
-    return loss.detach()

@@ -134,6 +134,17 @@ def test_reading_the_parameters_draws_no_random_number(guarded: bool) -> None:
     assert known["max_depth"] == 2
 
 
+@pytest.mark.quirk("xgboost-cv-best-score-is-a-pair")
+def test_the_best_score_of_a_cross_validation_is_its_mean(recording: Any, guarded: bool) -> None:
+    autolog.autolog("xgboost")
+    (matrix, _), _ = matrices()
+    params = {**PARAMS, "eta": 0.9}
+    xgboost.cv(params, matrix, 60, nfold=3, early_stopping_rounds=2, as_pandas=False, seed=1)
+    run = recording.run()
+    best = min(values(run, "test-logloss-mean"))
+    assert run.metrics.get("best_score") == pytest.approx(best, rel=1e-5)
+
+
 @pytest.mark.quirk("xgboost-cpu-distribution-name")
 def test_the_version_is_known_whatever_the_distribution_is_called(guarded: bool) -> None:
     look_up = importlib.metadata.version
