@@ -9,6 +9,7 @@ import pytest
 
 from autolog.capture.attachment import Attachment
 from autolog.capture.options import Options
+from autolog.errors import IntegrationError
 from autolog.integration import API, Attach, Hook, Integration
 from autolog.patching import Engine, ModuleWatch
 from autolog.tracking import notices
@@ -32,13 +33,14 @@ def interrupted(capture):
     return lambda: None
 
 
-def attached(attach: str) -> tuple[Attachment, Engine]:
+def attached(attach: str, compat: str | None = None) -> tuple[Attachment, Engine]:
     integration = Integration(
         api=API,
         name="breaking",
         distributions=("breaking",),
         modules=("json",),
         sites=(Attach(module="json", attach=f"{__name__}:{attach}"),),
+        compat=compat,
     )
     engine = Engine(strict=False)
     attachment = Attachment(
@@ -80,3 +82,9 @@ def test_what_a_signal_handler_raises_while_we_attach_is_the_users():
         attachment.stop()
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_matrix_that_leads_nowhere_is_named_where_it_is_asked_for():
+    attachment, _ = attached("breaks_off", compat="no_such_package:DATA")
+    with pytest.raises(IntegrationError, match="the matrix of breaking, no_such_package:DATA"):
+        attachment.require_supported()
