@@ -179,10 +179,11 @@ def _out_of_range(name: str, row: FrameworkData | None, installed: dict[str, str
         base = release_of(version)
         if row is None or base is None or compat.matches(version, row["supported"]):
             continue
-        happens = "is not recorded" if row["on_unsupported"] == "skip" else "may be incomplete"
+        skipped = row["on_unsupported"] == "skip"
+        happens = f"nothing of {name} is recorded" if skipped else f"runs of {name} may lack things"
         problems.append(
             f"{distribution} {version} is outside the supported range {row['supported']}"
-            f" ({why_outside(row, base)}); what is logged of {name} {happens}:"
+            f" ({why_outside(row, base)}); {happens}:"
             f" {install_line(row, distribution)}"
         )
     return problems

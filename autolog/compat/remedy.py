@@ -56,4 +56,4 @@ def why_outside(found: FrameworkData, base: Release) -> str:
     begins = release_of(lowest[1].rstrip(".")) if lowest else None
     if begins is not None and base < begins:
         return found["because"]
-    return f"releases that new were never tried, {found['latest_known']} was"
+    return f"releases after {found['latest_known']} were never tried"

@@ -125,8 +125,8 @@ def test_an_integration_of_a_third_party_is_judged_by_its_own_matrix(site, docto
     assert framework(found, "toy")["third_party"] == "autolog-toy 0.3"
     (problem,) = found["problems"]
     assert problem == (
-        "toylib 1.0 is outside the supported range >=2 (of a rewrite); what is logged of toy may be"
-        " incomplete: pip install 'toylib==2.1'"
+        "toylib 1.0 is outside the supported range >=2 (of a rewrite); runs of toy may lack"
+        " things: pip install 'toylib==2.1'"
     )
     assert "third party autolog-toy 0.3" in page
 

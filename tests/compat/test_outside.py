@@ -111,8 +111,8 @@ def test_a_framework_that_is_named_is_refused_with_the_line_to_install_one(matri
     with pytest.raises(CompatError) as caught:
         autolog("sklearn")
     assert str(caught.value) == (
-        f"sklearn {VERSION} is outside the supported range >=1.2,<1.2.7 (releases that new were"
-        " never tried, 1.2.2 was). A version that is supported: pip install 'scikit-learn==1.2.2'"
+        f"sklearn {VERSION} is outside the supported range >=1.2,<1.2.7 (releases after 1.2.2"
+        " were never tried). A version that is supported: pip install 'scikit-learn==1.2.2'"
     )
     assert not autolog.status().active
 
