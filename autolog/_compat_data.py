@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "f56db84aa0b942d7d3920d66c61ba7f965e39803b8ee502995afc2cd6cf0ea38"
+SHA256 = "253142f4865b694733ee6504147b7703ac5f2dac98bd7f41de1a64186768205e"
 
 DATA: MatrixData = {
     "keras": {
