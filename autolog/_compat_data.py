@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "435c1e82592ee233e81787debd1a3241d6417e9d3d1cf41b99dc44666cbcdfbd"
+SHA256 = "139467831fc6c058357b7ebaa786ce9af6f05bc0bf445e82911696e9bb01a5fb"
 
 DATA: MatrixData = {
     "keras": {
@@ -146,7 +146,7 @@ DATA: MatrixData = {
                 "guard": "engine",
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_keras_quirks.py::test_the_users_callbacks_are_called_as_without_autolog",
-                "upstream": None,
+                "upstream": "https://github.com/keras-team/keras/pull/20284",
             },
             {
                 "id": "keras-legacy-callback-reads-numbers",
@@ -347,7 +347,7 @@ DATA: MatrixData = {
                 "guard": "merged_names",
                 "fails_with": "AssertionError",
                 "test": "tests/matrix/test_lightgbm_quirks.py::test_the_series_of_a_cross_validation_have_one_name",
-                "upstream": None,
+                "upstream": "https://github.com/lightgbm-org/LightGBM/pull/6761",
             },
             {
                 "id": "lightgbm-dask-trains-in-worker-threads",
@@ -1000,7 +1000,7 @@ DATA: MatrixData = {
                 "guard": "score_with_deviation",
                 "fails_with": "ValueError",
                 "test": "tests/matrix/test_xgboost_quirks.py::test_the_best_score_of_a_cross_validation_is_its_mean",
-                "upstream": None,
+                "upstream": "https://github.com/dmlc/xgboost/issues/11013",
             },
             {
                 "id": "xgboost-cpu-distribution-name",

@@ -1,7 +1,7 @@
 """Quirks of Keras, each proved with its guard and without: see compat_matrix.yaml.
 
-They run on the backend that is chosen, or on one that is installed. Beside the quirks stands what must hold in every
-cell of the matrix.
+They run on the backend that is chosen, or on one that is installed. Beside the quirks stands what
+must hold in every cell of the matrix.
 """
 
 from __future__ import annotations
@@ -53,14 +53,12 @@ def history(run: Any, key: str) -> Any:
     return autolog.metric_history(run.run_id, key)
 
 
-@pytest.mark.quirk("keras-two-namespaces")
-def test_a_model_of_either_package_is_recorded(recording: Any, guarded: bool) -> None:
+@pytest.mark.quirk("keras-two-namespaces", module="tf_keras")
+def test_a_model_of_either_package_is_recorded(
+    recording: Any, tmp_path: Path, guarded: bool
+) -> None:
     del guarded
-    legacy = pytest.importorskip("tf_keras")
-    autolog.autolog("keras")
-    for package in (keras, legacy):
-        line(package).fit(ROWS, SUMS, verbose=0)
-    assert len(recording.runs()) == 2
+    assert_recorded(recording, tmp_path, pytest.importorskip("tf_keras"))
 
 
 @pytest.mark.quirk("keras-train-step-is-traced-once")
@@ -116,27 +114,26 @@ def naive(package: Any) -> Any:
     return Counts()
 
 
-def assert_called_alike(package: Any, recording: Any, guarded: bool) -> None:
+def assert_called_alike(package: Any, guarded: bool) -> None:
     plain = called(package)
     assert len(plain) == 4
     if not guarded:
         assert called(package, naive) == plain
-        return
     autolog.autolog("keras", keras={"every_n_batches": 1})
     assert called(package) == plain
-    assert history(recording.run(), "batch/loss").step.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.quirk("keras-callback-changes-dispatch")
 def test_the_users_callbacks_are_called_as_without_autolog(recording: Any, guarded: bool) -> None:
     if BACKEND == "tensorflow":
         pytest.skip("TensorFlow gives all callbacks the same")
-    assert_called_alike(keras, recording, guarded)
+    assert_called_alike(keras, guarded)
+    assert history(recording.run(), "batch/loss").step.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.quirk("keras-legacy-callback-reads-numbers", module="tf_keras")
 def test_the_users_callbacks_get_of_tf_keras_what_they_got(recording: Any, guarded: bool) -> None:
-    assert_called_alike(pytest.importorskip("tf_keras"), recording, guarded)
+    assert_called_alike(pytest.importorskip("tf_keras"), guarded)
 
 
 @pytest.mark.quirk("keras-fit-calls-evaluate")
@@ -294,10 +291,12 @@ def test_an_optimizer_is_described_where_warnings_are_errors(guarded: bool) -> N
 # --- in every cell -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_a_fit_is_recorded_in_every_version(recording: Any, tmp_path: Any, name: str) -> None:
+def test_a_fit_is_recorded_in_every_version(recording: Any, tmp_path: Path) -> None:
+    assert_recorded(recording, tmp_path, keras)
+
+
+def assert_recorded(recording: Any, tmp_path: Path, package: Any) -> None:
     autolog.autolog("keras")
-    package = importlib.import_module(name)
     stopping = package.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e9)
     best = package.callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), monitor="val_loss")
     model = line(package)

@@ -252,7 +252,7 @@ def test_the_hooks_that_steps_are_seen_by_are_there_and_go_away(recording: Any) 
         assert len(module._global_optimizer_pre_hooks) == 1
         assert torch.autograd.backward.__code__ is not code
         sites = [one for one in autolog.status().sites if one.integration == "torch"]
-        assert {one.state for one in sites} <= {"applied", "waiting"}, sites
+        assert {one.state for one in sites} <= {"applied", "skipped", "waiting"}, sites
     assert not module._global_optimizer_post_hooks
     assert not module._global_optimizer_pre_hooks
     assert torch.autograd.backward.__code__ is code
