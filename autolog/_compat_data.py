@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "1cb60cdbb3c946ac0ae213c5998c86ffc0f8ffacc9815cbadfb10b103fe79593"
+SHA256 = "c7c1186a44763b395bc64a7705cd38c65eabe06b98e0cc4826b3cae271435c47"
 
 DATA: MatrixData = {
     "keras": {
@@ -108,6 +108,8 @@ DATA: MatrixData = {
                 "pins": (
                     "tensorflow==2.21.0",
                     "tf-keras==2.21.0",
+                    "keras-tuner",
+                    "scikit-learn",
                 ),
                 "env": {},
             },
@@ -699,7 +701,11 @@ DATA: MatrixData = {
                 "python": "3.11",
                 "tier": "commit",
                 "distribution": "torch",
-                "pins": (),
+                "pins": (
+                    "torchmetrics",
+                    "tqdm",
+                    "tensorboardX",
+                ),
                 "env": {},
             },
             {
