@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "139467831fc6c058357b7ebaa786ce9af6f05bc0bf445e82911696e9bb01a5fb"
+SHA256 = "c363ef07cc5223de0aab7fc352f4de3db5b8dde44b65c27556926e9e661e7dbf"
 
 DATA: MatrixData = {
     "keras": {
@@ -108,6 +108,8 @@ DATA: MatrixData = {
                 "pins": (
                     "tensorflow==2.21.0",
                     "tf-keras==2.21.0",
+                    "keras-tuner",
+                    "scikit-learn",
                 ),
                 "env": {},
             },
@@ -783,7 +785,11 @@ DATA: MatrixData = {
                 "python": "3.11",
                 "tier": "commit",
                 "distribution": "torch",
-                "pins": (),
+                "pins": (
+                    "torchmetrics",
+                    "tqdm",
+                    "tensorboardX",
+                ),
                 "env": {},
             },
             {

@@ -229,7 +229,7 @@ def test_the_guide_shows_this_project_and_the_commands_that_are_run_here() -> No
     guide = (root / "docs/integrations.md").read_text().partition("### A matrix of your own")[2]
     shown = [part.partition("```")[0] for part in re.split(r"```(?:py|yaml)\n", guide)[1:]]
     assert shown[:2] == [GUARDS, MATRIX]
-    assert shown[2].removesuffix("    ...\n") in TEST
+    assert shown[2].removesuffix(" ...\n") in TEST
     assert re.findall(r"^    (p.*)$", guide.replace("\n    ...", ""), re.MULTILINE)[-4:] == [
         "python -m autolog.compat compile --package autolog_toybox",
         "python -m autolog.compat compile --package autolog_toybox --check",
