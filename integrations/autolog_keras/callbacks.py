@@ -166,7 +166,7 @@ def _best(recording: Recording, callback: Any, *, stale: bool) -> tuple[int | No
     if epoch is None:
         return None, None
     value = history(recording.callbacks, callback.monitor).get(epoch)
-    best: Any = getattr(callback, "best", None)
+    best = cast("Any", getattr(callback, "best", None))
     is_this = value is not None and best is not None and math.isfinite(float(best))
     if stale and is_this:
         is_this = math.isclose(cast("float", value), float(best))
