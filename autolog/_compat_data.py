@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "c363ef07cc5223de0aab7fc352f4de3db5b8dde44b65c27556926e9e661e7dbf"
+SHA256 = "95965dcb08ef02aac25d279b701582baa067be1a306c41cda7e512e4ea49ee46"
 
 DATA: MatrixData = {
     "keras": {
@@ -236,7 +236,7 @@ DATA: MatrixData = {
         "distributions": ("lightgbm",),
         "modules": ("lightgbm",),
         "supported": ">=3.3.5,<5",
-        "because": "3.3.5 is the last release of LightGBM 3; earlier ones do not run on Python 3.10",
+        "because": "3.3.5 is the last release of LightGBM 3; no older one was tried",
         "on_unsupported": "warn",
         "latest_known": "4.7.0",
         "tested": (
@@ -380,7 +380,7 @@ DATA: MatrixData = {
             "pytorch_lightning",
         ),
         "supported": ">=2.0,<3",
-        "because": "2.0 unified the hooks of Trainer; 1.9 names its loops and its loggers otherwise",
+        "because": "2.0 dropped the second set of hooks and loops that 1.9 has; no older one was tried",
         "on_unsupported": "warn",
         "latest_known": "2.6.6",
         "tested": (
@@ -503,7 +503,7 @@ DATA: MatrixData = {
         "distributions": ("scikit-learn",),
         "modules": ("sklearn",),
         "supported": ">=1.2,<2",
-        "because": "1.2 brought validated parameters and output that keeps names; earlier ones need NumPy 1.23",
+        "because": "1.2 is the oldest that checks parameters before a fit and can keep names of columns; no older one was tried",
         "on_unsupported": "warn",
         "latest_known": "1.9.1",
         "tested": (
@@ -757,7 +757,7 @@ DATA: MatrixData = {
         "distributions": ("torch",),
         "modules": ("torch",),
         "supported": ">=2.4,<3",
-        "because": "2.4 brought the names of torch.amp and of the hooks that steps are read by",
+        "because": "2.4 is the oldest that was tried; its hooks of optimizer steps and its compiler are those of today",
         "on_unsupported": "warn",
         "latest_known": "2.15.0",
         "tested": (
@@ -875,7 +875,7 @@ DATA: MatrixData = {
         ),
         "modules": ("xgboost",),
         "supported": ">=1.7,<4",
-        "because": "1.7 brought the callbacks and the arguments of estimators that are in use today",
+        "because": "1.7 is the oldest that was tried; its estimators take callbacks and early stopping as those of today",
         "on_unsupported": "warn",
         "latest_known": "3.4.1",
         "tested": (
