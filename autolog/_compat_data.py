@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "95965dcb08ef02aac25d279b701582baa067be1a306c41cda7e512e4ea49ee46"
+SHA256 = "38a1c6c4434b454ca413fff4340d1a7eb6596dcc1afcffe4f5af2ed32c8aea07"
 
 DATA: MatrixData = {
     "keras": {
@@ -794,7 +794,7 @@ DATA: MatrixData = {
             },
             {
                 "version": "2.15.0",
-                "python": "3.13",
+                "python": "3.12",
                 "tier": "full",
                 "distribution": "torch",
                 "pins": (),
