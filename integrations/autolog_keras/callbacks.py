@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from autolog.integration import Capture
 from autolog_keras import checkpoints
@@ -166,10 +166,10 @@ def _best(recording: Recording, callback: Any, *, stale: bool) -> tuple[int | No
     if epoch is None:
         return None, None
     value = history(recording.callbacks, callback.monitor).get(epoch)
-    best = cast("Any", getattr(callback, "best", None))
-    is_this = value is not None and best is not None and math.isfinite(float(best))
-    if stale and is_this:
-        is_this = math.isclose(cast("float", value), float(best))
+    best: Any = getattr(callback, "best", None)
+    is_this = False
+    if value is not None and best is not None:
+        is_this = math.isfinite(best) and (not stale or math.isclose(value, best))
     if is_this or _restored(callback):
         return epoch + recording.shift, value
     return None, None
