@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "38a1c6c4434b454ca413fff4340d1a7eb6596dcc1afcffe4f5af2ed32c8aea07"
+SHA256 = "73b7eb71a196aaa4964c84d7c96a262b559e73d1ddaf3d19face616224a02409"
 
 DATA: MatrixData = {
     "keras": {
@@ -108,6 +108,7 @@ DATA: MatrixData = {
                 "pins": (
                     "tensorflow==2.21.0",
                     "tf-keras==2.21.0",
+                    "jax[cpu]",
                     "keras-tuner",
                     "scikit-learn",
                 ),

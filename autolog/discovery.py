@@ -44,7 +44,9 @@ def discover() -> Discovered:
     found: dict[str, Integration] = {}
     problems: dict[str, str] = {}
     third_party: dict[str, str] = {}
-    for point in sorted(_entry_points(), key=lambda point: (not _ours(point), point.name)):
+    # Asking for the name of a distribution reads its metadata: once for each.
+    points = [(not _ours(point), point.name, point) for point in _entry_points()]
+    for foreign, _, point in sorted(points, key=lambda one: one[:2]):
         try:
             declared = point.load()
         except Exception as exc:
@@ -61,7 +63,7 @@ def discover() -> Discovered:
             problems[point.name] = f"{point.value} is skipped: {declared.name} is already provided"
         else:
             found[declared.name] = declared
-            if declared.compat is not None or not _ours(point):
+            if declared.compat is not None or foreign:
                 origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
                 third_party[declared.name] = origin
     return Discovered(found, problems, third_party)

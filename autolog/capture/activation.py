@@ -116,11 +116,12 @@ def activate(
 ) -> Activation:
     """Switch integrations on; see `autolog.autolog`."""
     options = _common(log_models, max_model_mb, log_datasets)
-    named = [by_name(name) for name in frameworks]
+    asked = [by_name(name) for name in frameworks]
     own = _own_options(by_framework)
     left_out = {by_name(name).name for name in _names(exclude, "exclude")}
     left_out |= disabled()
-    chosen = named or list(discover().integrations.values())
+    chosen = asked or list(discover().integrations.values())
+    named = [integration for integration in asked if integration.name not in left_out]
     with _lock:
         before = _state
         settings_before = settings.assigned()
@@ -135,6 +136,8 @@ def activate(
                 wanted.pop(name, None)
             for integration in named:
                 _require_installed(integration)
+            if settings.value("strict"):
+                _require_matrix()
             _switch(_State(wanted, options))
             for name, attachment in _attachments.items():
                 if name in {one.name for one in named}:
@@ -298,6 +301,13 @@ def _require_installed(integration: Integration) -> None:
             f"{integration.name} was asked for, but its framework is not installed:"
             f" pip install {integration.distributions[0]}"
         )
+
+
+def _require_matrix() -> None:
+    """Read the matrix, which is needed later, so that one that cannot be read is an error now."""
+    from autolog.compat.view import matrix_data
+
+    matrix_data()
 
 
 def _is_installed(module: str) -> bool:

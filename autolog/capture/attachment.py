@@ -97,8 +97,8 @@ class Attachment:
     def view(self, module: str) -> CompatView:
         """Return what the matrix says of the version that is installed for `module`.
 
-        A matrix given by the user that cannot be read must not end a training: a notice says so
-        and ours counts.
+        A matrix that cannot be read must not end a training: a notice says so, and instead of the
+        one that the user gave ours counts.
         """
         top = module.partition(".")[0]
         known = self._views.get(top)
@@ -106,14 +106,20 @@ class Attachment:
             try:
                 known = self._judge(top)
             except SettingsError as error:
-                if not self.bridges_only:
-                    notices.tell("compat", f"{error}; autolog's own matrix is used")
-                known = self._judge(top, override=False)
+                self._tell(f"{error}; autolog's own matrix is used")
+                known = self._judge_without(top, override=False)
+            except IntegrationError as error:
+                self._tell(f"{error}; its versions are not judged")
+                known = self._judge_without(top)
             self._views[top] = known
-            if known.note and not self.bridges_only:
+            if known.note:
                 refused = self._engine.strict and not known.supported
-                notices.tell("compat", f"strict: {known.refusal}" if refused else known.note)
+                self._tell(f"strict: {known.refusal}" if refused else known.note)
         return known
+
+    def _tell(self, message: str) -> None:
+        if not self.bridges_only:
+            notices.tell("compat", message)
 
     def require_supported(self, *, imported: bool = False) -> None:
         """Refuse a framework that is outside of the supported range.
@@ -141,18 +147,32 @@ class Attachment:
             integration.modules[0],
         )
         try:
-            data = resolve(integration.compat) if integration.compat else None
-        except (ImportError, AttributeError) as exc:
+            return resolve_version(
+                integration.name,
+                sys.modules.get(named),
+                data=resolve(integration.compat) if integration.compat else None,
+                distributions=integration.distributions,
+                override=override,
+            )
+        except SettingsError:
+            raise
+        except Exception as exc:  # a third party's matrix may be anything
             raise IntegrationError(
-                f"the matrix of {integration.name}, {integration.compat}, cannot be loaded: {exc}"
+                f"the matrix of {integration.name}, {integration.compat}, cannot be used:"
+                f" {type(exc).__name__}: {exc}"
             ) from exc
-        return resolve_version(
-            integration.name,
-            sys.modules.get(named),
-            data=data,
-            distributions=integration.distributions,
-            override=override,
-        )
+
+    def _judge_without(self, top: str, *, override: bool = True) -> CompatView:
+        """Judge without the user's matrix, or, where that cannot be used, without any."""
+        from autolog.compat.view import CompatView, installed_version
+
+        try:
+            if not override:
+                return self._judge(top, override=False)
+        except IntegrationError as error:
+            self._tell(f"{error}; its versions are not judged")
+        version = installed_version(sys.modules.get(top), self.integration.distributions)
+        return CompatView(self.integration.name, version)
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -166,7 +186,7 @@ class Attachment:
     def _apply(self, site: Patch | Attach, module: Any) -> None:
         view = self.view(site.module)
         if not view.supported and (view.on_unsupported == "skip" or self._engine.strict):
-            self._note(site, "skipped", view.note or "unsupported version")
+            self._note(site, "skipped", view.refusal or "unsupported version")
             return
         if not view.matches(site.when):
             self._note(site, "skipped", f"version {view.version} is not {site.when}")

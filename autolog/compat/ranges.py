@@ -19,6 +19,7 @@ Release = tuple[int, ...]
 
 _PLAIN: Final = re.compile(r"(\d+(?:\.\d+)*)(?:\+[A-Za-z0-9.]+)?")
 _CLAUSE: Final = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+)*)\s*")
+_SERIES: Final = re.compile(r"\s*(==|!=)\s*(\d+(?:\.\d+)*)\.\*\s*")
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -46,12 +47,23 @@ def release_of(version: str) -> Release | None:
 def contains(specifier: str, release: Release) -> bool:
     """Whether a release is inside a PEP 440 specifier, `">=1.2,<2"`."""
     for clause in specifier.split(","):
+        series = _SERIES.fullmatch(clause)
+        if series is not None:
+            if _is_of(release, series[2]) != (series[1] == "=="):
+                return False
+            continue
         simple = _CLAUSE.fullmatch(clause)
         if simple is None:
             return _asked_elsewhere(specifier, release)
         if not _OPERATORS[simple[1]](release, _numbers(simple[2])):
             return False
     return True
+
+
+def _is_of(release: Release, series: str) -> bool:
+    """Whether a release is one of a series: 3.7.1 of 3.7."""
+    prefix = tuple(int(part) for part in series.split("."))
+    return (*release, *(0,) * len(prefix))[: len(prefix)] == prefix
 
 
 def _numbers(text: str) -> Release:

@@ -9,12 +9,13 @@ Versions are compared by their base version without the local part, so that `2.1
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from autolog import settings
 from autolog.compat.data import FrameworkData, MatrixData
@@ -35,6 +36,9 @@ ENGINE = "engine"
 
 UNGUARD = "AUTOLOG_UNGUARD"
 """Names quirks, comma-separated, whose guards are off: for the proof that each is needed."""
+
+
+_LOWEST: Final = re.compile(r">=\s*([^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +160,12 @@ def _judge(
 ) -> CompatView:
     newest = found["latest_known"]
     latest = release_of(newest)
+    assert latest is not None  # the matrix is checked
     base = latest if version is None else release_of(version)
     note = None
     if base is None:
         base = latest
         note = f"{framework} version {version!r} cannot be read; it is treated as {newest}"
-    assert base is not None  # the matrix is checked: latest_known can be read
     supported = contains(found["supported"], base)
     known = contains(f"<={newest}", base)
     refusal = None
@@ -181,6 +185,8 @@ def _judge(
         refusal = f"{outside}. A version that is supported: {line}"
     elif not known:
         note = f"{framework} {version} is newer than {newest}, the newest that autolog has seen"
+    if not supported:  # what holds at the edge is nearer to the truth than no guard at all
+        base = _edge(found, base, latest)
     affecting = [quirk for quirk in found["quirks"] if contains(quirk["when"], base)]
     off = set(os.environ.get(UNGUARD, "").split(","))
     unguarded = {quirk["guard"] for quirk in affecting if quirk["id"] in off}
@@ -196,6 +202,13 @@ def _judge(
         note=note,
         refusal=refusal,
     )
+
+
+def _edge(found: FrameworkData, base: Release, latest: Release) -> Release:
+    """Return the supported release that one outside of the range is nearest to."""
+    lowest = _LOWEST.search(found["supported"])
+    first = release_of(lowest[1]) if lowest is not None else None
+    return first if first is not None and base < first else latest
 
 
 def _strategies(found: FrameworkData, base: Release) -> dict[str, str]:

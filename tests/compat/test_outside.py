@@ -13,7 +13,7 @@ import yaml
 
 from autolog import autolog
 from autolog.compat.view import resolve
-from autolog.errors import CompatError, SettingsError
+from autolog.errors import CompatError, IntegrationError, SettingsError
 from autolog.tracking import notices
 from tests.cli.recording import python
 
@@ -197,3 +197,42 @@ def test_a_second_namespace_has_versions_of_its_own() -> None:
     refusal = resolve("keras", Old()).refusal
     assert refusal is not None
     assert refusal.endswith("pip install 'tf-keras>=2.16,<4'")
+
+
+def test_what_is_switched_off_is_not_refused(matrix, monkeypatch) -> None:
+    matrix("<1.3", "1.2.2")
+    monkeypatch.setenv("AUTOLOG_DISABLED", "sklearn")
+    with autolog("sklearn", "xgboost") as active:
+        assert set(active.frameworks) == {"xgboost"}
+
+
+def test_strict_refuses_a_matrix_that_cannot_be_read(recording, monkeypatch) -> None:
+    monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", "/nowhere/matrix.yaml")
+    monkeypatch.setenv("AUTOLOG_STRICT", "1")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        autolog()
+
+
+def test_a_third_partys_matrix_of_another_shape_ends_no_training(recording, monkeypatch) -> None:
+    import types
+
+    from autolog.capture import activation
+    from autolog.discovery import by_name
+
+    odd = types.ModuleType("odd_matrix")
+    odd.DATA = {"sklearn": {"distributions": ("scikit-learn",), "supported": ">=1"}}
+    monkeypatch.setitem(sys.modules, "odd_matrix", odd)
+    known = by_name("sklearn")
+    object.__setattr__(known, "compat", "odd_matrix:DATA")
+    monkeypatch.setenv("AUTOLOG_STRICT", "0")
+    try:
+        autolog()
+        fit()
+        assert autolog.status().sites
+        assert "its versions are not judged" in told("odd_matrix:DATA, cannot be used")[0]
+        with pytest.raises(IntegrationError, match="cannot be used: KeyError"):
+            autolog("sklearn")
+    finally:
+        activation.disable()
+        object.__setattr__(known, "compat", None)
+    assert len(recording.runs()) == 1

@@ -95,6 +95,23 @@ def test_outside_the_range_the_note_names_range_and_off_switch(version: str) -> 
     assert "exclude='toy'" in seen.note
 
 
+@pytest.mark.parametrize(
+    ("version", "guards", "strategy"),
+    [("1.0", {"old_guard"}, "patches"), ("3.4", {"new_guard"}, "callbacks")],
+)
+def test_outside_the_range_the_guards_are_those_of_its_nearest_edge(
+    version: str, guards: set[str], strategy: str
+) -> None:
+    seen = view(version)
+    assert (seen.supported, seen.guards) == (False, guards)
+    assert seen.strategies["loop"] == strategy
+
+
+def test_every_guard_at_the_edge_of_our_ranges_is_on_below_it() -> None:
+    for version in ("2.3.1", "2.4.0"):
+        assert "outside_graphs" in resolve("torch", SimpleNamespace(__version__=version)).guards
+
+
 def test_an_unreadable_version_is_the_newest_known_with_a_note() -> None:
     seen = view("main-abc123")
     assert (seen.supported, seen.known, seen.guards) == (True, True, {"new_guard"})
@@ -177,12 +194,18 @@ _TEXTS = _NUMBERS.map(lambda numbers: ".".join(map(str, numbers)))
 @given(
     version=_TEXTS,
     clauses=st.lists(
-        st.tuples(st.sampled_from([">=", "<=", "==", "!=", ">", "<", "~="]), _TEXTS), max_size=3
+        st.tuples(
+            st.sampled_from([">=", "<=", "==", "!=", ">", "<", "~=", "==*", "!=*"]), _TEXTS
+        ),
+        max_size=3,
     ),
 )
 def test_plain_releases_compare_as_packaging_compares_them(version, clauses):
     specifier = ",".join(
-        f"{sign}{text}.0" if sign == "~=" else f"{sign}{text}" for sign, text in clauses
+        f"{sign}{text}.0"
+        if sign == "~="
+        else f"{sign[:2]}{text}{'.*' if sign.endswith('*') else ''}"
+        for sign, text in clauses
     )
     release = release_of(version)
     assert release is not None
@@ -196,3 +219,15 @@ def test_plain_releases_compare_as_packaging_compares_them(version, clauses):
 )
 def test_a_version_belongs_to_its_base_release(version, release):
     assert release_of(version) == release
+
+
+def test_the_built_in_matrix_is_judged_without_packaging() -> None:
+    program = """
+import sys
+from autolog._compat_data import DATA
+from autolog.compat.view import resolve
+for name in DATA:
+    resolve(name)
+assert "packaging" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
