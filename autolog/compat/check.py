@@ -25,6 +25,7 @@ from packaging.version import Version
 from autolog.compat import compiler, results, tables
 from autolog.compat.data import FrameworkData
 from autolog.compat.matrix import Framework, Matrix, Tested, load, to_data
+from autolog.compat.rows import rows
 from autolog.compat.view import ENGINE, matches
 
 __all__ = ["findings", "of_guards", "of_matrix", "of_tests"]
@@ -38,7 +39,7 @@ def findings(root: Path, *, collect: bool = True) -> list[str]:
     """
     matrix = load(root / compiler.SOURCE)
     found = [*of_matrix(matrix), *_projects(root, matrix), *_generated(root)]
-    found += results.findings(root, matrix)
+    found += [*_row_tests(root, matrix), *results.findings(root, matrix)]
     for name, data in to_data(matrix).items():
         integration = matrix.frameworks[name].integration
         found += of_guards(root / "integrations" / integration, name, data)
@@ -51,7 +52,11 @@ def of_matrix(matrix: Matrix) -> list[str]:
 
 
 def _ids(matrix: Matrix) -> Iterator[str]:
-    """Quirks have ids of their own, prefixed by the framework, and name a real exception."""
+    """Rows and quirks have ids of their own; a quirk's has its framework in front."""
+    rows_of = Counter(row.id for row in rows(matrix))
+    for id_, n in rows_of.items():
+        if n > 1:
+            yield f"row {id_} is there {n} times: tell them apart by a label"
     count = Counter(quirk.id for one in matrix.frameworks.values() for quirk in one.quirks)
     yield from (f"quirk {id_}: the id is used {n} times" for id_, n in count.items() if n > 1)
     for name, one in matrix.frameworks.items():
@@ -66,8 +71,6 @@ def _versions(matrix: Matrix) -> Iterator[str]:
     """What is tested is supported and known, and every quirk affects a tested version."""
     for name, one in matrix.frameworks.items():
         supported = SpecifierSet(one.supported)
-        rows = Counter((row.version, row.python, row.with_) for row in one.tested)
-        yield from (f"{name}: tested row {row} is there twice" for row, n in rows.items() if n > 1)
         for row in one.tested:
             if row.distribution is not None and row.distribution not in one.distributions:
                 yield f"{name}: {row.distribution} of {row.version} is not in distributions"
@@ -159,6 +162,18 @@ def _projects(root: Path, matrix: Matrix) -> Iterator[str]:
     folders = {path.parent.name for path in root.glob("integrations/*/__init__.py")}
     for folder in sorted(folders ^ set(packages.values())):
         yield f"integrations/{folder} and the entry points of pyproject.toml do not agree"
+
+
+def _row_tests(root: Path, matrix: Matrix) -> Iterator[str]:
+    """Every row has tests, and what is said to be logged by default has some of its own."""
+    for name, one in matrix.environments.items():
+        for pattern in one.tests:
+            if not any(root.glob(pattern)):
+                yield f"environment {name}: there is no {pattern}"
+    for name in matrix.frameworks:
+        path = f"tests/matrix/test_{name}_logged.py"
+        if not (root / path).exists():
+            yield f"{name}: there is no {path}; nothing proves what `logs` says"
 
 
 def _generated(root: Path) -> Iterator[str]:

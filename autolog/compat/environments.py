@@ -24,6 +24,14 @@ FOLDER = ".matrix"
 """Where environments and logs lie, below the root."""
 
 _TESTS_NEED = ("pytest>=8.2", "hypothesis>=6.100")
+_KEPT = {
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "CI"),
+    *("TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "COMSPEC"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("REQUESTS_CA_BUNDLE", "NETRC", "PYENV_ROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
+}
+_KEPT_PREFIX = ("LC_", "UV_", "PIP_", "XDG_")
+
 _TIMEOUT = 1800
 """Seconds for one command of uv: a torch with CUDA is 3 GB."""
 
@@ -61,11 +69,12 @@ def make(row: Row, root: Path, *, fresh: bool = False) -> tuple[Path, bool]:
 
 
 def plain_environ() -> dict[str, str]:
-    """Return this process's environment without what would reach into another one."""
-    leave = ("PYTEST_", "AUTOLOG_", "COV_")
-    names = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(leave)}
-    return {key: value for key, value in kept.items() if key not in names}
+    """Return of this process's environment what finds programs, files and packages.
+
+    Nothing that a framework, pytest or autolog reads: a row is the same in everybody's shell.
+    """
+    kept = {key: value for key, value in os.environ.items() if key.upper().startswith(_KEPT_PREFIX)}
+    return kept | {key: value for key, value in os.environ.items() if key.upper() in _KEPT}
 
 
 def _made_from(row: Row, root: Path) -> str:

@@ -6,16 +6,30 @@ of another row, was not tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from packaging.requirements import Requirement
 
 from autolog.compat.matrix import Matrix
 from autolog.compat.rows import Row, rows
 
-__all__ = ["FOLDER", "Legs", "Result", "findings", "load", "path_of", "save"]
+__all__ = [
+    "FOLDER",
+    "Legs",
+    "Result",
+    "findings",
+    "keep",
+    "load",
+    "mismatches",
+    "path_of",
+    "save",
+    "files_of",
+    "digest_of_tests",
+]
 
 FOLDER = "tests/matrix/results"
 
@@ -38,7 +52,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Args:
         row: its id.
         digest: what the file said of the row (`Row.digest`) when it ran.
-        source: digest of the code and the tests that ran.
+        tested_by: digest of the files that its tests are in.
+        source: digest of all code and tests at that time.
         ran: the day, in UTC.
         passed: everything was installed, at least one test ran and none failed.
         python: the interpreter's version.
@@ -51,6 +66,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     row: str
     digest: str
+    tested_by: str
     source: str
     ran: str
     passed: bool
@@ -67,7 +83,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def path_of(root: Path, row: str) -> Path:
-    """Return where the result of a row lies."""
+    """Return where the result of a row is kept."""
     return root / FOLDER / f"{row}.json"
 
 
@@ -79,14 +95,55 @@ def load(path: Path) -> Result | None:
         return None
 
 
-def save(root: Path, result: Result) -> Path:
-    """Write a result to its place, replacing the one before."""
-    path = path_of(root, result.row)
+def save(path: Path, result: Result) -> None:
+    """Write a result."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plain: Any = msgspec.to_builtins(result)
     text = msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=2)
     path.write_bytes(text + b"\n")
-    return path
+
+
+def keep(root: Path, result: Result) -> None:
+    """Write a result to its place with the project, unless what is there says the same.
+
+    Then the day, the seconds and the code stay those of the run that showed it first.
+    """
+    path = path_of(root, result.row)
+    before = load(path)
+    if before is not None:
+        same = msgspec.structs.replace(
+            before, ran=result.ran, source=result.source, seconds=result.seconds
+        )
+        if same == result:
+            return
+    save(path, result)
+
+
+def digest_of_tests(row: Row, root: Path) -> str:
+    """Return a digest over the files that the tests of a row are in."""
+    digest = hashlib.sha256()
+    for path in files_of(row, root):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def files_of(row: Row, root: Path) -> list[Path]:
+    """List the files that the tests of a row are in."""
+    return sorted(path for pattern in row.tests for path in root.glob(pattern))
+
+
+def mismatches(row: Row, python: str | None, installed: Mapping[str, str]) -> list[str]:
+    """Say what of an environment is not what the row asks for."""
+    found: list[str] = []
+    if python is None or not f"{python}.".startswith(f"{row.python}."):
+        found.append(f"Python {python} ran, not {row.python}")
+    for text in row.requirements:
+        wanted = Requirement(text)
+        version = installed.get(wanted.name)
+        if version is None or not wanted.specifier.contains(version, prereleases=True):
+            found.append(f"{wanted.name} {version} is installed, not {text}")
+    return found
 
 
 def findings(root: Path, matrix: Matrix) -> Iterator[str]:
@@ -102,8 +159,13 @@ def findings(root: Path, matrix: Matrix) -> Iterator[str]:
             yield f"row {row.id}: there is no result in {FOLDER}; {run}"
         elif not found.is_of(row):
             yield f"row {row.id}: the row or its quirks changed since it was run; {run}"
-        elif not found.passed:
-            yield f"row {row.id}: failed on {found.ran}: {'; '.join(found.failures)}"
+        elif found.tested_by != digest_of_tests(row, root):
+            yield f"row {row.id}: its tests changed since it was run; {run}"
+        elif not found.passed or found.failures or not found.tests.get("passed"):
+            failures = "; ".join(found.failures) or "no test passed"
+            yield f"row {row.id}: failed on {found.ran}: {failures}"
+        elif wrong := mismatches(row, found.python, found.installed):
+            yield f"row {row.id}: {'; '.join(wrong)}; {run}"
         else:
             proved |= {name for name, legs in found.quirks.items() if legs.proved}
     for path in sorted(set((root / FOLDER).glob("*.json")) - known):

@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -71,7 +72,7 @@ def run(
     found: dict[str, Result] = {}
     waiting: list[Row] = []
     for row in chosen:
-        before = results.load(results.path_of(root, row.id)) if options.resume else None
+        before = results.load(_latest(root, row.id)) if options.resume else None
         if before and before.passed and before.is_of(row) and before.source == source:
             found[row.id] = before
             tell(before, True)
@@ -82,7 +83,8 @@ def run(
         try:
             for future in concurrent.futures.as_completed(futures):
                 result = future.result()
-                results.save(root, result)
+                results.save(_latest(root, result.row), result)
+                results.keep(root, result)
                 found[result.row] = result
                 tell(result, False)
         except BaseException:
@@ -90,6 +92,11 @@ def run(
             _running.stop()
             raise
     return [found[row.id] for row in chosen]
+
+
+def _latest(root: Path, row: str) -> Path:
+    """Return where the result of the last run lies, whatever is kept with the project."""
+    return root / environments.FOLDER / "results" / f"{row}.json"
 
 
 def source_digest(root: Path) -> str:
@@ -104,18 +111,25 @@ def source_digest(root: Path) -> str:
 
 def _run_row(row: Row, root: Path, source: str, options: Options) -> Result:
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
-    result: dict[str, Any] = {"row": row.id, "digest": row.digest, "source": source, "ran": today}
+    result: dict[str, Any] = {
+        "row": row.id,
+        "digest": row.digest,
+        "tested_by": results.digest_of_tests(row, root),
+        "source": source,
+        "ran": today,
+    }
     begun = time.monotonic()
     try:
         python, made = environments.make(row, root, fresh=options.fresh)
     except (environments.InstallError, OSError, subprocess.TimeoutExpired) as error:
-        return Result(**result, passed=False, failures=[f"{error}"])
+        return Result(**result, passed=False, failures=[_neutral(f"{error}", root)])
     installed = time.monotonic()
     failures, report = _test(row, root, python)
     tests: dict[str, int] = report.get("tests", {})
     if not failures and not tests.get("passed"):
         failures = [f"no test ran: {', '.join(row.tests)}"]
     version, packages = _versions(row, python)
+    failures += results.mismatches(row, version, packages)
     return Result(
         **result,
         passed=not failures,
@@ -127,8 +141,14 @@ def _run_row(row: Row, root: Path, source: str, options: Options) -> Result:
         },
         tests=tests,
         quirks={name: Legs(**legs) for name, legs in report.get("quirks", {}).items()},
-        failures=failures,
+        failures=[_neutral(failure, root) for failure in failures],
     )
+
+
+def _neutral(text: str, root: Path) -> str:
+    """Leave out of a line what is of this machine alone: folders, and where packages come from."""
+    text = text.replace(f"{root}{os.sep}", "").replace(str(Path.home()), "~")
+    return re.sub(r"\b[a-z]+://\S+", "<address>", text)
 
 
 def _test(row: Row, root: Path, python: Path) -> tuple[list[str], dict[str, Any]]:
@@ -137,12 +157,12 @@ def _test(row: Row, root: Path, python: Path) -> tuple[list[str], dict[str, Any]
     folder.mkdir(parents=True, exist_ok=True)
     report, log = folder / f"{row.id}.json", folder / f"{row.id}.log"
     report.unlink(missing_ok=True)
-    files = sorted(str(path) for pattern in row.tests for path in root.glob(pattern))
+    files = [str(path) for path in results.files_of(row, root)]
     if not files:
         return [f"there is no {', '.join(row.tests)}"], {}
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-p", "autolog.testing.matrix_report", f"--matrix-report={report}", *files]
-    env = {"OMP_NUM_THREADS": "1", **environments.plain_environ(), **dict(row.env)}
+    env = {**environments.plain_environ(), "OMP_NUM_THREADS": "1", **dict(row.env)}
     with open(log, "wb") as out:
         code = _running.call(command, root, env, out)
     shown = log.relative_to(root)

@@ -48,11 +48,16 @@ class _Report:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._fail(report.nodeid, report)
+        elif report.skipped:  # a row is there for what is in its files
+            self._failures.append(f"{report.nodeid}: nothing of it ran: {_reason(report)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         outcome: str = report.outcome
         if hasattr(report, "wasxfail"):
             outcome = "xfailed" if report.skipped else "xpassed"
+            if outcome == "xfailed" and report.when != "call":  # the test itself has shown nothing
+                outcome = "failed"
+                self._failures.append(f"{report.nodeid}: a fixture failed, which proves no quirk")
         if report.failed:
             self._fail(report.nodeid, report)
         if report.when == "call" or not report.passed:
@@ -76,3 +81,8 @@ class _Report:
         lines = [line for line in said.splitlines() if line.strip()] or ["no reason is known"]
         last = lines[0] if crash is not None else lines[-1]
         self._failures.append(f"{nodeid}: {last[:300]}")
+
+
+def _reason(report: pytest.CollectReport) -> str:
+    told: Any = report.longrepr
+    return str(told[-1])  # file, line, reason

@@ -127,8 +127,9 @@ def _installed(framework: FrameworkData, modules: tuple[str, ...]) -> str | None
                 warnings.simplefilter("ignore")
                 module = importlib.import_module(name)
             return installed_version(module, framework["distributions"])
-        except ModuleNotFoundError:
-            continue
+        except ModuleNotFoundError as exc:
+            if exc.name != name.partition(".")[0]:  # it is there, and what it needs is not
+                raise
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from autolog.compat import check, compiler, tables
 from autolog.compat.matrix import load
-from autolog.compat.results import Legs, Result, path_of, save
+from autolog.compat.results import Legs, Result, digest_of_tests, path_of, save
 from autolog.compat.rows import rows
 
 MATRIX = """\
@@ -76,6 +76,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "integrations/autolog_toy/__init__.py": "",
         "integrations/autolog_toy/guards.py": GUARDS,
         "tests/test_toy.py": TEST,
+        "tests/matrix/test_toy_logged.py": "",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +91,17 @@ def record(project: Path, **changed: Any) -> None:
     """Keep results as if every row had been run as it stands."""
     for row in rows(load(project / "compat_matrix.yaml")):
         legs = {name: Legs(guarded="passed", unguarded="xfailed") for name in row.quirks}
-        given: dict[str, Any] = {"passed": True, "quirks": legs, "digest": row.digest, **changed}
-        save(project, Result(row=row.id, source="1", ran="2026-01-31", **given))
+        given: dict[str, Any] = {
+            "digest": row.digest,
+            "tested_by": digest_of_tests(row, project),
+            "passed": True,
+            "python": f"{row.python}.1",
+            "installed": {"packaging": "22.0", "numpy": "1.26.4"},
+            "tests": {"passed": 1, "xfailed": 1},
+            "quirks": legs,
+        }
+        found = Result(row=row.id, source="1", ran="2026-01-31", **{**given, **changed})
+        save(path_of(project, row.id), found)
 
 
 def change(project: Path, name: str, old: str, new: str) -> None:
@@ -159,6 +169,12 @@ def test_a_row_whose_result_is_deleted_is_found(project: Path) -> None:
     [
         ({"digest": "0"}, f"row {ROW}: the row or its quirks changed since it was run"),
         ({"passed": False, "failures": ["it broke"]}, f"row {ROW}: failed on 2026-01-31: it broke"),
+        ({"failures": ["it broke"]}, f"row {ROW}: failed on 2026-01-31: it broke"),
+        ({"tests": {"skipped": 9}}, f"row {ROW}: failed on 2026-01-31: no test passed"),
+        ({"tested_by": "0"}, f"row {ROW}: its tests changed since it was run"),
+        ({"python": "3.10.1"}, f"row {ROW}: Python 3.10.1 ran, not 3.11"),
+        ({"installed": {"packaging": "23"}}, "packaging 23 is installed, not packaging==22"),
+        ({"installed": {}}, "packaging None is installed, not packaging==22"),
         ({"quirks": {}}, "quirk toy-forgets: the result of no row proves it"),
         (
             {"quirks": {"toy-forgets": Legs(guarded="passed", unguarded="passed")}},
@@ -198,6 +214,20 @@ def test_a_quirk_id_used_twice_is_found(project: Path) -> None:
     quirk = MATRIX[MATRIX.index("      - id") :]
     path.write_text(MATRIX + quirk)
     assert "quirk toy-forgets: the id is used 2 times" in check.findings(project, collect=False)
+
+
+def test_two_rows_of_one_id_are_found(project: Path) -> None:
+    path = project / "compat_matrix.yaml"
+    row = '      - {version: "22", python: "3.11", tier: commit}\n'
+    path.write_text(MATRIX.replace(row, row + row.replace("}", ", with: [numpy]}")))
+    found = check.findings(project, collect=False)
+    assert any(f"row {ROW} is there 2 times" in line for line in found), found
+
+
+def test_defaults_that_no_test_proves_are_found(project: Path) -> None:
+    (project / "tests/matrix/test_toy_logged.py").unlink()
+    found = check.findings(project, collect=False)
+    assert any("nothing proves what `logs` says" in line for line in found), found
 
 
 def test_a_folder_without_an_entry_point_is_found(project: Path) -> None:

@@ -60,7 +60,7 @@ from importlib.metadata import version
 def test_the_row_is_what_was_asked_for():
     assert version("iniconfig") == "2.0.0"
     assert os.environ["TOY"] == "yes"
-    assert "PYTEST_ADDOPTS" not in os.environ
+    assert not {"PYTEST_ADDOPTS", "KERAS_BACKEND", "AUTOLOG_STORE"} & set(os.environ)
     assert ".matrix" in sys.prefix
 """
 
@@ -83,7 +83,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def matrix(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "autolog.compat", "--root", str(root), "matrix", *words]
-    env = {**os.environ, "PYTEST_ADDOPTS": "--no-such-option"}
+    env = {**os.environ, "PYTEST_ADDOPTS": "--no-such-option", "KERAS_BACKEND": "nowhere"}
     return subprocess.run(command, capture_output=True, text=True, env=env)
 
 

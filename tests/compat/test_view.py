@@ -194,9 +194,7 @@ _TEXTS = _NUMBERS.map(lambda numbers: ".".join(map(str, numbers)))
 @given(
     version=_TEXTS,
     clauses=st.lists(
-        st.tuples(
-            st.sampled_from([">=", "<=", "==", "!=", ">", "<", "~=", "==*", "!=*"]), _TEXTS
-        ),
+        st.tuples(st.sampled_from([">=", "<=", "==", "!=", ">", "<", "~=", "==*", "!=*"]), _TEXTS),
         max_size=3,
     ),
 )
