@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "73b7eb71a196aaa4964c84d7c96a262b559e73d1ddaf3d19face616224a02409"
+SHA256 = "3590dcf454f02b7f134cc33492499c09b8ef38a7e03ad5b8ba1063b0a4a9899c"
 
 DATA: MatrixData = {
     "keras": {
@@ -112,7 +112,9 @@ DATA: MatrixData = {
                     "keras-tuner",
                     "scikit-learn",
                 ),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
         ),
         "strategies": {},
@@ -677,7 +679,9 @@ DATA: MatrixData = {
                     "keras==3.15.1",
                     "tf-keras==2.16.0",
                 ),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
             {
                 "version": "2.17.1",
@@ -685,7 +689,9 @@ DATA: MatrixData = {
                 "tier": "full",
                 "distribution": "tensorflow-cpu",
                 "pins": ("keras==3.15.1",),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
             {
                 "version": "2.18.1",
@@ -693,7 +699,9 @@ DATA: MatrixData = {
                 "tier": "full",
                 "distribution": "tensorflow-cpu",
                 "pins": ("keras==3.15.1",),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
             {
                 "version": "2.19.1",
@@ -701,7 +709,9 @@ DATA: MatrixData = {
                 "tier": "full",
                 "distribution": "tensorflow-cpu",
                 "pins": ("keras==3.15.1",),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
             {
                 "version": "2.20.0",
@@ -709,7 +719,9 @@ DATA: MatrixData = {
                 "tier": "full",
                 "distribution": "tensorflow-cpu",
                 "pins": ("keras==3.15.1",),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
             {
                 "version": "2.21.0",
@@ -720,7 +732,9 @@ DATA: MatrixData = {
                     "keras==3.15.1",
                     "tensorboard",
                 ),
-                "env": {},
+                "env": {
+                    "KERAS_BACKEND": "tensorflow",
+                },
             },
         ),
         "strategies": {},
@@ -778,7 +792,10 @@ DATA: MatrixData = {
                 "python": "3.12",
                 "tier": "full",
                 "distribution": "torch",
-                "pins": (),
+                "pins": (
+                    "torchmetrics",
+                    "tqdm",
+                ),
                 "env": {},
             },
             {
@@ -843,7 +860,7 @@ DATA: MatrixData = {
             },
             {
                 "id": "torch-half-imported-cannot-be-asked",
-                "when": ">=2.4",
+                "when": ">=2.4,!=2.9.*",
                 "symptom": "torch.optim is there before torch is, and what is attached to it then must not ask whether something is compiled, which imports what needs all of torch",
                 "guard": "engine",
                 "fails_with": "AssertionError",
