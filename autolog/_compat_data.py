@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "3590dcf454f02b7f134cc33492499c09b8ef38a7e03ad5b8ba1063b0a4a9899c"
+SHA256 = "d95b3b822e79c644e1b4149f08e878020b5ce3ab67a858b5b91d20c261a21500"
 
 DATA: MatrixData = {
     "keras": {
@@ -51,7 +51,50 @@ DATA: MatrixData = {
                 },
             },
             {
+                "version": "3.4.1",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": (
+                    "jax[cpu]<0.6",
+                    "numpy==1.26.4",
+                ),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
                 "version": "3.6.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]<0.6",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
+                "version": "3.7.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]<0.6",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
+                "version": "3.8.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]<0.6",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
+                "version": "3.9.2",
                 "python": "3.12",
                 "tier": "full",
                 "distribution": "keras",
@@ -71,8 +114,38 @@ DATA: MatrixData = {
                 },
             },
             {
+                "version": "3.11.3",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
                 "version": "3.12.4",
                 "python": "3.10",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
+                "version": "3.13.2",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "keras",
+                "pins": ("jax[cpu]",),
+                "env": {
+                    "KERAS_BACKEND": "jax",
+                },
+            },
+            {
+                "version": "3.14.1",
+                "python": "3.12",
                 "tier": "full",
                 "distribution": "keras",
                 "pins": ("jax[cpu]",),
@@ -277,6 +350,17 @@ DATA: MatrixData = {
                 "env": {},
             },
             {
+                "version": "4.2.0",
+                "python": "3.11",
+                "tier": "full",
+                "distribution": "lightgbm",
+                "pins": (
+                    "numpy==1.26.4",
+                    "scikit-learn==1.4.2",
+                ),
+                "env": {},
+            },
+            {
                 "version": "4.3.0",
                 "python": "3.11",
                 "tier": "full",
@@ -285,6 +369,14 @@ DATA: MatrixData = {
                     "numpy==1.26.4",
                     "scikit-learn==1.4.2",
                 ),
+                "env": {},
+            },
+            {
+                "version": "4.4.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "lightgbm",
+                "pins": ("scikit-learn==1.5.2",),
                 "env": {},
             },
             {
@@ -788,6 +880,14 @@ DATA: MatrixData = {
                 "env": {},
             },
             {
+                "version": "2.6.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "torch",
+                "pins": (),
+                "env": {},
+            },
+            {
                 "version": "2.9.1",
                 "python": "3.12",
                 "tier": "full",
@@ -796,6 +896,14 @@ DATA: MatrixData = {
                     "torchmetrics",
                     "tqdm",
                 ),
+                "env": {},
+            },
+            {
+                "version": "2.11.0",
+                "python": "3.12",
+                "tier": "full",
+                "distribution": "torch",
+                "pins": (),
                 "env": {},
             },
             {
