@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from autolog.errors import AutologError, UsageError
 __all__ = ["Index", "IndexUnreachableError", "NotOnIndexError", "Release", "index_url"]
 
 DEFAULT: Final = "https://pypi.org/simple/"
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_QUERY: Final = re.compile(r"[?#]")
 _SECONDS: Final = 30
 """How long an index may be silent."""
 
@@ -71,8 +74,15 @@ class Index:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
         self.shown = shown(url)
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018  a password with a slash is read as a port that is no number
+        except ValueError:
+            raise UsageError(
+                "the address of the package index cannot be read: name one with --index-url, and"
+                " write what is special in its password as %2F and the like"
+            ) from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(
                 f"{self.shown} is no package index on the web: name one with --index-url"
@@ -144,9 +154,16 @@ def index_url(given: str | None = None) -> str:
 
 
 def shown(url: str) -> str:
-    """Return an address as it may be printed: without credentials, query and fragment."""
-    bare = urlsplit(_bare(url))
-    return urlunsplit((bare.scheme, bare.netloc, bare.path, "", ""))
+    """Return an address as it may be printed: without credentials, query and fragment.
+
+    Nothing in front of the last `@` is shown, whatever the scheme and however broken the address.
+    """
+    known = _SCHEME.match(url)
+    scheme = known[0] if known else ""
+    front, at, rest = url.rpartition("@")
+    if at and _QUERY.search(front):  # the end of a password, or of a value in a query
+        return f"{scheme}***"
+    return (scheme if at else "") + _QUERY.split(rest, maxsplit=1)[0]
 
 
 def _bare(url: str) -> str:

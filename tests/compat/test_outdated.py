@@ -257,6 +257,30 @@ def test_credentials_are_used_and_never_shown(outdated: Outdated, index: Package
     assert "cret" not in found.output
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me:secret@127.0.0.1:9/simple",
+        "https:/me:secret@127.0.0.1:9",
+        "https://me:se/secret@127.0.0.1:9",
+        "https://me:se#secret@127.0.0.1:9",
+        "https://me:se?secret@127.0.0.1:9",
+        "https://m[e:secret@127.0.0.1:9",
+        "http://127.0.0.1:9/simple?token=se@secret",
+        "http://me:9/secret@127.0.0.1:9/simple",
+    ],
+)
+def test_credentials_in_a_broken_address_are_not_shown(
+    outdated: Outdated, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    found = outdated("--json")
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith("Error: ")
+    assert "secret" not in found.stderr
+    assert "me:" not in found.stderr
+
+
 @pytest.mark.parametrize("name", ["UV_DEFAULT_INDEX", "UV_INDEX_URL"])
 def test_the_index_of_uv_is_asked(
     outdated: Outdated, index: PackageIndex, monkeypatch: pytest.MonkeyPatch, name: str
