@@ -142,7 +142,27 @@ def test_force_overwrites_a_bundle(someone, invoke, tmp_path):
     [
         ("https://u:p@ss/w@host/x", "https://***@host/x"),
         ("GET https://host/x?sig=abcdef now", "GET https://host/x?*** now"),
-        ("Authorization: Bearer abcdef.123", "Authorization: *** ***"),
+        ("Authorization: Bearer abcdef.123", "Authorization: ***"),
+        ("Authorization: Token 9944b09199c6\nnext", "Authorization: ***\nnext"),
+        ("{'authorization': 'Token 9944b09199c6', 'a': 1}", "{'authorization': ***, 'a': 1}"),
+        ("Cookie: a=1; session=2", "Cookie: ***"),
+        ("sent token 9944b09199c62bcf9418 twice", "sent token *** twice"),
+        ("a token was refused in a pass: 3", "a token was refused in a pass: 3"),
+        ("Server=db;Uid=me;Pwd=abc;Timeout=3", "Server=db;Uid=me;Pwd=***;Timeout=3"),
+        (
+            "AccountName=me;AccountKey=abc==;EndpointSuffix=x",
+            "AccountName=me;AccountKey=***;EndpointSuffix=x",
+        ),
+        ("aws_access_key_id=AKIAIOSFODNN7EXAMPLE", "aws_access_key_id=***"),
+        ("by AKIAIOSFODNN7EXAMPLE", "by ***"),
+        ("no answer of me:pa/ss@host:5432", "no answer of ***@host:5432"),
+        ("postgresql://me:pa/ss@host:5432/db", "postgresql://***@host:5432/db"),
+        ("key sk-proj-abcdef1234567890", "key ***"),
+        ("key ghp_abcdefghijklmnop", "key ***"),
+        ("key hf_abcdefghijklmnop", "key ***"),
+        ("key xoxb-123-456-abc", "key ***"),
+        ("key eyJhbGciOiJI.eyJzdWIiOiIx.SflKxw", "key ***"),
+        ("sk-learn-contrib-extensions", "sk-learn-contrib-extensions"),
         ("{'aws_secret_access_key': 'abc'}", "{'aws_secret_access_key': ***}"),
         ("run --hf-token abc --lr 1", "run --hf-token *** --lr 1"),
         ("DB_PASSWORD=abc", "DB_PASSWORD=***"),
@@ -151,3 +171,42 @@ def test_force_overwrites_a_bundle(someone, invoke, tmp_path):
 )
 def test_texts_lose_what_looks_like_a_secret(given, scrubbed):
     assert Scrubber({}).text(given) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_PASS", "hidden-11"),
+        ("MYSQL_PWD", "hidden-11"),
+        ("GITHUB_PAT", "hidden-11"),
+        ("AZURE_STORAGE_CONNECTION_STRING", "hidden-11"),
+        ("STORAGE", "AccountName=me;AccountKey=hidden-11;EndpointSuffix=core"),
+        ("INDEX", "https://hidden-11@pypi.fury.io/me"),
+        ("INDEX", "https://hidden-11:@pypi.fury.io/me"),
+        ("INDEXES", "https://one.example https://me:hidden-11@two.example"),
+        ("REPORTS", "https://hidden-11@o0.ingest.sentry.io/0"),
+        ("DATABASE", "postgresql://me:hidden-11@host/db"),
+        ("DATABASE", "me:hidden-11@host:5432"),
+    ],
+)
+def test_the_value_of_a_secret_variable_is_known_wherever_it_stands(name, value):
+    assert Scrubber({name: value}).text("refused hidden-11 there") == "refused *** there"
+
+
+def test_a_password_with_a_slash_is_known_wherever_it_stands():
+    scrubber = Scrubber({"DATABASE": "postgresql://me:hidden/11@host/db"})
+    assert scrubber.text("refused hidden/11 there") == "refused *** there"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PWD", "/some/folder"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+        ("GITHUB_PATH", "/some/folder"),
+        ("STORE", "postgresql://somebody@host/db"),
+    ],
+)
+def test_the_value_of_another_variable_stays(name, value):
+    given = "no /some/folder, which is false, for somebody"
+    assert Scrubber({name: value}).text(given) == given
