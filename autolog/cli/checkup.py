@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from typing import Any, cast
 
 import msgspec
 
 import autolog
 from autolog import settings
-from autolog.cli import advice, frameworks, storecheck
+from autolog.cli import advice, frameworks, scrub, storecheck
 from autolog.cli.advice import Advice
 from autolog.cli.frameworks import Framework
 from autolog.cli.storecheck import StoreCheck
 from autolog.compat import view as compat
 from autolog.discovery import disabled, discover
 from autolog.errors import SettingsError
-from autolog.tracking.provenance import redact
 
 __all__ = ["Checkup", "examine"]
 
@@ -93,11 +93,20 @@ def _settings(problems: list[str]) -> list[settings.Setting]:
             if str(error) not in problems:  # a file that cannot be read concerns each of them
                 problems.append(str(error))
             continue
-        if isinstance(setting.value, str):  # a URI may hold a password
-            (shown,) = redact([setting.value])
-            setting = settings.Setting(setting.name, shown, setting.origin)
-        found.append(setting)
+        found.append(settings.Setting(setting.name, _shown(setting.value), setting.origin))
     return found
+
+
+def _shown(value: Any) -> Any:
+    """Return the value of a setting without the secrets in it: a URI may hold a password."""
+    if isinstance(value, str):
+        return scrub.address(value)
+    if isinstance(value, dict):
+        tags = cast("dict[str, str]", value)
+        pairs = {name: f"{name}={text}" for name, text in tags.items()}
+        kept = {name: pair == scrub.without_secrets(pair) for name, pair in pairs.items()}
+        return {name: text if kept[name] else "***" for name, text in tags.items()}
+    return value
 
 
 def _interpreter() -> list[str]:

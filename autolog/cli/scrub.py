@@ -171,6 +171,7 @@ def _of_address(address: str) -> set[str]:
     Read by hand: a password may hold what ends the host elsewhere, as in `user:pa/ss@host`.
     """
     scheme, sign, rest = address.partition("://")
+    rest = rest if sign else address
     userinfo = rest.rpartition("@")[0]
     user, _, password = userinfo.partition(":")
     raw = [password]

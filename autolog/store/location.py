@@ -159,7 +159,10 @@ def _server(text: str) -> Location:
     from hashlib import sha256
     from urllib.parse import parse_qs, unquote, urlsplit
 
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise UsageError(f"store {_masked(text)!r} cannot be read as an address") from None
     query = parse_qs(parts.query)
     try:
         port = parts.port or int(query.get("port", ["5432"])[0])
@@ -191,7 +194,11 @@ def _journal_setting() -> Path | None:
 
 
 def _masked(text: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    """Return a URI without what may be a password: all in front of the last `@`, and its query."""
+    front, at, rest = text.rpartition("@")
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/*", front if at and "://" in front else "")
+    masked = f"{scheme[0] if scheme else ''}***@{rest}" if at else text
+    return re.sub(r"\?.*", "?***", masked, flags=re.DOTALL)
 
 
 def _at(database: Path, notice: str | None) -> Location:

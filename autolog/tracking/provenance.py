@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _SECRETS: Final = ("token", "secret", "passwd", "password", "apikey", "credential")
+
+_PAIR: Final = re.compile(r"([?&][^=&]*=)[^&]*")
 
 _MODULES: Final = 2000
 _MODULE_BYTES: Final = 1 << 20
@@ -116,7 +119,7 @@ def redact(arguments: Iterable[str]) -> list[str]:
             cleaned.append(f"{name}=***")
             continue
         hide_next = argument.startswith("-") and _is_secret(argument)
-        cleaned.append(_without_userinfo(argument))
+        cleaned.append(_without_credentials(argument))
     return cleaned
 
 
@@ -125,12 +128,22 @@ def _is_secret(name: str) -> bool:
     return any(secret in word for secret in _SECRETS)
 
 
-def _without_userinfo(argument: str) -> str:
+def _without_credentials(argument: str) -> str:
+    """Mask the user and password of an address, and what its query says of passwords."""
     scheme, sign, rest = argument.partition("://")
-    host, slash, path = rest.partition("/")
-    if not sign or "@" not in host:
+    if not sign:
         return argument
-    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"
+    host, slash, path = rest.partition("/")
+    port = host.rpartition(":")[2]
+    if "@" in host:
+        rest = f"***@{host.rpartition('@')[2]}{slash}{path}"
+    elif "@" in path and ":" in host and not port.isdigit():  # a slash in the password
+        rest = f"***@{path.rpartition('@')[2]}"
+    return f"{scheme}://{_PAIR.sub(_masked_pair, rest)}"
+
+
+def _masked_pair(pair: re.Match[str]) -> str:
+    return f"{pair[1]}***" if _is_secret(pair[1]) else pair[0]
 
 
 def at_start(source: Source, versions: dict[str, str], details: dict[str, Any]) -> Process:

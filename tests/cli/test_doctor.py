@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 
 from autolog.discovery import discover
@@ -60,13 +61,39 @@ def test_each_setting_is_shown_with_where_it_comes_from(tmp_path: Path) -> None:
     assert origins["durability"] == ("process", "default")
 
 
-def test_a_password_in_a_setting_is_not_printed(tmp_path: Path) -> None:
-    address = "postgresql://me:hidden@127.0.0.1:1/db"
-    done = command("doctor", store=address, cwd=tmp_path, XDG_DATA_HOME=str(tmp_path))
-    assert done.returncode == 1
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:hidden@127.0.0.1:1/db",
+        "postgresql://127.0.0.1:1/db?user=me&password=hidden&connect_timeout=1",
+        "postgresql://me:se/hidden@127.0.0.1:1/db",
+        "postgresql://me:hid'hidden@127.0.0.1:1/db",
+        "postgresql://m[e:hidden@127.0.0.1:1/db",
+        "me:hidden@127.0.0.1:1/db",
+    ],
+)
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_password_in_a_setting_is_not_printed(
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = invoke("doctor", "sklearn", *words, store=address, COLUMNS="200")
+    assert done.exit_code == 1
+    assert "127.0.0.1:1/db" in done.stdout
     assert "hidden" not in done.stdout + done.stderr
-    assert "postgresql://127.0.0.1:1/db" in done.stdout
-    assert "cannot be reached" in done.stdout
+    if words:
+        shown = {one["name"]: one["value"] for one in strict_json(done.stdout)["settings"]}
+        assert shown["store"].endswith(("***@127.0.0.1:1/db", "/db?***"))
+
+
+def test_a_secret_among_the_tags_is_not_printed(invoke: Invoke, empty: Path) -> None:
+    done = invoke("doctor", "--json", store=empty, AUTOLOG_TAGS="team=blue,api_key=hidden")
+    shown = {one["name"]: one["value"] for one in strict_json(done.stdout)["settings"]}
+    assert shown["tags"] == {"team": "blue", "api_key": "***"}
 
 
 def test_a_setting_that_cannot_be_read_is_a_problem(empty: Path, tmp_path: Path) -> None:

@@ -135,6 +135,21 @@ def test_a_server_without_a_database_or_with_a_broken_port_is_refused(uri):
         locate(uri)
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://me:se/hidden@h/db",
+        "postgresql://h/a/b?password=hidden",
+        "postgresql://m[e:hidden@h/db",
+        "me:hidden@h/db",
+    ],
+)
+def test_the_password_in_a_uri_that_is_refused_is_not_shown(uri):
+    with pytest.raises(UsageError) as refused:
+        locate(uri)
+    assert "hidden" not in str(refused.value)
+
+
 def test_an_unknown_scheme_is_named_with_the_known_ones():
     with pytest.raises(UsageError, match=r"'s3'.*postgresql://"):
         locate("s3://bucket/runs")
