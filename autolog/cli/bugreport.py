@@ -1,7 +1,8 @@
 """What a bug report needs, in one zip file: `autolog doctor --bundle FILE.zip`.
 
 Nothing of it is sent. It has no parameters, metrics, tags, names of runs or experiments, and no
-arguments of programs; whatever text is left goes through `scrub.Scrubber`.
+arguments of programs. From messages and the log these are taken out as far as they can be told
+(`messages.without_values`); whatever text is left goes through `scrub.Scrubber`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from autolog import settings
+from autolog.cli.messages import own_texts, without_values
 from autolog.cli.scrub import Scrubber
 from autolog.errors import AutologError, SettingsError, UsageError
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["collect", "refuse", "save"]
 
 _RUNS: Final = 20
+_PAGE: Final = 500
 _LOG_BYTES: Final = 32_000
 _MESSAGES: Final = 20
 _LARGE: Final = 500_000_000
@@ -146,17 +149,19 @@ def collect(document: Mapping[str, Any], uri: str | None) -> dict[str, bytes]:
     address = uri or _setting("store") or ""
     scrubber = Scrubber(os.environ, [address])
     location = _location(uri)
+    own: set[str] = set()
     found: dict[str, Any] = {
         "doctor.json": {**msgspec.to_builtins(document, enc_hook=str), "settings": _settings()},
         "python.json": _python(),
         "environment.json": _environment(),
     }
     if location is not None:
-        found |= _of_store(location, scrubber)
+        files, own = _of_store(location, scrubber)
+        found |= files
     texts = {name: as_json(scrubber.all(content)) for name, content in found.items()}
     texts["packages.txt"] = "\n".join(_packages())
     if location is not None and (log := _log(location)):
-        texts["helper.log"] = scrubber.text(_about(log, set()))
+        texts["helper.log"] = scrubber.text(without_values(log, own))
     return {name: f"{text}\n".encode(errors="backslashreplace") for name, text in texts.items()}
 
 
@@ -235,8 +240,11 @@ def _log(location: Location) -> str:
     return content.decode(errors="replace")
 
 
-def _of_store(location: Location, scrubber: Scrubber) -> dict[str, Any]:
-    """Describe the store, and what went wrong in its newest runs; nothing in it is changed."""
+def _of_store(location: Location, scrubber: Scrubber) -> tuple[dict[str, Any], set[str]]:
+    """Describe the store, and what went wrong in its newest runs; nothing in it is changed.
+
+    Also returns the texts that the user chose in all of its runs, as far as it can be read.
+    """
     from autolog.cli.volume import database_bytes
     from autolog.store import open_store
     from autolog.store.fold import behind, fold
@@ -245,18 +253,21 @@ def _of_store(location: Location, scrubber: Scrubber) -> dict[str, Any]:
     try:
         described |= {"database_bytes": database_bytes(location), "journals": _journals(location)}
         if (described["database_bytes"] or 0) > _LARGE:
-            return {"store.json": {**described, "error": "too large to be read for a report"}}
+            too_large = {**described, "error": "too large to be read for a report"}
+            return {"store.json": too_large}, set()
         store = open_store(location, write=False)
         try:
             described["unfolded_bytes"] = behind(store)
             fold(store)  # into the copy in memory
             described["usage"] = msgspec.to_builtins(store.usage())
-            runs = _runs(store, scrubber)
+            own = _own(store)
+            runs = _runs(store, scrubber, own)
         finally:
             store.close()
     except (AutologError, OSError) as error:
-        return {"store.json": {**described, "error": f"{type(error).__name__}: {error}"}}
-    return {"store.json": described, "runs.json": runs}
+        failed = {**described, "error": f"{type(error).__name__}: {error}"}
+        return {"store.json": failed}, set()
+    return {"store.json": described, "runs.json": runs}, own
 
 
 def _journals(location: Location) -> list[dict[str, Any]]:
@@ -273,7 +284,21 @@ def _journals(location: Location) -> list[dict[str, Any]]:
     ]
 
 
-def _runs(store: Store, scrubber: Scrubber) -> list[dict[str, Any]]:
+def _own(store: Store) -> set[str]:
+    """Return what the user chose in all runs: names, parameters, tags, sources, metrics."""
+    texts: set[str] = set()
+    after: str | None = None
+    while True:
+        page = store.runs(limit=_PAGE, after=after)
+        for run in page.runs:
+            chosen = [run.name, run.experiment, run.params, run.tags, run.source]
+            texts |= own_texts([*chosen, list(run.metrics)])
+        after = page.next
+        if after is None:
+            return texts
+
+
+def _runs(store: Store, scrubber: Scrubber, own: set[str]) -> list[dict[str, Any]]:
     """Describe the newest runs by what went wrong in them, without what they were about."""
     found: list[dict[str, Any]] = []
     for run in store.runs(limit=_RUNS).runs:
@@ -282,8 +307,10 @@ def _runs(store: Store, scrubber: Scrubber) -> list[dict[str, Any]]:
             f"{event.kind} {event.data.get('key') or ''}: {event.data.get('text') or ''}"
             for event in details.events
             if event.kind == "notice"
-        ]
-        own = _own_texts([run.name, run.experiment, run.params, run.tags, run.source])
+        ][:_MESSAGES]
+        errors = run.logging_errors[:_MESSAGES]
+        everything = "\n".join([*said, *errors])
+        near = [word for word in own if word in everything]
         found.append(
             {
                 "run_id": run.run_id,
@@ -295,41 +322,8 @@ def _runs(store: Store, scrubber: Scrubber) -> list[dict[str, Any]]:
                 "params": len(run.params),
                 "metrics": len(run.metrics),
                 "tags": len(run.tags),
-                "logging_errors": [_about(text, own) for text in run.logging_errors[:_MESSAGES]],
-                "notices": [_about(text, own) for text in said[:_MESSAGES]],
+                "logging_errors": [without_values(text, near) for text in errors],
+                "notices": [without_values(text, near) for text in said],
             }
         )
     return scrubber.all(found)
-
-
-def _own_texts(given: Iterable[Any]) -> set[str]:
-    """Return every text of a run that the user chose, values of parameters among them."""
-    texts: set[str] = set()
-    for one in given:
-        if isinstance(one, Mapping):
-            texts |= _own_texts([*one.keys(), *one.values()])  # type: ignore[reportUnknownArgumentType]
-        elif isinstance(one, (list, tuple)):
-            texts |= _own_texts(one)  # type: ignore[reportUnknownArgumentType]
-        elif one is not None and not isinstance(one, bool):
-            texts.add(str(one))
-    return {text for text in texts if len(text) > 2}
-
-
-_QUOTED: Final = re.compile(r"(?<!File )(?:'([^'\n]*)'|\"([^\"\n]*)\")")
-_NUMBER: Final = re.compile(r"(?<![\w.:])-?\d+\.\d+(?:e[+-]?\d+)?")
-
-
-def _about(text: str, own: set[str]) -> str:
-    """Return a message without the user's values in it: their own texts, numbers, quotations.
-
-    A quoted name without digits stays: it is most often that of an attribute or of a class.
-    """
-    for word in sorted(own, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "<value>", text)
-
-    def quoted(match: re.Match[str]) -> str:
-        inner = match[1] if match[1] is not None else match[2]
-        name = all(part.isidentifier() for part in inner.split(".")) and inner.isascii()
-        return match[0] if name and not re.search(r"\d", inner) else "'<value>'"
-
-    return _NUMBER.sub("<number>", _QUOTED.sub(quoted, text))

@@ -35,7 +35,8 @@ __all__ = ["command"]
     "--bundle",
     metavar="FILE.zip",
     type=click.Path(path_type=Path),
-    help="Write what a bug report needs to a file, without secrets and data; nothing is sent.",
+    help="Write what a bug report needs to a file, secrets and data left out as far as they can be"
+    " told; nothing is sent.",
 )
 @click.option("--force", is_flag=True, help="Let --bundle overwrite a file.")
 @store_option
@@ -149,6 +150,7 @@ def _write_bundle(
         rows.add_row(name, size(len(text)))
     said = (
         f"Wrote {plain(str(bundle))}. Secrets, names of users and hosts, parameters and data were"
-        " left out; look through it before you attach it to a report. Nothing was sent anywhere."
+        " left out as far as they can be told: messages of errors may still hold some. Look through"
+        " it before you attach it to a report. Nothing was sent anywhere."
     )
     write(screen(), Group(rows, Text(said)))

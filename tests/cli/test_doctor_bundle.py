@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autolog.cli.messages import without_values
 from autolog.cli.scrub import Scrubber
 from autolog.journal.files import list_writers
 from autolog.sink.state import log_path
@@ -17,9 +18,15 @@ from tests.cli.recording import python, strict_json
 PROGRAM = """
 import autolog
 
+with autolog.start_run("older-run"):
+    pass
+for _ in range(20):
+    with autolog.start_run("again"):
+        pass
 with autolog.start_run("private-run", experiment="private-experiment") as run:
     autolog.set_tag("t", "tagvalue-1")
     autolog.log_param("lr", 0.123456)
+    autolog.log_param("lr_private", 1)
     autolog.log_param("data", "/data/patients-7.csv")
     autolog.log_param("api_key", "paramsecret-2")
     text = "fit of /data/patients-7.csv at 0.123456 by jdoe"
@@ -30,8 +37,8 @@ with autolog.start_run("private-run", experiment="private-experiment") as run:
 """
 
 SECRETS = """
-    private-run private-experiment tagvalue-1 0.123456 patients-7 paramsecret-2 errsecret-3 Roe
-    argsecret-4 envsecret-5 urlsecret-6 querysecret-7 logsecret-8 Smith experiment-9 jdoe
+    private-run private-experiment lr_private older-run tagvalue-1 0.123456 patients-7 paramsecret-2
+    errsecret-3 Roe argsecret-4 envsecret-5 urlsecret-6 querysecret-7 logsecret-8 Smith experiment-9 jdoe
     plainkey-10
 """.split()  # noqa: SIM905  read more easily than as a list
 
@@ -68,7 +75,10 @@ def test_a_bundle_tells_what_went_wrong_and_nothing_of_the_user(someone, invoke,
     done = python(*words, store=store, cwd=someone, AUTOLOG_EXPERIMENT="")
     assert done.returncode == 0, done.stderr
     log = log_path(locate(str(store)))
-    log.write_text("--password logsecret-8\nRefused: the value 'Ann Smith' in helper.py\n")
+    log.write_text(
+        "--password logsecret-8\nRefused: the value 'Ann Smith' in helper.py\n"
+        "run private-run of private-experiment with lr_private of older-run\n"
+    )
     before = [files.segments for files in list_writers(store / "journal")]
     result = invoke("doctor", "--bundle", "report.zip", store=store)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -87,8 +97,8 @@ def test_a_bundle_tells_what_went_wrong_and_nothing_of_the_user(someone, invoke,
         for secret in (*SECRETS, str(someone), socket.gethostname()):
             if secret != "vm":  # a host's name that is part of words
                 assert secret not in text, (secret, name)
-    (run,) = strict_json(found["runs.json"])
-    assert run["params"] == 3
+    run, *_ = strict_json(found["runs.json"])
+    assert run["params"] == 4
     assert run["notices"] == ["notice odd: fit of <value> at <value> by <user>"]
     first, second = run["logging_errors"]
     assert first == "hook: ValueError: could not convert '<value>' in File '/home/x.py' token=***"
@@ -210,3 +220,32 @@ def test_a_password_with_a_slash_is_known_wherever_it_stands():
 def test_the_value_of_another_variable_stays(name, value):
     given = "no /some/folder, which is false, for somebody"
     assert Scrubber({name: value}).text(given) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (
+            "could not convert string to float: 'Smith'",
+            "could not convert string to float: '<value>'",
+        ),
+        ("could not convert string to float: Smith", "could not convert string to float: <value>"),
+        ("KeyError: 'Smith'", "KeyError: '<value>'"),
+        ("can't take 'Smith', won't", "can't take '<value>', won't"),
+        ("no 'Ann O'Brien' there", "no '<value>' there"),
+        ("y contains 'Smi", "y contains '<value>'"),
+        ("labels b'Smith' and \"Roe\"", "labels '<value>' and '<value>'"),
+        ("born 1970-01-31, id 4711471, 12.5 kg", "born <date>, id <number>, <number> kg"),
+        ("of ann.smith@clinic.example", "of <value>"),
+        (
+            "'NoneType' object has no attribute 'coef_'",
+            "'NoneType' object has no attribute 'coef_'",
+        ),
+        ("No module named 'torch.nn'", "No module named 'torch.nn'"),
+        ("unexpected keyword argument 'foo'", "unexpected keyword argument 'foo'"),
+        ('File "/x/y.py", line 31', 'File "/x/y.py", line 31'),
+        ("shapes (100, 3) and (99, 3)", "shapes (100, 3) and (99, 3)"),
+    ],
+)
+def test_a_message_keeps_names_of_code_and_loses_values(given, kept):
+    assert without_values(given, ()) == kept
