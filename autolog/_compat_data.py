@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "d95b3b822e79c644e1b4149f08e878020b5ce3ab67a858b5b91d20c261a21500"
+SHA256 = "ecd43aa79dc855a9202dd503e4b377d00362a2e2a7b0aaa85ce756992d18a8de"
 
 DATA: MatrixData = {
     "keras": {
@@ -193,7 +193,7 @@ DATA: MatrixData = {
         "strategies": {},
         "co_pins": (
             (
-                "<3.5",
+                ">=3,<3.5",
                 "numpy<2",
                 "its callbacks read np.Inf, which NumPy 2 removed",
             ),

@@ -55,6 +55,7 @@ def examine(uri: str | None, names: Sequence[str] = ()) -> Checkup:
         if not names or name in names
     ]
     off = _disabled(problems)
+    strict = any(one.name == "strict" and one.value for one in found)
     looked_at: list[Framework] = []
     for name, integration in discovered.integrations.items():
         if names and name not in names:
@@ -65,6 +66,7 @@ def examine(uri: str | None, names: Sequence[str] = ()) -> Checkup:
                 disabled=name in off,
                 third_party=discovered.third_party.get(name),
                 override=override,
+                strict=strict,
             )
         except Exception as error:  # a third party's declaration may be anything
             said = f"{type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def page(
 
     parts: list[RenderableType] = [
         Text(f"autolog {found.autolog}, Python {found.python}, {found.platform}", "dim"),
-        *_verdict(found, problems),
+        *_verdict(found, probed, problems),
     ]
     if in_full:
         parts += [Group(Text(""), _in_full(one)) for one in found.frameworks]
@@ -64,7 +65,9 @@ def page(
     return Group(*parts)
 
 
-def _verdict(found: Checkup, problems: Sequence[str]) -> list[RenderableType]:
+def _verdict(
+    found: Checkup, probed: Sequence[Probed] | None, problems: Sequence[str]
+) -> list[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -72,7 +75,10 @@ def _verdict(found: Checkup, problems: Sequence[str]) -> list[RenderableType]:
     from autolog.cli.output import table
 
     lines: list[RenderableType] = [Text("")]
-    recorded = [one.integration for one in found.frameworks if one.records]
+    broken = {one.integration for one in probed or () if one.unusable}
+    recorded = [
+        one.integration for one in found.frameworks if one.records and one.integration not in broken
+    ]
     if problems:
         lines.append(Text(count(len(problems), "problem"), style="bold red"))
         numbered = table("", "", show_header=False)
@@ -107,19 +113,18 @@ def _table(frameworks: Sequence[Framework]) -> list[RenderableType]:
     titles = ("FRAMEWORK", "INSTALLED", "SUPPORTED", "STATE", "GUARDS")
     there = [one for one in frameworks if one.state != "not installed"]
     missing = [one for one in frameworks if one not in there]
-    rows = [tuple(map(plain, _facts(one))) for one in there]
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    rows = [[tuple(map(plain, facts)) for facts in _facts(one)] for one in there]
+    widths = [max(map(len, column)) for column in zip(titles, *chain(*rows), strict=True)]
     lines: list[RenderableType] = [Text(_aligned(titles, widths), "dim")] if there else []
-    for one, facts in zip(there, rows, strict=True):
+    for one, (facts, *others) in zip(there, rows, strict=True):
         line = Text(_aligned(facts, widths), no_wrap=True, overflow="fold")
-        line.highlight_words([one.state], _STATE_STYLES.get(one.state, ""))
+        line.highlight_words([facts[3]], _STATE_STYLES.get(facts[3], ""))
         line.stylize("bold", 0, len(facts[0]))
         lines.append(line)
-        indent = " " * (widths[0] + 2)
-        lines += [
-            Text(f"{indent}{plain(f'{more.distribution} {more.version}')}")
-            for more in one.installed[1:]
-        ]
+        for more in others:
+            line = Text(_aligned(more, widths), no_wrap=True, overflow="fold")
+            line.highlight_words([more[3]], _STATE_STYLES.get(more[3], ""))
+            lines.append(line)
         lines.append(Padding(_what(one), (0, 0, 0, 2), expand=False))
     if missing:
         names = ", ".join(one.integration for one in missing)
@@ -141,12 +146,17 @@ def _table(frameworks: Sequence[Framework]) -> list[RenderableType]:
     return lines
 
 
-def _facts(one: Framework) -> tuple[str, ...]:
-    first = one.installed[0] if one.installed else None
-    installed = f"{first.distribution} {first.version}" if first else "without metadata"
-    active = sum(guard.active for guard in one.guards)
-    guards = f"{active} of {len(one.guards)}" if active < len(one.guards) else str(active)
-    return one.integration, installed, one.supported or "", one.state, guards
+def _facts(one: Framework) -> list[tuple[str, ...]]:
+    """Return the columns of a framework: a line for each distribution that is installed."""
+    lines = [(f"{each.distribution} {each.version}", each) for each in one.installed]
+    facts: list[tuple[str, ...]] = []
+    for installed, judged in lines or [("without metadata", one)]:
+        active = sum(guard.active for guard in judged.guards)
+        many = len(judged.guards)
+        guards = f"{active} of {many}" if active < many else str(active)
+        head = ("", "") if facts else (one.integration, one.supported or "")
+        facts.append((head[0], installed, head[1], judged.state, guards))
+    return facts
 
 
 def _aligned(facts: Sequence[str], widths: Sequence[int]) -> str:
@@ -193,7 +203,14 @@ def _in_full(one: Framework) -> RenderableType:
             rows.add_row(name if at == 0 else "", plain(text))
 
     if one.installed:
-        row("installed", *(f"{each.distribution} {each.version}" for each in one.installed))
+        states = [f", {each.state}" if len(one.installed) > 1 else "" for each in one.installed]
+        row(
+            "installed",
+            *(
+                f"{each.distribution} {each.version}{state}"
+                for each, state in zip(one.installed, states, strict=True)
+            ),
+        )
     else:
         row("to install", one.install)
     row("third party", one.third_party)
@@ -201,7 +218,9 @@ def _in_full(one: Framework) -> RenderableType:
     row("because", one.because)
     row(
         "outside of it",
-        {"warn": "on, with one notice", "skip": "off"}.get(one.on_unsupported or ""),
+        "off (setting strict)"
+        if one.strict
+        else {"warn": "on, with one notice", "skip": "off"}.get(one.on_unsupported or ""),
     )
     row("newest known", one.latest_known)
     row("tested", ", ".join(one.tested))
@@ -217,7 +236,9 @@ def _in_full(one: Framework) -> RenderableType:
     row("code paths", *(f"{name}: {use}" for name, use in one.strategies.items()))
     for guard in one.guards:
         state = "guard" if guard.active else "guard (off)"
-        rows.add_row(state, Text.assemble(guard.quirk, (f": {plain(guard.symptom)}", "dim")))
+        of = [each.distribution for each in one.installed if guard in each.guards]
+        whose = f" ({plain(', '.join(of))})" if len(of) < len(one.installed) else ""
+        rows.add_row(state, Text.assemble(guard.quirk, (f"{whose}: {plain(guard.symptom)}", "dim")))
         if guard.upstream:
             rows.add_row("", Text(plain(guard.upstream), "dim"))
     return Group(head, Padding(rows, (0, 0, 0, 2), expand=False))

@@ -51,6 +51,11 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
         return [site for site in self.sites if site.state in ("missing", "faulted", "replaced")]
 
     @property
+    def unusable(self) -> bool:
+        """Whether it could not be imported and nothing of it is watched."""
+        return self.error is not None and all(site.state != "applied" for site in self.sites)
+
+    @property
     def problems(self) -> list[str]:
         """What keeps parts of this framework from being recorded."""
         found = [

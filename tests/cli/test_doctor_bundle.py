@@ -38,7 +38,8 @@ with autolog.start_run("private-run", experiment="private-experiment") as run:
 
 SECRETS = """
     private-run private-experiment lr_private older-run tagvalue-1 0.123456 patients-7 paramsecret-2
-    errsecret-3 Roe argsecret-4 envsecret-5 urlsecret-6 querysecret-7 logsecret-8 Smith experiment-9 jdoe
+    errsecret-3 Roe argsecret-4 envsecret-5 urlsecret-6 querysecret-7 logsecret-8 Smith
+    experiment-9 jdoe
     plainkey-10
 """.split()  # noqa: SIM905  read more easily than as a list
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_the_page_begins_with_a_verdict_and_fits_the_terminal(invoke, empty, col
 
 def test_one_framework_is_shown_in_full(invoke, empty):
     page = text(invoke("doctor", "scikit-learn", store=empty))
-    assert "because 1.2 brought validated parameters" in page
+    assert "because 1.2 is the oldest that checks parameters" in page
     assert "logs series curves that the estimator keeps" in page
     assert "guard sklearn-joblib-threads-lose-context: joblib's worker threads" in page
     assert "lightgbm" not in page
@@ -129,6 +130,66 @@ def test_an_integration_of_a_third_party_is_judged_by_its_own_matrix(site, docto
         " things: pip install 'toylib==2.1'"
     )
     assert "third party autolog-toy 0.3" in page
+
+
+def test_each_distribution_with_versions_of_its_own_is_judged(doctor, invoke, empty):
+    found = framework(doctor("keras"), "keras")
+    guards = {
+        one["distribution"]: {guard["quirk"] for guard in one["guards"]}
+        for one in found["installed"]
+    }
+    assert "keras-legacy-callback-reads-numbers" in guards["tf-keras"] - guards["keras"]
+    assert "keras-fit-calls-evaluate" in guards["keras"] - guards["tf-keras"]
+    assert {guard["quirk"] for guard in found["guards"]} == guards["keras"] | guards["tf-keras"]
+    page = text(invoke("doctor", "keras", store=empty))
+    assert "guard keras-legacy-callback-reads-numbers (tf-keras): " in page
+    assert "guard keras-fit-calls-evaluate (keras): " in page
+
+
+def test_the_second_distribution_has_a_state_of_its_own(site, doctor, invoke, empty):
+    distribution(site, "tf-keras", "2.15.1")
+    found = framework(doctor("keras"), "keras")
+    states = {one["distribution"]: one["state"] for one in found["installed"]}
+    assert states == {"keras": "tested", "tf-keras": "unsupported"}
+    assert "tf-keras 2.15.1 unsupported" in text(invoke("doctor", store=empty))
+
+
+def test_a_strict_setting_leaves_an_unsupported_version_alone(site, doctor, invoke, empty):
+    distribution(site, "torch", "2.3.1")
+    (problem,) = doctor("torch", AUTOLOG_STRICT="1")["problems"]
+    assert "nothing of torch is recorded" in problem
+    page = text(invoke("doctor", "torch", store=empty, AUTOLOG_STRICT="1"))
+    assert "No framework is here whose trainings are recorded." in page
+    assert "outside of it off (setting strict)" in page
+    assert "Trainings are recorded of torch." in text(invoke("doctor", "torch", store=empty))
+
+
+def test_a_framework_that_is_missing_has_one_line_that_installs_it():
+    from autolog._compat_data import DATA
+    from autolog.cli.frameworks import look_at
+    from autolog.compat.remedy import install_line
+    from autolog.integration import API, Integration
+
+    toy = {**DATA["lightgbm"], "distributions": ("toylib",), "modules": ("toylib",)}
+    module = ModuleType("toy_for_line")
+    module.DATA = {"toy": toy}
+    sys.modules["toy_for_line"] = module
+    try:
+        found = look_at(
+            Integration(
+                api=API,
+                name="toy",
+                distributions=("toylib",),
+                modules=("toylib",),
+                sites=(),
+                compat="toy_for_line:DATA",
+            )
+        )
+    finally:
+        del sys.modules["toy_for_line"]
+    assert found.state == "not installed"
+    assert found.install == install_line(toy, "toylib")
+    assert found.install.startswith("pip install 'toylib==")
 
 
 # --- conflicts -------------------------------------------------------------------------------
@@ -273,6 +334,14 @@ def package(tmp_path, monkeypatch):
         (path / "__init__.py").write_text(source)
 
     return put
+
+
+def test_a_framework_that_cannot_be_imported_is_not_said_to_be_recorded(package, invoke, empty):
+    package("lightgbm", "raise RuntimeError('no library')")
+    words = ("doctor", "lightgbm", "--probe")
+    page = text(invoke(*words, store=empty))
+    assert "import lightgbm failed: RuntimeError: no library" in page
+    assert "No framework is here whose trainings are recorded." in page
 
 
 def test_a_framework_that_hangs_is_given_up(package):
