@@ -33,6 +33,9 @@ class _Refused(click.ClickException):
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """Show the compatibility matrix in force: ours, and those of third parties.
 
+    `python -m autolog.compat` (compile, check, matrix) is for development, in a checkout: it reads
+    compat_matrix.yaml. These commands read the compiled matrix that is installed.
+
     Without a command: `list`. Exit codes: 0 all is well, 1 something is out of date or cannot be
     read, 2 the command line makes no sense or the package index cannot be asked.
     """

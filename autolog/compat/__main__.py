@@ -1,14 +1,18 @@
-"""`python -m autolog.compat`: compile and check the compatibility matrix, in a source checkout.
+"""`python -m autolog.compat`: compile, check and run the compatibility matrix, in a checkout.
 
     compile            write autolog/_compat_data.py, the tables and the workflows
     compile --check    only say whether they are up to date
-    check              prove that the matrix, guards, tests and project agree
+    check              prove that the matrix, guards, tests, results and project agree
+    matrix             run the rows, each in an environment of its own, and keep the results
 
-With `--package NAME` both are about the matrix that an integration of others ships, a file
-compat_matrix.yaml in the package NAME, installed or below --root.
+With `--package NAME`, compile and check are about the matrix that an integration of others ships,
+a file compat_matrix.yaml in the package NAME, installed or below --root.
 
-Exit codes: 0 all is well; 1 something is out of date or does not agree; 2 wrong usage, no
-checkout, or a matrix that cannot be read.
+`autolog compat` (list, show, outdated) is for users: it reads the compiled matrix that is
+installed, and needs no checkout.
+
+Exit codes: 0 all is well; 1 something is out of date or does not agree, or a row failed; 2 wrong
+usage, no checkout, or a matrix that cannot be read; 130 matrix was stopped with Ctrl-C.
 """
 
 from __future__ import annotations

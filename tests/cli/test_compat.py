@@ -92,3 +92,18 @@ def test_no_framework_and_no_yaml_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_help_of_each_command_names_the_other(
+    empty: Path, invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from autolog.compat.__main__ import main
+
+    users = invoke("compat", "--help", store=empty).stdout
+    assert "python -m autolog.compat` (compile, check, matrix)" in users
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    developers = capsys.readouterr().out
+    assert "`autolog compat` (list, show, outdated)" in developers
+    for word in ("    matrix ", "--package NAME", "130 matrix was stopped"):
+        assert word in developers, word
