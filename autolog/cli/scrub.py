@@ -50,11 +50,11 @@ _PATTERNS: Final = (
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1?***"),
     # user:password@host without a scheme
     (re.compile(r"(?<![\w/.+%~-])[\w.+%~-]+:(?!//)[^\s'\"]+@(?=[\w\[])"), "***@"),
+    (re.compile(r"(?i)\b(digest)\s+\w+=[^\r\n]*"), r"\1 ***"),
     # Authorization: Token ..., Cookie: a=b; c=d
     (re.compile(rf"(?i)([\w-]*(?:authorization|cookie)['\"]?\s*[=:]\s*){_LINE}"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"(?i)\b(token)\s+(?=\S*\d)[A-Za-z0-9._~+/=-]{16,}"), r"\1 ***"),
-    (re.compile(r"(?i)\b(digest)\s+\w+=[^\r\n]*"), r"\1 ***"),
     *((pattern, r"\g<name>***") for pattern in _ASSIGNED),
     (_BARE, "***"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|\Z)"), "***"),

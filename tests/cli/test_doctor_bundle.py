@@ -156,6 +156,7 @@ def test_force_overwrites_a_bundle(someone, invoke, tmp_path):
         ("Authorization: Bearer abcdef.123", "Authorization: ***"),
         ("Authorization: Token 9944b09199c6\nnext", "Authorization: ***\nnext"),
         ("{'authorization': 'Token 9944b09199c6', 'a': 1}", "{'authorization': ***, 'a': 1}"),
+        ('Authorization: Digest username="u", response="r"', "Authorization: ***"),
         ("Cookie: a=1; session=2", "Cookie: ***"),
         ("sent token 9944b09199c62bcf9418 twice", "sent token *** twice"),
         ("a token was refused in a pass: 3", "a token was refused in a pass: 3"),
