@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "ecd43aa79dc855a9202dd503e4b377d00362a2e2a7b0aaa85ce756992d18a8de"
+SHA256 = "a3ff5628f0f7a3e5a5c3c3d4e38aaa87db25661853b8113f8e75b23f148ff3a4"
 
 DATA: MatrixData = {
     "keras": {
@@ -52,15 +52,15 @@ DATA: MatrixData = {
             },
             {
                 "version": "3.4.1",
-                "python": "3.12",
+                "python": "3.11",
                 "tier": "full",
                 "distribution": "keras",
                 "pins": (
-                    "jax[cpu]<0.6",
+                    "torch==2.13.0",
                     "numpy==1.26.4",
                 ),
                 "env": {
-                    "KERAS_BACKEND": "jax",
+                    "KERAS_BACKEND": "torch",
                 },
             },
             {
