@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "d95b3b822e79c644e1b4149f08e878020b5ce3ab67a858b5b91d20c261a21500"
+SHA256 = "8fc4d557673ce727ae847792d10c4b2c149d6fb5c024ffcf341759355c9bd408"
 
 DATA: MatrixData = {
     "keras": {
@@ -666,7 +666,7 @@ DATA: MatrixData = {
                 "python": "3.11",
                 "tier": "full",
                 "distribution": "scikit-learn",
-                "pins": (),
+                "pins": ("pandas",),
                 "env": {},
             },
             {
@@ -678,7 +678,18 @@ DATA: MatrixData = {
                 "env": {},
             },
         ),
-        "strategies": {},
+        "strategies": {
+            "estimator_kind": (
+                (
+                    ">=1.6",
+                    "kind_by_tags",
+                ),
+                (
+                    "<1.6",
+                    "kind_by_attribute",
+                ),
+            ),
+        },
         "co_pins": (
             (
                 "<1.4",
