@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "8fc4d557673ce727ae847792d10c4b2c149d6fb5c024ffcf341759355c9bd408"
+SHA256 = "ee82e8ccf703a5d335bc0ef18cab6f132616fda08974d91a321419d7f7a20579"
 
 DATA: MatrixData = {
     "keras": {
@@ -22,7 +22,10 @@ DATA: MatrixData = {
         "supported": ">=2.16,<4",
         "because": "Keras 3 begins at 3.0; tf_keras, which carries Keras 2 on, at 2.16 with TensorFlow 2.16",
         "on_unsupported": "warn",
-        "latest_known": "3.15.1",
+        "latest_known": {
+            "keras": "3.15.1",
+            "tf-keras": "2.21.0",
+        },
         "tested": (
             {
                 "version": "3.0.5",
