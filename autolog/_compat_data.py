@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "a3ff5628f0f7a3e5a5c3c3d4e38aaa87db25661853b8113f8e75b23f148ff3a4"
+SHA256 = "2337027545c63b58976692945a53f0b87b44522cc3e8994734a7344f97a53caa"
 
 DATA: MatrixData = {
     "keras": {
@@ -22,7 +22,10 @@ DATA: MatrixData = {
         "supported": ">=2.16,<4",
         "because": "Keras 3 begins at 3.0; tf_keras, which carries Keras 2 on, at 2.16 with TensorFlow 2.16",
         "on_unsupported": "warn",
-        "latest_known": "3.15.1",
+        "latest_known": {
+            "keras": "3.15.1",
+            "tf-keras": "2.21.0",
+        },
         "tested": (
             {
                 "version": "3.0.5",
@@ -666,7 +669,7 @@ DATA: MatrixData = {
                 "python": "3.11",
                 "tier": "full",
                 "distribution": "scikit-learn",
-                "pins": (),
+                "pins": ("pandas",),
                 "env": {},
             },
             {
@@ -678,7 +681,18 @@ DATA: MatrixData = {
                 "env": {},
             },
         ),
-        "strategies": {},
+        "strategies": {
+            "estimator_kind": (
+                (
+                    ">=1.6",
+                    "kind_by_tags",
+                ),
+                (
+                    "<1.6",
+                    "kind_by_attribute",
+                ),
+            ),
+        },
         "co_pins": (
             (
                 "<1.4",

@@ -898,6 +898,19 @@ class Capture(Protocol):
         """Whether the compatibility matrix activates this guard for the installed version."""
         ...
 
+    def strategy(self, name: str) -> str:
+        """Return which code path the compatibility matrix names for the installed version.
+
+        Ask once, when the framework is there, not in each call.
+
+        Args:
+            name: a key of `strategies`; the answer is the `use` of its first case that matches.
+
+        Raises:
+            IntegrationError: the matrix has no such strategy, or no case of it is for the version.
+        """
+        ...
+
     def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
         """Remember, by weak reference, that `thing` (a model, predictions) came from `span`."""
         ...

@@ -239,6 +239,7 @@ class Attachment:
                 options=self._options,
                 guards=lambda: self.view(top).guards,
                 bridging=self.bridges_only,
+                strategies=lambda: self.view(top).strategies,
                 watched=self._watched,
             )
         return port

@@ -24,6 +24,7 @@ from autolog.capture.options import Options
 from autolog.capture.ownership import Decision
 from autolog.capture.watching import WatchedCall, begin, decide, going_on, open_span
 from autolog.discovery import discover
+from autolog.errors import IntegrationError
 from autolog.integration import (
     Detach,
     Hook,
@@ -61,6 +62,7 @@ class Port:
         options: Callable[[], Options],
         guards: Callable[[], frozenset[str]],
         bridging: bool,
+        strategies: Callable[[], Mapping[str, str]] = dict,
         watched: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._integration = integration
@@ -69,6 +71,7 @@ class Port:
         self._options = options
         self._guards = guards
         self.bridging = bridging
+        self._strategies = strategies
         self._watched = watched
 
     @property
@@ -242,6 +245,17 @@ class Port:
     def guard(self, name: str) -> bool:
         """Whether the matrix activates this guard for the installed version."""
         return name in self._guards()
+
+    def strategy(self, name: str) -> str:
+        """Return which code path the matrix names for the installed version."""
+        known = self._strategies()
+        if name not in known:
+            raise IntegrationError(
+                f"{self._integration.name} asks for the strategy {name!r}, and the compatibility"
+                " matrix names none of it for the installed version"
+                f" (it names: {', '.join(sorted(known)) or 'no strategy'})"
+            )
+        return known[name]
 
     def produced(self, thing: Any, span: Span, *, data: str | None = None) -> None:
         """Remember, by weak reference, that `thing` came from `span`."""

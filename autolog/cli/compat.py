@@ -214,11 +214,13 @@ def _overview(found: InForce) -> RenderableType:
     from rich.text import Text
 
     from autolog.cli.format import plain
+    from autolog.compat.known import in_words
 
     parts: list[RenderableType] = []
     for name, known in found.frameworks.items():
         data = known.data
-        facts = [f"  {data['supported'].replace(',', ', ')}, newest known {data['latest_known']}"]
+        newest = in_words(data["latest_known"])
+        facts = [f"  {data['supported'].replace(',', ', ')}, newest known {newest}"]
         if known.origin != "autolog":
             facts.append(f", from {known.origin}")
         parts.append(Text.assemble((plain(name), "bold"), *map(plain, facts)))
@@ -234,6 +236,7 @@ def _page(name: str, known: Known) -> RenderableType:
 
     from autolog.cli.format import plain
     from autolog.cli.output import heading, table
+    from autolog.compat.known import in_words
 
     data = known.data
     facts = table("", "", show_header=False)
@@ -242,7 +245,7 @@ def _page(name: str, known: Known) -> RenderableType:
     facts.add_row("supported", plain(f"{data['supported']}: {data['because']}"))
     outside = {"warn": "on, with one line that says so", "skip": "off"}
     facts.add_row("outside of it", outside[data["on_unsupported"]])
-    facts.add_row("newest known", plain(data["latest_known"]))
+    facts.add_row("newest known", plain(in_words(data["latest_known"])))
     facts.add_row("from", plain(known.origin))
     tested = table("version", "Python", "tier", "installed")
     for row in data["tested"]:
@@ -302,6 +305,7 @@ def _quirks(known: Known) -> list[RenderableType]:
 def _print_outdated(found: list[Judged], frameworks: dict[str, Known], index: str) -> None:
     """Print lines that can be pasted, so none is wrapped."""
     from autolog.cli.format import ago, count, plain
+    from autolog.compat.known import in_words
     from autolog.compat.outdated import paste
 
     def say(text: str) -> None:
@@ -316,11 +320,11 @@ def _print_outdated(found: list[Judged], frameworks: dict[str, Known], index: st
         supported = frameworks[one.framework].data["supported"]
         notes += [f"{version} is outside the supported {supported}" for version in one.outside]
         if one.outdated:
-            say(f"  {one.framework}:  # {one.newest} is newer than {one.latest_known}")
+            say(f"  {one.framework}:  # {one.in_words} is newer than {in_words(one.latest_known)}")
             for line in paste(one).splitlines():
                 say(line)
         elif notes:
-            say(f"  # {one.framework}: {one.latest_known} is the newest")
+            say(f"  # {one.framework}: {in_words(one.latest_known)} is the newest")
         for note in notes:
             say(f"    # {note}")
     many = [one for one in found if one.outdated]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from autolog.compat import view as compat
+from autolog.compat.known import in_words, latest_known
 from autolog.compat.ranges import release_of
 from autolog.compat.remedy import install_line, why_outside
 from autolog.discovery import resolve
@@ -182,7 +183,7 @@ def look_at(
         because=row["because"] if row else None,
         on_unsupported=row["on_unsupported"] if row else None,
         strict=strict,
-        latest_known=row["latest_known"] if row else None,
+        latest_known=in_words(row["latest_known"]) if row else None,
         tested=list(dict.fromkeys(one["version"] for one in row["tested"])) if row else [],
         co_pins=list({(pin.when, pin.needs): pin for pin in co_pins}.values()),
         strategies=dict(seen.strategies) if there else {},
@@ -240,11 +241,12 @@ def _out_of_range(
         base = release_of(version)
         if row is None or base is None or compat.matches(version, row["supported"]):
             continue
+        newest = latest_known(row["latest_known"], distribution)
         skipped = row["on_unsupported"] == "skip" or strict
         happens = f"nothing of {name} is recorded" if skipped else f"runs of {name} may lack things"
         problems.append(
             f"{distribution} {version} is outside the supported range {row['supported']}"
-            f" ({why_outside(row, base)}); {happens}:"
+            f" ({why_outside(row, base, newest)}); {happens}:"
             f" {install_line(row, distribution)}"
         )
     return problems

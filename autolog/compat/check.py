@@ -24,6 +24,7 @@ from packaging.version import Version
 
 from autolog.compat import compiler, results, tables
 from autolog.compat.data import FrameworkData
+from autolog.compat.known import latest_known
 from autolog.compat.matrix import Framework, Matrix, Tested, load, to_data
 from autolog.compat.rows import rows
 from autolog.compat.view import ENGINE, matches
@@ -76,13 +77,25 @@ def _versions(matrix: Matrix) -> Iterator[str]:
                 yield f"{name}: {row.distribution} of {row.version} is not in distributions"
             if Version(row.version) not in supported:
                 yield f"{name}: tested {row.version} is outside supported {one.supported}"
-        newest = max(Version(row.version) for row in one.tested)
-        if Version(one.latest_known) < newest:
-            yield f"{name}: latest_known {one.latest_known} is older than tested {newest}"
+        for distribution in one.distributions:
+            newest = max(_tested_of(distribution, one), default=Version("0"))
+            known = latest_known(one.latest_known, distribution)
+            if Version(known) < newest:
+                yield f"{name}: latest_known {known} is older than tested {newest}"
         versions = [version for row in one.tested for version in _in_row(row, one)]
         for quirk in one.quirks:
             if not any(matches(version, quirk.when) for version in versions):
                 yield f"quirk {quirk.id}: no tested version is {quirk.when}; nothing proves it"
+
+
+def _tested_of(distribution: str, one: Framework) -> Iterator[Version]:
+    for row in one.tested:
+        if isinstance(one.latest_known, str) or distribution == _installed_by(row, one):
+            yield Version(row.version)
+
+
+def _installed_by(row: Tested, one: Framework) -> str:
+    return row.distribution or one.distributions[0]
 
 
 def _in_row(row: Tested, one: Framework) -> Iterator[str]:

@@ -44,7 +44,8 @@ class FrameworkData(TypedDict):
     supported: str
     because: str
     on_unsupported: Literal["warn", "skip"]
-    latest_known: str
+    latest_known: str | dict[str, str]
+    """Of all distributions, or of each by its name."""
     tested: tuple[TestedData, ...]
     strategies: dict[str, tuple[tuple[str, str], ...]]
     co_pins: tuple[tuple[str, str, str], ...]

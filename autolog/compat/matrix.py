@@ -124,7 +124,8 @@ class Framework(_Strict, frozen=True, kw_only=True):
     because: Text
     """Why the range begins where it does."""
     on_unsupported: Literal["warn", "skip"] = "warn"
-    latest_known: Text
+    latest_known: Text | dict[Text, Text]
+    """Of all distributions, or of each by its name where they are numbered each in its own way."""
     tested: Annotated[tuple[Tested, ...], msgspec.Meta(min_length=1)]
     strategies: dict[Name, tuple[Strategy, ...]] = {}
     co_pins: tuple[CoPin, ...] = ()
@@ -307,7 +308,14 @@ def _unreadable_versions(matrix: Matrix) -> list[tuple[Where, str]]:
     for name, one in matrix.frameworks.items():
         here: Where = ("frameworks", name)
         specifier(one.supported, *here, "supported")
-        version(one.latest_known, *here, "latest_known")
+        if isinstance(one.latest_known, str):
+            version(one.latest_known, *here, "latest_known")
+        else:
+            if set(one.latest_known) != set(one.distributions):
+                wanted = ", ".join(one.distributions)
+                problems.append(((*here, "latest_known"), f"must name each of {wanted}"))
+            for distribution, text in one.latest_known.items():
+                version(text, *here, "latest_known", distribution)
         for index, row in enumerate(one.tested):
             version(row.version, *here, "tested", index, "version")
             for at, text in enumerate(row.with_):

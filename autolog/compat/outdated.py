@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from autolog.compat.data import FrameworkData, TestedData
 from autolog.compat.index import Index, NotOnIndexError, Release
+from autolog.compat.known import in_words, latest_known
 
 __all__ = ["Judged", "Row", "judge", "paste"]
 
@@ -47,13 +48,14 @@ class Row:
 class Judged:
     """What the index has that the matrix does not know.
 
-    `newest` is the newest release that counts, None if there is none; `waiting` are newer ones,
+    `newest` is the newest release that counts, None if there is none; it and `latest_known` are by
+    distribution where the matrix knows each of them by itself. `waiting` are newer ones,
     younger than the cooldown; `outside` are newer ones outside the supported range.
     """
 
     framework: str
-    latest_known: str
-    newest: str | None = None
+    latest_known: str | dict[str, str]
+    newest: str | dict[str, str] | None = None
     rows: list[Row] = field(default_factory=list[Row])
     outside: list[str] = field(default_factory=list[str])
     waiting: dict[str, datetime] = field(default_factory=dict[str, datetime])
@@ -65,7 +67,22 @@ class Judged:
     @property
     def outdated(self) -> bool:
         """Whether there is a release that counts and is newer than the latest known."""
-        return self.newest is not None and Version(self.newest) > Version(self.latest_known)
+        return bool(self.news)
+
+    @property
+    def news(self) -> dict[str, str]:
+        """The newest release by distribution (by "" of all) where it is newer than known."""
+        known, newest = _by_name(self.latest_known), _by_name(self.newest or {})
+        return {
+            name: version
+            for name, version in newest.items()
+            if Version(version) > Version(known[name])
+        }
+
+    @property
+    def in_words(self) -> str:
+        """What is newer, for a reader."""
+        return in_words(self.news.get("") or self.news)
 
 
 def judge(
@@ -92,11 +109,13 @@ def judge(
         IndexUnreachableError: the index does not answer, or not as an index does.
     """
     found = Judged(framework, data["latest_known"])
-    known = Version(data["latest_known"])
+    apart = not isinstance(data["latest_known"], str)
     settled = (now or datetime.now(timezone.utc)) - timedelta(days=cooldown)
     candidates: dict[Version, dict[str, Release]] = {}
-    newest: list[Version] = []
+    newest: dict[str, Version] = {}
     for distribution in data["distributions"]:
+        known = Version(latest_known(data["latest_known"], distribution))
+        line = distribution if apart else ""
         try:
             releases = index.releases(distribution)
         except NotOnIndexError:
@@ -107,11 +126,12 @@ def judge(
                 if release.version > known:
                     found.waiting[str(release.version)] = release.uploaded
                 continue
-            newest.append(release.version)
+            newest[line] = max(release.version, newest.get(line, release.version))
             if release.version > known:
                 candidates.setdefault(release.version, {})[distribution] = release
     found.unknown = len(found.absent) == len(data["distributions"])
-    found.newest = str(max(newest)) if newest else None
+    newer = {name: str(version) for name, version in newest.items()}
+    found.newest = newer if apart else newer.get("")
     # Two distributions of one framework are not always uploaded on one day.
     for version in candidates:
         found.waiting.pop(str(version), None)
@@ -126,21 +146,26 @@ def judge(
 
 
 def _row(data: FrameworkData, found: Mapping[str, Release], pythons: list[str]) -> Row:
-    model = max(data["tested"], key=lambda row: (Version(row["version"]), Version(row["python"])))
+    alike = data["tested"]
+    if not isinstance(data["latest_known"], str):  # what one needs says nothing of another
+        alike = tuple(row for row in alike if row["distribution"] in found)
+    model = max(
+        alike, key=lambda row: (Version(row["version"]), Version(row["python"])), default=None
+    )
     # What was tested last is what can be installed most cheaply: `xgboost-cpu`, not `xgboost`.
-    names = (model["distribution"], *data["distributions"])
+    names = (*([model["distribution"]] if model else []), *data["distributions"])
     distribution = next(name for name in names if name in found)
     release = found[distribution]
     minor = release.version.release[:2]
-    tested = [row for row in data["tested"] if Version(row["version"]).release[:2] == minor]
+    tested = [row for row in alike if Version(row["version"]).release[:2] == minor]
     return Row(
         version=str(release.version),
         python=_python(release, pythons),
         tier="full",
         distribution=distribution,
         first=distribution == data["distributions"][0],
-        pins=model["pins"],
-        env=model["env"],
+        pins=model["pins"] if model else (),
+        env=model["env"] if model else {},
         uploaded=release.uploaded,
         instead_of=_newest(tested),
     )
@@ -153,6 +178,10 @@ def _python(release: Release, pythons: list[str]) -> str:
     return next(fitting, pythons[0])
 
 
+def _by_name(known: str | Mapping[str, str]) -> Mapping[str, str]:
+    return {"": known} if isinstance(known, str) else known
+
+
 def _newest(rows: list[TestedData]) -> str | None:
     return max((row["version"] for row in rows), key=Version, default=None)
 
@@ -161,7 +190,10 @@ def paste(found: Judged, *, indent: str = "    ") -> str:
     """Return the lines that bring `compat_matrix.yaml` up to date, as they stand in the file."""
     lines: list[str] = []
     if found.outdated:
-        lines.append(f'{indent}latest_known: "{found.newest}"')
+        known = {**_by_name(found.latest_known), **found.news}
+        said = ", ".join(f'{name}: "{version}"' for name, version in known.items())
+        said = f"{{{said}}}" if "" not in known else f'"{known[""]}"'
+        lines.append(f"{indent}latest_known: {said}")
     if found.rows:
         lines.append(f"{indent}tested:")
     lines += [f"{indent}  - {_flow(row)}" for row in found.rows]

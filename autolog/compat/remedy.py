@@ -50,10 +50,10 @@ def install_line(found: FrameworkData, distribution: str) -> str:
     return f"pip install '{distribution}=={max(tested)[1]}'"
 
 
-def why_outside(found: FrameworkData, base: Release) -> str:
+def why_outside(found: FrameworkData, base: Release, newest: str) -> str:
     """Say why a release is outside of the range: too old, for the reason given, or too new."""
     lowest = _LOWEST.search(found["supported"])
     begins = release_of(lowest[1].rstrip(".")) if lowest else None
     if begins is not None and base < begins:
         return found["because"]
-    return f"releases after {found['latest_known']} were never tried"
+    return f"releases after {newest} were never tried"

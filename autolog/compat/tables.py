@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from packaging.version import Version
 
+from autolog.compat.known import in_words
 from autolog.compat.matrix import Matrix
 from autolog.compat.rows import rows
 from autolog.compat.view import ENGINE
@@ -69,7 +70,13 @@ def _ranges(matrix: Matrix) -> str:
     return _table(
         ("framework", "supported", "why it begins there", "outside of it", "latest known"),
         [
-            (f"`{name}`", _spaced(one.supported), one.because, one.on_unsupported, one.latest_known)
+            (
+                f"`{name}`",
+                _spaced(one.supported),
+                one.because,
+                one.on_unsupported,
+                in_words(one.latest_known),
+            )
             for name, one in matrix.frameworks.items()
         ],
     )

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 from autolog import settings
 from autolog.compat.data import FrameworkData, MatrixData
+from autolog.compat.known import latest_known
 from autolog.compat.ranges import Release, contains, release_of
 from autolog.compat.remedy import distribution_of, install_line, why_outside
 
@@ -158,7 +159,7 @@ def _override(path: str) -> MatrixData:
 def _judge(
     framework: str, found: FrameworkData, version: str | None, module: str = ""
 ) -> CompatView:
-    newest = found["latest_known"]
+    newest = _newest_known(found, module)
     latest = release_of(newest)
     assert latest is not None  # the matrix is checked
     base = latest if version is None else release_of(version)
@@ -172,7 +173,7 @@ def _judge(
     if not supported:
         outside = (
             f"{framework} {version} is outside the supported range {found['supported']}"
-            f" ({why_outside(found, base)})"
+            f" ({why_outside(found, base, newest)})"
         )
         note = f"{outside}: it is left alone"
         if found["on_unsupported"] == "warn":
@@ -209,6 +210,14 @@ def _edge(found: FrameworkData, base: Release, latest: Release) -> Release:
     lowest = _LOWEST.search(found["supported"])
     first = release_of(lowest[1]) if lowest is not None else None
     return first if first is not None and base < first else latest
+
+
+def _newest_known(found: FrameworkData, module: str) -> str:
+    known = found["latest_known"]
+    if isinstance(known, str):
+        return known
+    installed = tuple(installed_distributions(found["distributions"]))
+    return latest_known(known, distribution_of(found, module, installed))
 
 
 def _strategies(found: FrameworkData, base: Release) -> dict[str, str]:

@@ -32,6 +32,9 @@ class Fits:
         self._capture = capture
         self._watch_results = watch_results
         self._searches = searches.Searches(capture)
+        self._kind_of: train_metrics.KindOf | None = None
+        if capture.options.train_metrics:
+            self._kind_of = train_metrics.STRATEGIES[capture.strategy("estimator_kind")]
 
     def hook(self) -> Hook:
         """Return the hook."""
@@ -85,8 +88,8 @@ class Fits:
             if model is not None:
                 span.model(model)
         record_tables(self._capture, span, estimator)
-        if self._capture.options.train_metrics:
-            train_metrics.record(span, estimator, call.bound or {})
+        if self._kind_of is not None:
+            train_metrics.record(span, estimator, call.bound or {}, self._kind_of)
 
     def _error(self, call: Call, _: BaseException) -> None:
         if call.span is not None and call.span.owns_run and "started" in call.state:

@@ -8,4 +8,6 @@ from __future__ import annotations
 
 GUARDS: dict[str, str] = {
     "joblib_bridge": "Carry the span of the training into joblib's worker threads.",
+    "kind_by_tags": "Ask for the kind of an estimator as its tags say.",
+    "kind_by_attribute": "Read the kind of an estimator, which has no tags yet.",
 }

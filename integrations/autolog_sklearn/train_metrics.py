@@ -15,7 +15,12 @@ from typing import Any, Final
 from autolog.integration import Span
 from autolog_sklearn import extract, models
 
-__all__ = ["record"]
+__all__ = ["STRATEGIES", "KindOf", "record"]
+
+KindOf = Callable[[Any], str | None]
+"""What an estimator is: one of `_KINDS`, or None for anything else."""
+
+_KINDS: Final = ("classifier", "regressor", "clusterer")
 
 _ROWS: Final = 50_000
 _CLUSTERED_ROWS: Final = 2_000
@@ -30,10 +35,10 @@ _CLASSIFICATION: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 _REGRESSION: Final = ("r2_score", "mean_squared_error", "mean_absolute_error")
 
 
-def record(span: Span, estimator: Any, bound: Mapping[str, Any]) -> None:
+def record(span: Span, estimator: Any, bound: Mapping[str, Any], kind_of: KindOf) -> None:
     """Predict on the training data and record the usual metrics of the estimator's kind."""
     data, target = bound.get("X"), bound.get("y")
-    kind = _kind(estimator)
+    kind = None if _has_no_truth(estimator) else kind_of(estimator)
     if data is None or kind is None or (target is None and kind != "clusterer"):
         return
     limit = _CLUSTERED_ROWS if kind == "clusterer" else _ROWS
@@ -50,17 +55,28 @@ def record(span: Span, estimator: Any, bound: Mapping[str, Any]) -> None:
         span.event("train_metrics", {"rows": used, "of": count})
 
 
-def _kind(estimator: Any) -> str | None:
-    """Return what it is by its tags; None for everything whose training target is no truth."""
-    if "sklearn.semi_supervised" in extract.class_of(estimator).__module__:
-        return None  # rows without a label carry a label of their own
+def _has_no_truth(estimator: Any) -> bool:
+    """Whether rows without a label carry a label of their own in its training target."""
+    return "sklearn.semi_supervised" in extract.class_of(estimator).__module__
+
+
+def _kind_by_tags(estimator: Any) -> str | None:
+    """Ask scikit-learn, which asks the estimator for its tags."""
     base: Any = import_module("sklearn.base")
-    for kind in ("classifier", "regressor", "clusterer"):
-        asked = getattr(base, f"is_{kind}", None)
-        if asked is not None and asked(estimator):
-            return kind
-    clusterer = getattr(estimator, "_estimator_type", None) == "clusterer"  # before 1.6
-    return "clusterer" if clusterer else None
+    return next((kind for kind in _KINDS if getattr(base, f"is_{kind}")(estimator)), None)
+
+
+def _kind_by_attribute(estimator: Any) -> str | None:
+    """Read the attribute that tells what an estimator is as long as there are no tags."""
+    kind = getattr(estimator, "_estimator_type", None)
+    return kind if kind in _KINDS else None
+
+
+STRATEGIES: Final[Mapping[str, KindOf]] = {
+    "kind_by_tags": _kind_by_tags,
+    "kind_by_attribute": _kind_by_attribute,
+}
+"""The ways to tell what an estimator is, by the names that `compat_matrix.yaml` uses."""
 
 
 def _classified(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autolog._compat_data import DATA
+from autolog.compat.known import in_words
 from tests.cli.conftest import Invoke
 
 
@@ -23,7 +24,7 @@ def test_frameworks_are_listed_with_their_range_and_why(
     for name, data in DATA.items():
         assert name in text
         assert data["because"] in text
-        assert f"newest known {data['latest_known']}" in text
+        assert f"newest known {in_words(data['latest_known'])}" in text
         assert all(row["version"] in text for row in data["tested"])
 
 

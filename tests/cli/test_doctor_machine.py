@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from autolog.cli.probe import probe
+from autolog.compat.view import matrix_data
 from autolog.discovery import discover
 from tests.cli.conftest import Invoke
 from tests.cli.recording import strict_json
@@ -72,7 +73,8 @@ def test_the_page_begins_with_a_verdict_and_fits_the_terminal(invoke, empty, col
 
 def test_one_framework_is_shown_in_full(invoke, empty):
     page = text(invoke("doctor", "scikit-learn", store=empty))
-    assert "because 1.2 is the oldest that checks parameters" in page
+    because = matrix_data()["sklearn"]["because"]
+    assert f"because {because}" in page
     assert "logs series curves that the estimator keeps" in page
     assert "guard sklearn-joblib-threads-lose-context: joblib's worker threads" in page
     assert "lightgbm" not in page

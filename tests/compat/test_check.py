@@ -125,6 +125,12 @@ def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
         ("compat_matrix.yaml", "fails_with: AssertionError", "fails_with: Oops", "Oops"),
         ("compat_matrix.yaml", 'supported: ">=1"', 'supported: ">=23"', "tested 22 is outside"),
         ("compat_matrix.yaml", 'latest_known: "99"', 'latest_known: "21"', "older than tested 22"),
+        (
+            "compat_matrix.yaml",
+            'latest_known: "99"',
+            'latest_known: {packaging: "21"}',
+            "latest_known 21 is older than tested 22",
+        ),
         ("compat_matrix.yaml", 'when: ">=1"', 'when: "<1.1"', "nothing proves it"),
         (
             "compat_matrix.yaml",

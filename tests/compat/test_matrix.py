@@ -72,6 +72,13 @@ def test_the_run_time_gets_plain_literals_only(tmp_path: Path) -> None:
         ("modules: [toy]", "modules: [toy]\n    module: toy", 3, "`module`"),
         ("modules: [toy]", "modules: []", 6, "frameworks.toy.modules"),
         ('latest_known: "2.5"', "latest_known: 2.5", 9, "frameworks.toy.latest_known"),
+        (
+            'latest_known: "2.5"',
+            'latest_known: {toy: "new", toy-cpu: "1"}',
+            9,
+            "latest_known.toy: 'new' is no",
+        ),
+        ('latest_known: "2.5"', 'latest_known: {toi: "2"}', 9, "must name each of toy, toy-cpu"),
         ('latest_known: "2.5"', 'latest_known: "newest"', 9, "'newest' is no version"),
         ('">=1,<3"', '"1 to 3"', 7, "'1 to 3' is no version specifier"),
         ('"3.13", tier: full', '"3.13", tier: weekly', 12, "frameworks.toy.tested[1].tier"),

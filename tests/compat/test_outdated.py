@@ -93,6 +93,30 @@ def test_a_new_minor_is_a_row_that_can_be_pasted(
     assert outdated().exit_code == 0, "the file with the rows added is up to date"
 
 
+def test_packages_numbered_each_in_its_own_way_are_compared_each_with_its_own(
+    outdated: Outdated, index: PackageIndex, tmp_path: Path
+) -> None:
+    each = 'latest_known: {twin: "2.0.0", twin-cpu: "1.4.1"}'
+    head, twin = FILE.split("  twin:")
+    both = twin.replace('latest_known: "1.4.1"', each)
+    path = tmp_path / "compat_matrix.yaml"
+    path.write_text(f"{head}  twin:{both}")
+    index.files["twin"] += [wheel("twin", "2.0.0")]
+    assert outdated().exit_code == 0
+    index.files["twin-cpu"] += [wheel("twin-cpu", "1.5.0")]
+    found = outdated()
+    assert found.exit_code == 1
+    row = (
+        '{version: "1.5.0", python: "3.13", distribution: twin-cpu, with: ["numpy<2"], tier: full}'
+    )
+    assert found.stdout.splitlines()[:4] == [
+        "  twin:  # twin-cpu 1.5.0 is newer than twin 2.0.0, twin-cpu 1.4.1",
+        '    latest_known: {twin: "2.0.0", twin-cpu: "1.5.0"}',
+        "    tested:",
+        f"      - {row}",
+    ]
+
+
 def test_a_patch_of_a_tested_minor_takes_the_place_of_its_row(
     outdated: Outdated, index: PackageIndex
 ) -> None:

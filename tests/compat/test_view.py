@@ -65,6 +65,26 @@ def test_a_tested_version_has_its_guards_and_strategies_and_no_note() -> None:
     assert seen.strategies == {"loop": "patches"}
 
 
+def test_packages_numbered_each_in_its_own_way_are_each_newer_than_their_own_newest() -> None:
+    both: MatrixData = {
+        "toy": {
+            **DATA["toy"],
+            "distributions": ("toy", "old-toy"),
+            "modules": ("toy", "old_toy"),
+            "latest_known": {"toy": "2.5", "old-toy": "1.2"},
+        }
+    }
+
+    def note(module: str, version: str) -> str | None:
+        there = SimpleNamespace(__version__=version, __name__=module)
+        return resolve("toy", there, data=both).note
+
+    assert (note("toy", "2.5"), note("old_toy", "1.2")) == (None, None)
+    assert note("old_toy", "1.3") == ("toy 1.3 is newer than 1.2, the newest that autolog has seen")
+    assert note("toy", "2.6") == "toy 2.6 is newer than 2.5, the newest that autolog has seen"
+    assert "treated as 1.2" in (note("old_toy", "unknown") or "")
+
+
 @pytest.mark.parametrize("version", ["2.0rc1", "2.0.dev3+git.abc", "2.0+cpu", "2.0.post1", "2.0a1"])
 def test_pre_releases_and_local_parts_count_as_their_release(version: str) -> None:
     seen = view(version)

@@ -1,7 +1,8 @@
-"""Trains something tiny with each framework in one process: `everything.py ORDER before|after`.
+"""Trains something tiny with each framework in one process: `everything.py ORDER COUNT`.
 
-The frameworks are imported and used in the order given, with autolog on before the first import
-or after the last. Prints as JSON the runs that each training has made, and what became of sites.
+The frameworks are imported and used in the order given, and autolog is switched on when COUNT of
+them have been imported. Prints as JSON the runs that each training has made, and what became of
+sites.
 """
 
 from __future__ import annotations
@@ -98,13 +99,11 @@ def train_sklearn(sklearn: Any) -> None:
     ensemble.GradientBoostingClassifier(n_estimators=4).fit(rows, classes)
 
 
-def main(order: list[str], *, before: bool) -> None:
+def main(order: list[str], count: int) -> None:
     warnings.simplefilter("ignore")  # what they warn of one another is not what this is about
-    if before:
-        autolog.autolog()
-    frameworks = {name: importlib.import_module(name) for name in order}
-    if not before:
-        autolog.autolog()
+    frameworks = {name: importlib.import_module(name) for name in order[:count]}
+    autolog.autolog()
+    frameworks |= {name: importlib.import_module(name) for name in order[count:]}
     made: dict[str, list[str]] = {}
     known: set[str] = set()
     for name in order:
@@ -121,4 +120,4 @@ def main(order: list[str], *, before: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].split(","), before=sys.argv[2] == "before")
+    main(sys.argv[1].split(","), int(sys.argv[2]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import pytest
+
 import autolog
 from autolog.discovery import discover
 
@@ -32,6 +34,11 @@ def models(recording: Any, run: Any = None) -> dict[str, list[str]]:
     for model in recording.details(run).models:
         found.setdefault(model.name, []).append(model.format)
     return found
+
+
+def table(rows: Any) -> Any:
+    """Rows of three numbers as a table of pandas with columns a, b, c; skip where it is not."""
+    return pytest.importorskip("pandas").DataFrame(rows, columns=[*"abc"])
 
 
 def expect_sound(framework: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import warnings
@@ -30,7 +31,9 @@ x_test, y_test = ROWS[:8], SUMS[:8]
 
 
 def net(optimizer: Any = "adam") -> Any:
-    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), keras.layers.Dense(1, kernel_initializer="zeros")]
+    )
     model.compile(optimizer, "mse", metrics=["mae"])
     return model
 
@@ -38,15 +41,20 @@ def net(optimizer: Any = "adam") -> Any:
 def test_a_fit_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> None:
     autolog.autolog("keras")
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=5)
-    saving = keras.callbacks.ModelCheckpoint(str(tmp_path / "saved.keras"), monitor="val_loss")
+    path = str(tmp_path / "saved-{epoch}.keras")
+    saving = keras.callbacks.ModelCheckpoint(path, monitor="val_loss")
+    after = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, _: weights.append(model.get_weights())
+    )
+    weights: list[Any] = []
     model = net(keras.optimizers.SGD(0.01, momentum=0.5))
     told = model.fit(
         ROWS,
         SUMS,
         batch_size=4,
         epochs=3,
-        validation_data=(x_test, y_test),
-        callbacks=[stopping, saving],
+        validation_data=(x_test, -y_test),  # which gets worse by training: the first is the best
+        callbacks=[stopping, saving, after],
         verbose=0,
     )
     loss, error = model.evaluate(x_test, y_test, verbose=0)
@@ -62,7 +70,7 @@ def test_a_fit_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> N
         "metrics": ["mae"],
         "model": "Sequential",
         "model.parameters": 5,
-        "callbacks": ["EarlyStopping", "ModelCheckpoint"],
+        "callbacks": ["EarlyStopping", "ModelCheckpoint", "LambdaCallback"],
         "early_stopping.patience": 5,
     }
     assert {key: run.params.get(key) for key in expected} == expected
@@ -80,7 +88,14 @@ def test_a_fit_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> N
     assert known["validation"]["shape"] == [8, 4]
     assert known["train"]["digest"]
     # model
-    assert logged.models(recording) == {"model": ["keras"], "saved": ["keras"]}
+    kept = {"model": ["keras"], "saved": ["keras"], "saved-best": ["keras"]}
+    assert logged.models(recording) == kept
+    assert told.history["val_loss"] == sorted(told.history["val_loss"])
+    for name, epoch in (("saved", 2), ("saved-best", 0)):
+        for found, expected in zip(
+            autolog.load_model(run.run_id, name).get_weights(), weights[epoch], strict=True
+        ):
+            assert found.tolist() == expected.tolist()
     loaded = autolog.load_model(run.run_id, "model")
     predicted = model.predict(ROWS, verbose=0)
     assert loaded.predict(ROWS, verbose=0).tolist() == predicted.tolist()
@@ -88,6 +103,18 @@ def test_a_fit_is_logged_as_the_matrix_says(recording: Any, tmp_path: Path) -> N
     assert len(recording.events("checkpoint")) == 3
     # more
     assert "model_summary.txt" in {one.path for one in recording.details().artifacts}
+    logged.expect_sound("keras")
+
+
+def test_the_elements_of_a_pipeline_are_logged(recording: Any) -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras has another backend")
+    tf: Any = importlib.import_module("tensorflow")
+    autolog.autolog("keras")
+    net().fit(tf.data.Dataset.from_tensor_slices((ROWS, SUMS)).batch(4), verbose=0)
+    profile = logged.profiles(recording)["train"]
+    rows, sums = ({"shape": [None, size], "dtype": "float32"} for size in (4, 1))
+    assert (profile["elements"], profile["batches"]) == ([rows, sums], 4)
     logged.expect_sound("keras")
 
 

@@ -65,6 +65,16 @@ def test_a_training_is_logged_as_the_matrix_says(recording: Any) -> None:
     logged.expect_sound("lightgbm")
 
 
+def test_the_columns_of_a_table_are_logged(recording: Any) -> None:
+    frame = logged.table(X_train)
+    autolog.autolog("lightgbm")
+    lightgbm.train(PARAMS, lightgbm.Dataset(frame, label=y_train), 2)
+    profile = logged.profiles(recording)["train"]
+    assert profile["columns"] == dict.fromkeys("abc", "float64")
+    assert profile["digest"]
+    logged.expect_sound("lightgbm")
+
+
 def test_an_estimator_is_logged_as_the_matrix_says(recording: Any) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     autolog.autolog("lightgbm", "sklearn")

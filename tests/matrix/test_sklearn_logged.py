@@ -71,6 +71,16 @@ def test_a_fit_is_logged_as_the_matrix_says(recording: Any) -> None:
     logged.expect_sound("sklearn")
 
 
+def test_the_columns_of_a_table_are_logged(recording: Any) -> None:
+    frame = logged.table(X_train)
+    autolog.autolog("sklearn")
+    LogisticRegression().fit(frame, y_train)
+    profile = logged.profiles(recording)["train"]
+    assert profile["columns"] == dict.fromkeys("abc", "float64")
+    assert profile["digest"]
+    logged.expect_sound("sklearn")
+
+
 def test_curves_and_steps_are_series(recording: Any) -> None:
     autolog.autolog("sklearn")
     boosted = GradientBoostingClassifier(n_estimators=4).fit(X_train, y_train)

@@ -29,6 +29,14 @@ class Net(torch.nn.Module):
         return self.layer(x)
 
 
+class Squares(torch.utils.data.Dataset):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        return ROWS[index], SUMS[index].square()
+
+
 def loaders() -> tuple[Any, Any]:
     data = torch.utils.data.TensorDataset(ROWS, SUMS)
     held_out = torch.utils.data.TensorDataset(ROWS[:8], SUMS[:8])
@@ -100,17 +108,46 @@ def test_a_loop_is_logged_as_the_matrix_says(recording: Any) -> None:
     loaded = Net()
     loaded.load_state_dict(autolog.load_model(run.run_id))
     assert torch.equal(loaded(ROWS), model(ROWS))
+    # more
+    tree = autolog.get_artifact(run.run_id, "model.txt").read_text().splitlines()
+    assert tree[0].startswith("Net")
+    assert tree[1].startswith("  (layer): Linear(in_features=4, out_features=1")
     logged.expect_sound("torch")
 
 
 def test_what_the_loop_saves_is_its_model(recording: Any, tmp_path: Path) -> None:
     autolog.autolog("torch")
-    model, _ = trained(tmp_path / "net.pt")
+    saved: list[Any] = []
+
+    def spoil(model: Any) -> None:
+        saved.append({key: value.clone() for key, value in model.state_dict().items()})
+        with torch.no_grad():
+            model.layer.bias.add_(50.0)  # so that the second epoch is the worse one
+
+    trained(tmp_path / "net.pt", show=spoil)
     assert [one["step"] for one in recording.events("checkpoint")] == [3, 7]
-    assert logged.models(recording)["net"] == ["torch-checkpoint"]
-    loaded = Net()
-    loaded.load_state_dict(autolog.load_model(recording.run().run_id, "net"))
-    assert torch.equal(loaded(ROWS), model(ROWS))
+    stored = logged.models(recording)
+    assert (stored["net"], stored["net-best"]) == (["torch-checkpoint"], ["torch-checkpoint"])
+    for name, state in (("net-best", saved[0]), ("net", saved[1])):
+        loaded = autolog.load_model(recording.run().run_id, name)
+        assert {key: value.tolist() for key, value in loaded.items()} == {
+            key: value.tolist() for key, value in state.items()
+        }
+    logged.expect_sound("torch")
+
+
+def test_a_data_set_of_the_users_is_named_by_its_class(recording: Any) -> None:
+    autolog.autolog("torch")
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_loader = torch.utils.data.DataLoader(Squares(), batch_size=4)
+    for x, y in train_loader:
+        (model(x) - y).square().mean().backward()
+        optimizer.step()
+    autolog.end_run()
+    profile = logged.profiles(recording)["train"]
+    assert profile["class"] == "tests.Squares"
+    assert "digest" not in profile
     logged.expect_sound("torch")
 
 

@@ -197,7 +197,7 @@ how = sys.argv[1]
 
 if how == "guarded":
     import autolog
-    autolog.autolog("torch")
+    autolog.autolog("torch", strict=True)
 else:
     import wrapt
 
@@ -207,6 +207,13 @@ else:
         assert not is_compiling()
 
 import torch
+
+if how == "guarded":
+    status = autolog.status()
+    assert status.notices == (), status.notices
+    mine = [one for one in status.sites if one.integration == "torch" and one.state != "waiting"]
+    assert any(one.attribute == "autolog_torch.steps:attach" for one in mine), mine
+    assert {one.state for one in mine} <= {"applied", "skipped"}, mine
 """
 
 

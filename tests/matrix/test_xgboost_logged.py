@@ -28,7 +28,9 @@ PARAMS = {
 def test_a_training_is_logged_as_the_matrix_says(recording: Any) -> None:
     autolog.autolog("xgboost")
     told: dict[str, Any] = {}
-    rows, held_out = xgboost.DMatrix(X_train, label=y_train), xgboost.DMatrix(X_test, label=y_test)
+    names = ["a", "b", "c"]
+    rows = xgboost.DMatrix(X_train, label=y_train, feature_names=names)
+    held_out = xgboost.DMatrix(X_test, label=y_test, feature_names=names)
     booster = xgboost.train(
         PARAMS,
         rows,
@@ -54,6 +56,7 @@ def test_a_training_is_logged_as_the_matrix_says(recording: Any) -> None:
     # data
     known = logged.profiles(recording)
     assert (known["train"]["shape"], known["validation"]["shape"]) == ([80, 3], [40, 3])
+    assert known["train"]["columns"] == dict.fromkeys(names, "float")
     # model
     assert logged.models(recording) == {"model": ["xgboost-ubj"]}
     loaded = autolog.load_model(run.run_id)
@@ -82,6 +85,14 @@ def test_an_estimator_is_logged_as_the_matrix_says(recording: Any) -> None:
     assert (profile["shape"], profile["dtype"]) == ([80, 3], "float32")
     assert profile["digest"]
     assert autolog.load_model(run.run_id).predict(X_test).tolist() == predicted.tolist()
+    logged.expect_sound("xgboost")
+
+
+def test_the_columns_of_a_table_are_logged(recording: Any) -> None:
+    frame = logged.table(X_train)
+    autolog.autolog("xgboost")
+    xgboost.train(PARAMS, xgboost.DMatrix(frame, label=y_train), 2)
+    assert logged.profiles(recording)["train"]["columns"] == dict.fromkeys("abc", "float")
     logged.expect_sound("xgboost")
 
 
