@@ -66,7 +66,7 @@ def examine(uri: str | None, names: Sequence[str] = ()) -> Checkup:
                 third_party=discovered.third_party.get(name),
                 override=override,
             )
-        except Exception as error:  # a third party's declaration may be anything
+        except (Exception, SystemExit) as error:  # a third party's declaration may be anything
             said = f"{type(error).__name__}: {error}"
             problems.append(f"integration {integration.name} is broken: {said}")
         else:

@@ -119,7 +119,7 @@ def test_a_framework_that_is_named_is_refused_with_the_line_to_install_one(matri
 
 def test_an_older_version_is_refused_with_the_reason_of_the_range(matrix, recording):
     matrix(">=9", "9.0")
-    with pytest.raises(CompatError, match=r">=9 \(1\.2 brought validated parameters"):
+    with pytest.raises(CompatError, match=r">=9 \(1\.2 is the oldest that checks parameters"):
         autolog("sklearn")
 
 
