@@ -25,6 +25,16 @@ _PATTERNS: Final = (
     # api_key=..., "token": "...", --password ...
     (re.compile(rf"(?i)({_NAME}['\"]?\s*[=:]\s*){_VALUE}"), r"\1***"),
     (re.compile(rf"(?i)(--{_NAME}\s+){_VALUE}"), r"\1***"),
+    # Tokens that are known by their form: of GitHub, GitLab, Hugging Face, OpenAI, Slack, PyPI,
+    # Amazon; and JSON web tokens.
+    (
+        re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|hf_|sk-|sk-[a-z]+-)[A-Za-z0-9]{20,}\w*"),
+        "***",
+    ),
+    (re.compile(r"\b(?:xox[abeprs]-|pypi-)[\w-]{16,}"), "***"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "***"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "***"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b"), "<address>"),
 )
 
 _SECRET: Final = re.compile(rf"(?i){_NAME}|[\w-]*(?:auth|cookie|private)[\w-]*|(?:.*_)?key")
