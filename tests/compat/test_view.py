@@ -203,6 +203,17 @@ def test_an_override_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyP
         view("2.0")
 
 
+def test_an_override_may_begin_at_home_and_is_named_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for given in ("~/mine.yaml", "mine.yaml"):
+        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", given)
+        with pytest.raises(SettingsError, match=f"^{tmp_path}/mine.yaml cannot be read"):
+            view("2.0")
+
+
 def test_the_built_in_matrix_needs_no_yaml_and_no_msgspec() -> None:
     program = """
 import sys
