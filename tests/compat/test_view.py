@@ -208,8 +208,8 @@ def test_an_override_may_begin_at_home_and_is_named_in_full(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    for given in ("~/mine.yaml", "mine.yaml"):
-        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", given)
+    for named in ("~/mine.yaml", "mine.yaml"):
+        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", named)
         with pytest.raises(SettingsError, match=f"^{tmp_path}/mine.yaml cannot be read"):
             view("2.0")
 
