@@ -12,6 +12,7 @@ import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.metadata import EntryPoint
 from typing import Any, Final
 
 from autolog import settings
@@ -45,15 +46,21 @@ def discover() -> Discovered:
     problems: dict[str, str] = {}
     third_party: dict[str, str] = {}
     # Asking for the name of a distribution reads its metadata: once for each.
-    points = [(not _ours(point), point.name, point) for point in _entry_points()]
+    points = [(not _ours(point), point.name, point) for point in _entry_points(problems)]
     for foreign, _, point in sorted(points, key=lambda one: one[:2]):
         try:
             declared = point.load()
-        except Exception as exc:
+        except BaseException as exc:  # a plugin may end the process, and must not end ours
+            from autolog.patching.interruption import comes_from_outside
+
+            if comes_from_outside(exc):
+                raise
             problems[point.name] = f"{point.value} cannot be loaded: {type(exc).__name__}: {exc}"
             continue
         if not isinstance(declared, Integration):
             problems[point.name] = f"{point.value} is no autolog.integration.Integration"
+        elif not (declared.modules and declared.distributions):
+            problems[point.name] = f"{point.value} names no modules or no distributions"
         elif declared.api > API:
             problems[point.name] = (
                 f"{point.value} was written for contract {declared.api}, this autolog knows {API}:"
@@ -64,8 +71,7 @@ def discover() -> Discovered:
         else:
             found[declared.name] = declared
             if declared.compat is not None or foreign:
-                origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-                third_party[declared.name] = origin
+                third_party[declared.name] = " ".join(filter(None, _distribution(point)))
     return Discovered(found, problems, third_party)
 
 
@@ -111,12 +117,39 @@ def resolve(reference: str) -> Any:
     return thing
 
 
-def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
-    return importlib.metadata.entry_points(group=GROUP)
+def _entry_points(problems: dict[str, str]) -> Iterable[EntryPoint]:
+    try:
+        return importlib.metadata.entry_points(group=GROUP)
+    except Exception:  # one distribution whose files are broken hides those of all others
+        return _of_each_distribution(problems)
 
 
-def _ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == DISTRIBUTION
+def _of_each_distribution(problems: dict[str, str]) -> list[EntryPoint]:
+    """Read the entry points one distribution at a time, without those that cannot be read."""
+    found: dict[str, list[EntryPoint]] = {}
+    for distribution in importlib.metadata.distributions():
+        folder: Any = getattr(distribution, "_path", None)
+        shown = folder.name if folder is not None else repr(distribution)
+        name = shown.partition("-")[0]
+        if name in found:  # hidden by the one before it on the path
+            continue
+        try:
+            found[name] = [point for point in distribution.entry_points if point.group == GROUP]
+        except Exception as exc:
+            problems[shown] = f"its entry points cannot be read: {type(exc).__name__}: {exc}"
+    return [point for points in found.values() for point in points]
+
+
+def _ours(point: EntryPoint) -> bool:
+    return _distribution(point)[0] == DISTRIBUTION
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """Return the name and the version of where an entry point is from, as far as they are known."""
+    try:
+        return (point.dist.name, point.dist.version) if point.dist else (point.value, "")
+    except Exception:  # its metadata is broken
+        return point.value, ""
 
 
 def _spellings(integrations: Iterable[Integration]) -> list[str]:

@@ -156,7 +156,9 @@ class Attachment:
             )
         except SettingsError:
             raise
-        except Exception as exc:  # a third party's matrix may be anything
+        except BaseException as exc:  # a third party's matrix may be anything
+            if comes_from_outside(exc):
+                raise
             raise IntegrationError(
                 f"the matrix of {integration.name}, {integration.compat}, cannot be used:"
                 f" {type(exc).__name__}: {exc}"

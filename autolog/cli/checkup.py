@@ -68,7 +68,7 @@ def examine(uri: str | None, names: Sequence[str] = ()) -> Checkup:
                 override=override,
                 strict=strict,
             )
-        except Exception as error:  # a third party's declaration may be anything
+        except (Exception, SystemExit) as error:  # a third party's declaration may be anything
             said = f"{type(error).__name__}: {error}"
             problems.append(f"integration {integration.name} is broken: {said}")
         else:

@@ -56,8 +56,8 @@ def screen(*, stderr: bool = False, pipe_width: int = _PIPE_WIDTH) -> Console:
     from rich.console import Console
 
     console = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal and not _columns_given(console):
-        console.width = pipe_width
+    if console.width < 1 or not (console.is_terminal or _columns_given(console)):
+        console.width = pipe_width  # COLUMNS=0 would leave no room for anything
     return console
 
 

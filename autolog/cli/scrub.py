@@ -58,6 +58,7 @@ _PATTERNS: Final = (
     *((pattern, r"\g<name>***") for pattern in _ASSIGNED),
     (_BARE, "***"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|\Z)"), "***"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b"), "<address>"),
 )
 
 _SECRET: Final = re.compile(

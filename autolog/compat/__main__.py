@@ -120,6 +120,9 @@ def _matrix(root: Path, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; --resume goes on with the rows that are left\n")
         return 130
+    except OSError as error:  # a result cannot be kept: a full disk, a folder without rights
+        sys.stderr.write(f"stopped, a result cannot be kept: {error}\n")
+        return 2
     show = report.emit if options.json else report.page
     show(found, round(time.monotonic() - begun))
     return 0 if all(result.passed for result in found) else 1

@@ -145,8 +145,13 @@ def of_guards(folder: Path, name: str, one: FrameworkData) -> Iterator[str]:
 
 
 def _registered(path: Path) -> set[str] | None:
-    if not path.exists():
+    try:
+        return _literal_names(path)
+    except (OSError, SyntaxError, ValueError, TypeError):  # none there, or no literal
         return None
+
+
+def _literal_names(path: Path) -> set[str] | None:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = node.target if isinstance(node, ast.AnnAssign) else None
         if isinstance(node, ast.Assign) and len(node.targets) == 1:

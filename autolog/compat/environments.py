@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from autolog.compat.rows import Row
 from autolog.errors import AutologError
@@ -40,12 +42,17 @@ class InstallError(AutologError):
     """An environment could not be made; the message has uv's last lines."""
 
 
-def make(row: Row, root: Path, *, fresh: bool = False) -> tuple[Path, bool]:
+Call = Callable[[Sequence[str], Mapping[str, str], IO[bytes], float], "int | None"]
+"""Runs a command to its end: its words, environment, output and time limit in seconds."""
+
+
+def make(row: Row, root: Path, call: Call, *, fresh: bool = False) -> tuple[Path, bool]:
     """Return the interpreter of the row's environment, and whether it had to be made.
 
     Args:
         row: the row.
         root: the checkout; the environment lies in `.matrix/` below it.
+        call: runs uv; returns its exit code, or None if it took too long.
         fresh: make it anew in any case.
 
     Raises:
@@ -55,12 +62,16 @@ def make(row: Row, root: Path, *, fresh: bool = False) -> tuple[Path, bool]:
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = place / "made-from.json"
     wanted = _made_from(row, root)
-    if not fresh and python.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if not fresh and python.exists() and _read(stamp) == wanted:
         return python, False
     shutil.rmtree(place, ignore_errors=True)
     extra = f"[{row.framework}]" if row.framework else ""
-    _uv("venv", "--quiet", "--python", _interpreter(row.python), str(place))
+    log = root / FOLDER / "logs" / f"{row.id}.uv.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _uv(call, log, "venv", "--quiet", "--python", _interpreter(row.python), str(place))
     _uv(
+        call,
+        log,
         *("pip", "install", "--quiet", "--python", str(python)),
         *("--editable", f"{root}{extra}", *_TESTS_NEED, *row.requirements),
     )
@@ -77,23 +88,26 @@ def plain_environ() -> dict[str, str]:
     return kept | {key: value for key, value in os.environ.items() if key.upper() in _KEPT}
 
 
+def _read(stamp: Path) -> str | None:
+    try:
+        return stamp.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # as good as none: the environment is made anew
+        return None
+
+
 def _made_from(row: Row, root: Path) -> str:
     project = hashlib.sha256((root / "pyproject.toml").read_bytes()).hexdigest()
     return json.dumps([row.python, row.requirements, _TESTS_NEED, project])
 
 
-def _uv(*words: str) -> None:
-    done = subprocess.run(  # noqa: S603  uv, with the words above
-        [*_command(), *words],
-        env=_uv_environ(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT,
-        check=False,
-    )
-    if done.returncode != 0:
-        last = " | ".join(line.strip() for line in done.stderr.strip().splitlines()[-6:])
+def _uv(call: Call, log: Path, *words: str) -> None:
+    with open(log, "wb") as out:
+        code = call([*_command(), *words], _uv_environ(), out, _TIMEOUT)
+    if code is None:
+        raise InstallError(f"uv {' '.join(words[:2])} took more than {_TIMEOUT} s")
+    if code != 0:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-6:]
+        last = " | ".join(line.strip() for line in said)
         raise InstallError(f"uv {' '.join(words[:2])} failed: {last}")
 
 

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -110,7 +110,7 @@ class Index:
         """Return the releases with files that are not yanked, without pre-releases.
 
         Raises:
-            NotOnIndexError: the index does not know the distribution.
+            NotOnIndexError: the index does not know the distribution, or has no files of it.
             IndexUnreachableError: it does not answer, or not as an index does.
         """
         requests: Any = importlib.import_module("requests")
@@ -134,8 +134,11 @@ class Index:
             raise self._unreadable(distribution, f"it is {error.content_type}") from None
         except self._api.UnsupportedRepoVersionError as error:
             raise self._unreadable(distribution, str(error)) from None
-        except (ValueError, KeyError, TypeError) as error:  # pydantic's error is a ValueError
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            # pydantic's error is a ValueError
             raise self._unreadable(distribution, f"{type(error).__name__}") from None
+        if not any(file.version for file in page.packages):  # the page of a login, say
+            raise NotOnIndexError(f"{distribution} has no files on {self.shown}")
         return _releases(page.packages)
 
     def _unreadable(self, distribution: str, why: str) -> IndexUnreachableError:
@@ -203,8 +206,9 @@ def _releases(packages: list[Any]) -> list[Release]:
             continue
         release = found.setdefault(version, Release(version))
         if file.upload_time is not None:
-            times = [time for time in (release.uploaded, file.upload_time) if time is not None]
-            release.uploaded = min(times)
+            time: datetime = file.upload_time
+            time = time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
+            release.uploaded = min(release.uploaded or time, time)
         if file.requires_python:
             try:
                 specifier = SpecifierSet(file.requires_python)

@@ -55,12 +55,19 @@ def in_force(integrations: Iterable[Integration]) -> InForce:
         try:
             theirs = load_compiled(one.compat)
             found = matrix_data(theirs)[one.name]
-        except (ImportError, AttributeError, TypeError, KeyError) as error:
+            _require_whole(found)
+        except (Exception, SystemExit) as error:  # it may raise and hold anything
             problems[one.name] = f"{one.compat} is no matrix of it: {type(error).__name__}: {error}"
             continue
         origin = one.compat if found is theirs.get(one.name) else override
         frameworks[one.name] = Known(found, origin)
     return InForce(dict(sorted(frameworks.items())), problems)
+
+
+def _require_whole(found: FrameworkData) -> None:
+    missing = FrameworkData.__required_keys__ - found.keys()
+    if missing:
+        raise KeyError(", ".join(sorted(missing)))
 
 
 def load_compiled(reference: str) -> MatrixData:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
@@ -148,8 +148,12 @@ def load(path: Path) -> Matrix:
         MatrixError: PyYAML is missing, or the file cannot be read or breaks the schema.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may have no end
+            raise MatrixError(f"{path} cannot be read: it is no file")
+        if path.stat().st_size > _LARGEST:
+            raise MatrixError(f"{path} is larger than {_LARGEST} bytes: it is no matrix")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError) as exc:
         raise MatrixError(f"{path} cannot be read: {exc}") from None
     plain, lines = _parse(path, text)
     try:
@@ -211,6 +215,12 @@ def _framework_data(one: Framework) -> FrameworkData:
 
 Where = tuple[str | int, ...]
 
+_LARGEST: Final = 1_000_000
+"""Bytes of a file; ours has 30 thousand, and a training waits while an override is read."""
+_MOST_PARTS: Final = 200_000
+_DEEPEST: Final = 20
+"""Limits of what aliases make of a short file: each is written out, and one may be in itself."""
+
 
 def _parse(path: Path, text: str) -> tuple[Any, dict[Where, int]]:
     """Return the file as plain data, and the line of every key and item."""
@@ -222,9 +232,13 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[Where, int]]:
             "pip install PyYAML"
         ) from None
     lines: dict[Where, int] = {(): 1}
-    loader = yaml.SafeLoader(text)
+    parts = 0
 
     def plain(node: Any, where: Where) -> Any:
+        nonlocal parts
+        parts += 1
+        if parts > _MOST_PARTS or len(where) > _DEEPEST:
+            raise MatrixError(f"{path} is no matrix: its aliases make too much of it")
         if isinstance(node, yaml.MappingNode):
             found: dict[str, Any] = {}
             for key_node, value_node in node.value:
@@ -245,12 +259,16 @@ def _parse(path: Path, text: str) -> tuple[Any, dict[Where, int]]:
         return loader.construct_object(node)
 
     try:
-        root = loader.get_single_node()
-        return (plain(root, ()) if root is not None else None), lines
-    except yaml.YAMLError as exc:
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            return (plain(root, ()) if root is not None else None), lines
+        finally:
+            loader.dispose()
+    except RecursionError:
+        raise MatrixError(f"{path} is not valid YAML: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as exc:  # a ValueError is of a date, or a number
         raise MatrixError(f"{path} is not valid YAML: {exc}") from None
-    finally:
-        loader.dispose()
 
 
 def _first_problem(plain: Any) -> tuple[str, Where]:

@@ -34,13 +34,13 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 def release_of(version: str) -> Release | None:
     """Return the release that a version belongs to, or None if PEP 440 cannot read it."""
     plain = _PLAIN.fullmatch(version)
-    if plain is not None:
-        return _numbers(plain[1])
-    from packaging.version import InvalidVersion, Version
-
     try:
+        if plain is not None:
+            return _numbers(plain[1])
+        from packaging.version import Version
+
         return _numbers(".".join(map(str, Version(version).release)))
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one, and so is a number of thousands of digits
         return None
 
 

@@ -146,6 +146,13 @@ def mismatches(row: Row, python: str | None, installed: Mapping[str, str]) -> li
     return found
 
 
+def _failures(found: Result) -> str | None:
+    """Say what failed, whatever the result says of itself; None if nothing did."""
+    if found.failures or found.tests.get("failed"):
+        return "; ".join(found.failures) or "tests failed"
+    return None if found.passed and found.tests.get("passed") else "no test passed"
+
+
 def findings(root: Path, matrix: Matrix) -> Iterator[str]:
     """Say which rows did not pass as they stand, and which quirks no row has proved."""
     proved: set[str] = set()
@@ -161,9 +168,8 @@ def findings(root: Path, matrix: Matrix) -> Iterator[str]:
             yield f"row {row.id}: the row or its quirks changed since it was run; {run}"
         elif found.tested_by != digest_of_tests(row, root):
             yield f"row {row.id}: its tests changed since it was run; {run}"
-        elif not found.passed or found.failures or not found.tests.get("passed"):
-            failures = "; ".join(found.failures) or "no test passed"
-            yield f"row {row.id}: failed on {found.ran}: {failures}"
+        elif failures := _failures(found):
+            yield f"row {row.id}: failed on {found.ran}: {failures}; {run}"
         elif wrong := mismatches(row, found.python, found.installed):
             yield f"row {row.id}: {'; '.join(wrong)}; {run}"
         else:

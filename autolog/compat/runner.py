@@ -6,16 +6,19 @@ import concurrent.futures
 import contextlib
 import datetime as dt
 import hashlib
+import importlib
 import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from autolog.compat import environments, results
 from autolog.compat.results import Legs, Result
@@ -78,6 +81,7 @@ def run(
             tell(before, True)
         else:
             waiting.append(row)
+    _running.start()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = [pool.submit(_run_row, row, root, source, options) for row in waiting]
         try:
@@ -118,17 +122,18 @@ def _run_row(row: Row, root: Path, source: str, options: Options) -> Result:
         "source": source,
         "ran": today,
     }
-    begun = time.monotonic()
     try:
-        python, made = environments.make(row, root, fresh=options.fresh)
-    except (environments.InstallError, OSError, subprocess.TimeoutExpired) as error:
+        with _alone(row, root):
+            begun = time.monotonic()
+            python, made = environments.make(row, root, _calling(root), fresh=options.fresh)
+            installed = time.monotonic()
+            failures, report = _test(row, root, python)
+            version, packages = _versions(row, root, python)
+    except (environments.InstallError, OSError, ValueError) as error:
         return Result(**result, passed=False, failures=[_neutral(f"{error}", root)])
-    installed = time.monotonic()
-    failures, report = _test(row, root, python)
     tests: dict[str, int] = report.get("tests", {})
     if not failures and not tests.get("passed"):
         failures = [f"no test ran: {', '.join(row.tests)}"]
-    version, packages = _versions(row, python)
     failures += results.mismatches(row, version, packages)
     return Result(
         **result,
@@ -164,12 +169,14 @@ def _test(row: Row, root: Path, python: Path) -> tuple[list[str], dict[str, Any]
     command += ["-p", "autolog.testing.matrix_report", f"--matrix-report={report}", *files]
     env = {**environments.plain_environ(), "OMP_NUM_THREADS": "1", **dict(row.env)}
     with open(log, "wb") as out:
-        code = _running.call(command, root, env, out)
+        code = _running.call(command, root, env, out, _TIMEOUT)
     shown = log.relative_to(root)
     if code is None:
         return [f"its tests took more than {_TIMEOUT} s; see {shown}"], {}
     if not report.exists():
-        return [f"pytest ended with code {code} and without a report; see {shown}"], {}
+        ended = f"by signal {-code}" if code < 0 else f"with code {code}"
+        again = "; --fresh makes a broken environment anew"
+        return [f"pytest ended {ended} and without a report; see {shown}{again}"], {}
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     failures: list[str] = found["failures"]
     if code not in (0, _NO_TESTS) and not failures:
@@ -177,48 +184,106 @@ def _test(row: Row, root: Path, python: Path) -> tuple[list[str], dict[str, Any]
     return failures, found
 
 
-def _versions(row: Row, python: Path) -> tuple[str, dict[str, str]]:
+def _versions(row: Row, root: Path, python: Path) -> tuple[str | None, dict[str, str]]:
+    """Ask the environment what is installed; nothing if its interpreter does not answer."""
     from packaging.requirements import Requirement
 
     names = sorted({*(Requirement(one).name for one in row.requirements), "numpy", "wrapt"})
-    done = subprocess.run(  # noqa: S603  the environment's interpreter
-        [str(python), "-c", _ASKED, *names], capture_output=True, text=True, check=True
-    )
-    version, packages = json.loads(done.stdout)
+    with tempfile.TemporaryFile() as out:
+        command = [str(python), "-c", _ASKED, *names]
+        if _running.call(command, root, environments.plain_environ(), out, _TIMEOUT) != 0:
+            return None, {}
+        out.seek(0)
+        version, packages = json.loads(out.read().splitlines()[-1])  # after what else is printed
     return version, packages
 
 
+@contextlib.contextmanager
+def _alone(row: Row, root: Path) -> Generator[None, None, None]:
+    """Wait until no other process is at this row: it would take the environment away."""
+    place = root / environments.FOLDER / "locks"
+    place.mkdir(parents=True, exist_ok=True)
+    with open(place / row.id, "ab") as file:
+        while not _locked(file):
+            _running.require_going()
+            time.sleep(0.2)
+        yield
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+    except ModuleNotFoundError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _calling(root: Path) -> environments.Call:
+    """Return what runs a command in the checkout, to be stopped with all others."""
+
+    def call(
+        command: Sequence[str], env: Mapping[str, str], out: IO[bytes], limit: float
+    ) -> int | None:
+        return _running.call(command, root, env, out, limit)
+
+    return call
+
+
 class _Running:
-    """The sessions of tests under way, to be stopped with all that they have started."""
+    """The commands under way, to be stopped with all that they have started."""
 
     def __init__(self) -> None:
         self._started: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
 
     def call(
-        self, command: Sequence[str], folder: Path, env: dict[str, str], out: Any
+        self,
+        command: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        out: IO[bytes],
+        limit: float,
     ) -> int | None:
         """Run a command in a session of its own; return its exit code, or None if it hung."""
-        process = subprocess.Popen(  # noqa: S603  pytest in the environment
-            command,
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._started.add(process)
+        with self._lock:  # so that none is started after `stop`
+            self.require_going()
+            process = subprocess.Popen(  # noqa: S603  uv, or Python in the environment
+                command,
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._started.add(process)
         try:
-            return process.wait(_TIMEOUT)
+            return process.wait(limit)
         except subprocess.TimeoutExpired:
             return None
         finally:
             self._end([process])
             self._started.discard(process)
 
+    def require_going(self) -> None:
+        """Raise an error once everything was stopped."""
+        if self._stopped:
+            raise environments.InstallError("it was stopped")
+
     def stop(self) -> None:
-        """End all of them."""
-        self._end(list(self._started))
+        """End all of them, and start no other."""
+        with self._lock:
+            self._stopped = True
+            self._end(list(self._started))
+
+    def start(self) -> None:
+        """Let commands be started, again."""
+        self._stopped = False
 
     def _end(self, processes: Iterable[subprocess.Popen[bytes]]) -> None:
         for process in processes:

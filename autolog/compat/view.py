@@ -8,6 +8,7 @@ Versions are compared by their base version without the local part, so that `2.1
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -107,16 +108,18 @@ def resolve(
 def installed_version(module: Any, distributions: Iterable[str] = ()) -> str | None:
     """Return `module.__version__` as text, else the first installed distribution's version.
 
-    Distribution names alone mislead: the module `xgboost` may come from `xgboost-cpu`.
+    Distribution names alone mislead: the module `xgboost` may come from `xgboost-cpu`. What
+    cannot be read, an attribute that raises or metadata that is broken, counts as missing.
     """
-    version = getattr(module, "__version__", None)
-    if version is not None:
-        return str(version)
+    with contextlib.suppress(Exception):  # a module's __getattr__ may raise anything
+        version: Any = getattr(module, "__version__", None)
+        if version is not None:
+            return str(version)
     for name in distributions:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        with contextlib.suppress(Exception):  # not there, or without a version
+            found: Any = metadata.version(name)
+            if found:
+                return str(found)
     return None
 
 
@@ -153,7 +156,8 @@ def matrix_data(data: MatrixData | None = None, *, override: bool = True) -> Mat
 def _override(path: str) -> MatrixData:
     from autolog.compat import matrix
 
-    return matrix.to_data(matrix.load(Path(path)))
+    # In full, so that a message says where a relative path was looked for.
+    return matrix.to_data(matrix.load(Path(os.path.abspath(os.path.expanduser(path)))))  # noqa: PTH100, PTH111
 
 
 def _judge(

@@ -178,6 +178,12 @@ def test_force_overwrites_a_bundle(someone, invoke, tmp_path):
         ("{'aws_secret_access_key': 'abc'}", "{'aws_secret_access_key': ***}"),
         ("run --hf-token abc --lr 1", "run --hf-token *** --lr 1"),
         ("DB_PASSWORD=abc", "DB_PASSWORD=***"),
+        (f"for ghp_{'a1' * 18} and hf_{'Zz' * 17}", "for *** and ***"),
+        (f"sk-{'a1' * 20}, sk-proj-{'a1' * 20}, xoxb-{'1' * 20}", "***, ***, ***"),
+        ("key id AKIAIOSFODNN7EXAMPLE", "key id ***"),
+        ("sent eyJhbGciOiJI.eyJzdWIiOiIx.dozjgNryP4", "sent ***"),
+        ("mail to jane.roe@example.org", "mail to <address>"),
+        ("torch@2.13.0, scikit-learn, sk-learn", "torch@2.13.0, scikit-learn, sk-learn"),
         ("password authentication failed", "password authentication failed"),
     ],
 )

@@ -60,6 +60,10 @@ def framework(found: dict[str, Any], name: str) -> dict[str, Any]:
 # --- what is there ---------------------------------------------------------------------------
 
 
+def test_no_columns_are_as_good_as_none_given(invoke, empty):
+    assert "Trainings are recorded of" in invoke("doctor", store=empty, COLUMNS="0").stdout
+
+
 @pytest.mark.parametrize("columns", ["80", "100"])
 def test_the_page_begins_with_a_verdict_and_fits_the_terminal(invoke, empty, columns):
     result = invoke("doctor", store=empty, COLUMNS=columns)

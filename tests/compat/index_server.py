@@ -42,6 +42,8 @@ class PackageIndex:
     """Answer with HTML, which has no times."""
     raw: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Status, content type and body for a project, instead of its files."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where a project is to be asked for instead."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def answer(self, project: str) -> tuple[int, str, str]:
@@ -73,7 +75,13 @@ def serve() -> Iterator[PackageIndex]:
             given = self.headers.get("Authorization", "").removeprefix("Basic ")
             user = base64.b64decode(given).decode() if given else None
             index.asked.append((self.path, user))
-            status, kind, body = index.answer(self.path.strip("/").rpartition("/")[2])
+            project = self.path.strip("/").rpartition("/")[2]
+            if project in index.moved:
+                self.send_response(302)
+                self.send_header("Location", index.moved[project])
+                self.end_headers()
+                return
+            status, kind, body = index.answer(project)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.end_headers()

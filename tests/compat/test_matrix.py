@@ -161,3 +161,46 @@ def test_a_file_that_cannot_be_read_ends_with_code_2(tmp_path: Path) -> None:
     done = run("compile", root=tmp_path)
     assert (done.returncode, done.stdout.count("\n")) == (2, 1)
     assert run("compile", "--root", str(tmp_path / "nowhere")).returncode == 2
+
+
+def laughing() -> str:
+    """A short file whose aliases, written out, would fill the memory."""
+    levels = (f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    return "schema: 1\nframeworks: {}\na0: &a0 [x]\n" + "".join(levels)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema: 1\nframeworks: &a\n  x: *a\n", "its aliases make too much of it"),
+        (laughing(), "its aliases make too much of it"),
+        ("[" * 50_000, "nested too deeply"),
+        (GOOD.replace("it is so", "2020-99-99"), "is not valid YAML: month"),
+        (GOOD.replace("it is so", "!!int many"), "is not valid YAML: invalid literal"),
+        (GOOD + "\0", "is not valid YAML: unacceptable character"),
+        ("# " + "x" * 2_000_000, "is larger than"),
+    ],
+)
+def test_whatever_a_file_holds_is_an_error_of_the_matrix(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(MatrixError, match=said):
+        load(written(tmp_path, text))
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for place in (tmp_path, tmp_path / "pipe.yaml"):
+        with pytest.raises(MatrixError, match="it is no file"):
+            load(place)
+    with pytest.raises(MatrixError, match="No such file"):
+        load(tmp_path / "nowhere.yaml")
+    with pytest.raises(MatrixError, match="null byte"):
+        load(Path("a\0b"))
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_marks_and_ends_of_lines_of_windows_are_read(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "compat_matrix.yaml"
+    path.write_bytes((start + GOOD.replace("\n", "\r\n")).encode())
+    assert load(path).frameworks["toy"].latest_known == "2.5"

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from autolog.cli.commands import cli
-from tests.compat.index_server import PackageIndex, serve, wheel
+from tests.compat.index_server import JSON, PackageIndex, serve, wheel
 
 OURS = """\
 schema: 1
@@ -243,6 +243,7 @@ def test_a_framework_that_the_index_lacks_is_not_up_to_date(
         ((200, "application/vnd.pypi.simple.v1+json", "{oops"), "cannot be read: it is no JSON"),
         ((200, "application/vnd.pypi.simple.v1+json", '{"files": 3}'), "cannot be read"),
         ((200, "image/png", "png"), "cannot be read: it is image/png"),
+        ((200, JSON, "[" * 100_000), "cannot be read: RecursionError"),
         ((503, "text/plain", "later"), "answers 503 Service Unavailable when asked for toy"),
     ],
 )
@@ -254,6 +255,39 @@ def test_an_answer_that_is_none_ends_with_2(
     assert (found.exit_code, found.stdout) == (2, "")
     assert found.stderr.startswith("Error: ")
     assert said in found.stderr
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><form action=/login>Please log in</form><a href=/help>Help</a></html>",
+        "",
+        "<!DOCTYPE html><html><body><a href='toy.exe'>toy.exe</a>",
+    ],
+)
+def test_a_page_without_files_is_not_up_to_date(
+    outdated: Outdated, index: PackageIndex, page: str
+) -> None:
+    index.raw = dict.fromkeys(("toy", "twin", "twin-cpu"), (200, "text/html", page))
+    found = outdated()
+    assert found.exit_code == 2
+    assert "has no release of toy, twin" in found.output
+
+
+def test_a_time_without_a_zone_is_of_utc(outdated: Outdated, index: PackageIndex) -> None:
+    file = wheel("toy", "1.5.0")
+    file["upload-time"] = file["upload-time"].removesuffix("Z")
+    index.files["toy"] += [file, {**wheel("toy", "1.5.0", "cp310-abi3-any"), "size": 1}]
+    found = outdated()
+    assert (found.exit_code, 'latest_known: "1.5.0"' in found.stdout) == (1, True), found.output
+
+
+def test_an_index_that_sends_around_in_circles_ends_with_2(
+    outdated: Outdated, index: PackageIndex
+) -> None:
+    index.moved["toy"] = f"{index.url}toy/"
+    found = outdated()
+    assert (found.exit_code, "TooManyRedirects" in found.output) == (2, True)
 
 
 def test_an_index_that_cannot_be_reached_ends_with_2(outdated: Outdated) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,94 @@ def test_ctrl_c_ends_the_tests_under_way_and_keeps_what_was_done(
     assert kept.read_bytes() == before
     while psutil.pid_exists(int(alive.read_text())):
         time.sleep(0.05)
+
+
+def test_ctrl_c_in_an_install_ends_it_and_starts_no_test(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    for name, text in {
+        "compat_matrix.yaml": MATRIX,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "slow"\n'
+        'backend-path = ["."]\n[project]\nname = "toy-project"\nversion = "1"\n',
+        "slow.py": "import os, pathlib, time\n"
+        f"pathlib.Path({str(alive)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(600)\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    words = ["matrix", "--row", f"toy-2.0.0-py{PYTHON}"]
+    command = [sys.executable, "-m", "autolog.compat", "--root", str(tmp_path), *words]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not alive.exists() or not alive.read_text():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, "--resume goes on" in said) == (130, True), said
+    assert not (tmp_path / "tests/matrix/results").exists()
+    while psutil.pid_exists(int(alive.read_text())):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("import os\ndef test_exits(): os._exit(3)\n", "pytest ended with code 3 and without"),
+        (
+            "import os\ndef test_dies(): os.kill(os.getpid(), 9)\n",
+            "pytest ended by signal 9 and without",
+        ),
+        ("def test_says(): print('x' * 5_000_000); assert 0, 'y' * 5_000_000\n", "AssertionError"),
+    ],
+)
+def test_a_test_that_ends_its_process_or_floods_the_log_fails_its_row(
+    whole: dict[str, Any], project: Path, test: str, said: str
+) -> None:
+    del whole
+    (project / "tests/matrix/test_toy_row.py").write_text(test)
+    done = matrix(project, "--row", f"toy-2.1.0-py{PYTHON}", "--json")
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (done.returncode, row["passed"]) == (1, False)
+    assert said in row["failures"][0]
+    assert len(done.stdout) < 3000
+
+
+def test_an_environment_that_is_broken_is_told_and_made_anew(
+    whole: dict[str, Any], project: Path
+) -> None:
+    del whole
+    (project / "tests/matrix/test_toy_row.py").write_text("def test_it(): pass\n")
+    place = project / f".matrix/environments/toy-2.1.0-py{PYTHON}"
+    shutil.rmtree(next(place.glob("lib/*/site-packages/pytest")))
+    words = ("--row", place.name, "--json")
+    (row,) = json.loads(matrix(project, *words).stdout)["rows"]
+    assert "--fresh makes a broken environment anew" in row["failures"][0]
+    (place / "made-from.json").write_bytes(b"\xff\xfe")
+    done = matrix(project, *words)
+    assert done.returncode == 0, done.stdout
+
+
+def test_two_runs_of_one_row_take_turns(whole: dict[str, Any], project: Path) -> None:
+    del whole
+    (project / "tests/matrix/test_toy_row.py").write_text("def test_it(): pass\n")
+    words = ["matrix", "--row", f"toy-2.1.0-py{PYTHON}", "--fresh", "--json"]
+    command = [sys.executable, "-m", "autolog.compat", "--root", str(project), *words]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [one.communicate(timeout=300)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+
+
+def test_a_result_that_cannot_be_kept_is_an_error(project: Path) -> None:
+    results = project / "tests/matrix/results"
+    kept = results.with_name("kept")
+    if results.exists():
+        results.rename(kept)
+    results.write_text("in the way")
+    try:
+        done = matrix(project, "--row", "silent")
+    finally:
+        results.unlink()
+        if kept.exists():
+            kept.rename(results)
+    assert (done.returncode, "a result cannot be kept" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,35 @@ def test_without_a_version_attribute_the_first_installed_distribution_counts() -
     assert installed_version(None, ("no-such-distribution",)) is None
 
 
+class Lazy:
+    """A module whose attributes are made when they are asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"{name} is not there yet")
+
+
+class Shy:
+    def __str__(self) -> str:
+        raise ValueError("not now")
+
+
+def test_a_version_that_raises_counts_as_missing() -> None:
+    for module in (Lazy(), SimpleNamespace(__version__=Shy())):
+        assert installed_version(module, ("packaging",)) == metadata.version("packaging")
+        assert installed_version(module) is None
+
+
+def test_metadata_that_is_broken_counts_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in {"broken_one": b"\xff\xfe", "broken_two": b"Name: broken-two\n"}.items():
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_bytes(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installed_version(None, ("broken-one", "broken-two")) is None
+
+
 def test_a_framework_without_a_matrix_is_supported_without_guards() -> None:
     seen = resolve("unheard_of", SimpleNamespace(__version__="7"))
     assert (seen.supported, seen.known, seen.guards, seen.note) == (True, True, frozenset(), None)
@@ -194,6 +223,17 @@ def test_an_override_that_cannot_be_used_is_an_error(monkeypatch: pytest.MonkeyP
         view("2.0")
 
 
+def test_an_override_may_begin_at_home_and_is_named_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for named in ("~/mine.yaml", "mine.yaml"):
+        monkeypatch.setenv("AUTOLOG_COMPAT_MATRIX", named)
+        with pytest.raises(SettingsError, match=f"^{tmp_path}/mine.yaml cannot be read"):
+            view("2.0")
+
+
 def test_the_built_in_matrix_needs_no_yaml_and_no_msgspec() -> None:
     program = """
 import sys
@@ -233,7 +273,13 @@ def test_plain_releases_compare_as_packaging_compares_them(version, clauses):
 
 @pytest.mark.parametrize(
     ("version", "release"),
-    [("2.13.0+cpu", (2, 13)), ("2.15.0rc1", (2, 15)), ("1.4.post1", (1, 4)), ("nightly", None)],
+    [
+        ("2.13.0+cpu", (2, 13)),
+        ("2.15.0rc1", (2, 15)),
+        ("1.4.post1", (1, 4)),
+        ("nightly", None),
+        ("1." + "9" * 5000, None),
+    ],
 )
 def test_a_version_belongs_to_its_base_release(version, release):
     assert release_of(version) == release
@@ -249,3 +295,8 @@ for name in DATA:
 assert "packaging" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_number_that_python_does_not_read_is_no_version() -> None:
+    assert release_of("1." + "9" * 5000) is None
+    assert release_of("1." + "9" * 5000 + "rc1") is None
