@@ -86,6 +86,21 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         for quirk in one.quirks:
             if not any(matches(version, quirk.when) for version in versions):
                 yield f"quirk {quirk.id}: no tested version is {quirk.when}; nothing proves it"
+        for strategy, cases in one.strategies.items():
+            chosen = {
+                version: next((case for case in cases if matches(version, case.when)), None)
+                for version in versions
+            }
+            yield from (
+                f"strategy {strategy} of {name}: no case is for tested {version}"
+                for version, case in chosen.items()
+                if case is None
+            )
+            yield from (
+                f"strategy {strategy} of {name}: no tested version takes {case.when}: {case.use}"
+                for case in cases
+                if case not in chosen.values()
+            )
 
 
 def _tested_of(distribution: str, one: Framework) -> Iterator[Version]:

@@ -140,6 +140,13 @@ def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
         ),
         ("compat_matrix.yaml", "guard: reminder", "guard: bell", "bell is not registered"),
         ("compat_matrix.yaml", "use: callbacks", "use: hooks", "hooks is not registered"),
+        ("compat_matrix.yaml", '{when: ">=2"', '{when: "<2"', "no case is for tested 22"),
+        (
+            "compat_matrix.yaml",
+            "use: callbacks}]",
+            'use: callbacks}, {when: ">=1", use: callbacks}]',
+            "no tested version takes >=1: callbacks",
+        ),
         ("compat_matrix.yaml", "use: callbacks", "use: reminder", "guard callbacks"),
         ("compat_matrix.yaml", "integration: autolog_toy", "integration: toy", "entry point"),
         ("integrations/autolog_toy/guards.py", "GUARDS:", "OTHERS:", "must hold GUARDS"),

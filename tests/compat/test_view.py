@@ -85,6 +85,12 @@ def test_packages_numbered_each_in_its_own_way_are_each_newer_than_their_own_new
     assert "treated as 1.2" in (note("old_toy", "unknown") or "")
 
 
+def test_a_newer_tf_keras_is_told_of() -> None:
+    there = SimpleNamespace(__version__="2.99.0", __name__="tf_keras")
+    assert not resolve("keras", there).known
+    assert resolve("keras", SimpleNamespace(__version__="2.16.0", __name__="tf_keras")).known
+
+
 @pytest.mark.parametrize("version", ["2.0rc1", "2.0.dev3+git.abc", "2.0+cpu", "2.0.post1", "2.0a1"])
 def test_pre_releases_and_local_parts_count_as_their_release(version: str) -> None:
     seen = view(version)
