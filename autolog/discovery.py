@@ -18,6 +18,7 @@ from typing import Any, Final
 from autolog import settings
 from autolog.errors import IntegrationError, SettingsError
 from autolog.integration import API, Integration
+from autolog.interruption import comes_from_outside
 
 __all__ = ["DISTRIBUTION", "GROUP", "Discovered", "by_name", "disabled", "discover", "resolve"]
 
@@ -51,8 +52,6 @@ def discover() -> Discovered:
         try:
             declared = point.load()
         except BaseException as exc:  # a plugin may end the process, and must not end ours
-            from autolog.patching.interruption import comes_from_outside
-
             if comes_from_outside(exc):
                 raise
             problems[point.name] = f"{point.value} cannot be loaded: {type(exc).__name__}: {exc}"

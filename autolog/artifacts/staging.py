@@ -17,7 +17,7 @@ from autolog.artifacts.walk import Sink, walk
 from autolog.discovery import resolve
 from autolog.errors import ModelError, StoreError
 from autolog.integration import Format
-from autolog.patching.interruption import comes_from_outside
+from autolog.interruption import comes_from_outside
 
 __all__ = ["Staged", "TooLarge", "stage"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from autolog.discovery import resolve
 from autolog.errors import CompatError, IntegrationError, SettingsError
 from autolog.integration import Attach, Hook, Integration, Patch
+from autolog.interruption import comes_from_outside
 from autolog.patching import Engine, ModuleWatch, SiteStatus
-from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import notices
 
 if TYPE_CHECKING:

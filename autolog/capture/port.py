@@ -37,8 +37,8 @@ from autolog.integration import (
     Span,
     Tap,
 )
+from autolog.interruption import comes_from_outside
 from autolog.patching import Engine
-from autolog.patching.interruption import comes_from_outside
 from autolog.tracking import context, lifecycle, lineage, notices, ranks, recorder
 
 __all__ = ["Port"]

@@ -14,7 +14,7 @@ from autolog.capture.attribution import Attribution
 from autolog.capture.ownership import Decision
 from autolog.capture.spans import CaptureSpan
 from autolog.integration import Hook, NameOf, Produced, Role, RoleOf
-from autolog.patching.interruption import comes_from_outside
+from autolog.interruption import comes_from_outside
 from autolog.tracking import context, notices, opening
 from autolog.tracking.run import LiveRun
 

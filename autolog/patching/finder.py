@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
-from autolog.patching.interruption import comes_from_outside
+from autolog.interruption import comes_from_outside
 
 Callback = Callable[[ModuleType], None]
 _F = TypeVar("_F", bound=Callable[..., Any])

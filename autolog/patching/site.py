@@ -10,8 +10,8 @@ from time import perf_counter_ns
 from types import BuiltinMethodType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from autolog.interruption import comes_from_outside
 from autolog.patching.call import EngineCall, Invocation
-from autolog.patching.interruption import comes_from_outside
 
 if TYPE_CHECKING:
     from autolog.patching.mount import Mount
