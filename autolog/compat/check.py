@@ -183,7 +183,8 @@ def _projects(root: Path, matrix: Matrix) -> Iterator[str]:
     """Entry points, frameworks of the file, and folders under integrations/ are the same."""
     toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project: Any = toml.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    points: dict[str, str] = project["project"]["entry-points"]["autolog.integrations"]
+    groups: dict[str, dict[str, str]] = project.get("project", {}).get("entry-points", {})
+    points = groups.get("autolog.integrations", {})
     packages = {name: target.partition(":")[0] for name, target in points.items()}
     declared = {name: one.integration for name, one in matrix.frameworks.items()}
     for name in sorted(packages.keys() | declared.keys()):

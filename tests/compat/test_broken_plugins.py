@@ -58,14 +58,8 @@ def told(project: Path) -> str:
     return "\n".join(document["problems"])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import sys\nsys.exit('it needs a GPU')\n",
-        "class Odd(BaseException): pass\nraise Odd('it needs a GPU')\n",
-    ],
-)
-def test_a_declaration_that_ends_the_process_is_left_out(project: Path, text: str) -> None:
+def test_a_declaration_that_ends_the_process_is_left_out(project: Path) -> None:
+    text = "class Odd(BaseException): pass\nraise Odd('it needs a GPU')\n"
     (project / "autolog_toybox/__init__.py").write_text(text)
     runs, states, _, said = recorded(project)
     assert (runs, states) == (1, [])
@@ -102,10 +96,7 @@ def test_a_distribution_whose_files_are_broken_hides_no_other(
 @pytest.mark.parametrize(
     "text",
     [
-        "raise RuntimeError('no matrix today')\n",
         "raise SystemExit('no matrix today')\n",
-        "DATA = [1]\n",
-        "DATA = {'toybox': 3}\n",
         "DATA = {'toybox': {'distributions': ('toybox',)}}\n",
     ],
 )

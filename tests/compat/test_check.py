@@ -151,6 +151,7 @@ def test_a_project_that_agrees_has_no_findings(project: Path) -> None:
         ("compat_matrix.yaml", "integration: autolog_toy", "integration: toy", "entry point"),
         ("integrations/autolog_toy/guards.py", "GUARDS:", "OTHERS:", "must hold GUARDS"),
         ("integrations/autolog_toy/guards.py", "{", "dict({", "must hold GUARDS"),
+        ("pyproject.toml", '."autolog.integrations"]', ".others]", "toy: the entry point is None"),
         ("pyproject.toml", 'toy = "autolog_toy', 'game = "autolog_toy', "game: the entry point"),
         ("README.md", "framework", "rahmenwerk", "README.md is out of date"),
         ("README.md", tables.end("compat"), "", "README.md has no table"),
