@@ -24,7 +24,7 @@ _QUOTED: Final = re.compile(
 _BEFORE_NAMES: Final = re.compile(r"\b(?:attribute|module|named|argument|object)\s+$")
 _NUMBER: Final = re.compile(r"(?<![\w.:])-?\d+\.\d+(?:e[+-]?\d+)?|(?<![\w.:])-?\d{5,}(?![\w.])")
 _DATE: Final = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?!\d)")
-_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 # What Python, NumPy and pandas say before a value that they do not quote.
 _UNQUOTED: Final = re.compile(

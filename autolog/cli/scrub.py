@@ -14,10 +14,11 @@ from autolog.tracking.provenance import redact, user_name
 __all__ = ["Scrubber", "address", "without_secrets"]
 
 _NAME: Final = (
-    r"[\w-]*(?:token|secret|passw(?:or)?d|passphrase|credential|connection[_-]?string"
-    r"|(?:api|access|account|private)[_-]?key|access[_-]?signature)[\w-]*"
+    r"[\w-]{0,40}(?:token|secret|passw(?:or)?d|passphrase|credential|connection[_-]?string"
+    r"|(?:api|access|account|private)[_-]?key|access[_-]?signature)[\w-]{0,40}"
 )
-_BRIEF: Final = r"(?:[\w-]*[_-])?(?:pass|pwd|pat)"
+"""Bounded at both ends: a word of 32,000 characters would be gone through from each of them."""
+_BRIEF: Final = r"(?:[\w-]{0,40}[_-])?(?:pass|pwd|pat)"
 """Names that are words elsewhere: they count with `=` behind them, in quotes, or as an option."""
 
 _VALUE: Final = r"(?!\*\*\*)(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;'\"]+)"
@@ -45,14 +46,14 @@ _BARE: Final = re.compile(
 
 _PATTERNS: Final = (
     # scheme://user:password@host, whatever is in the password
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@"), r"\1***@"),
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s'\"]*@"), r"\1***@"),
     # scheme://host/path?token=...
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1?***"),
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s?'\"]*)\?[^\s'\"]*"), r"\1?***"),
     # user:password@host without a scheme
     (re.compile(r"(?<![\w/.+%~-])[\w.+%~-]+:(?!//)[^\s'\"]+@(?=[\w\[])"), "***@"),
     (re.compile(r"(?i)\b(digest)\s+\w+=[^\r\n]*"), r"\1 ***"),
     # Authorization: Token ..., Cookie: a=b; c=d
-    (re.compile(rf"(?i)([\w-]*(?:authorization|cookie)['\"]?\s*[=:]\s*){_LINE}"), r"\1***"),
+    (re.compile(rf"(?i)([\w-]{0, 40}(?:authorization|cookie)['\"]?\s*[=:]\s*){_LINE}"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"(?i)\b(token)\s+(?=\S*\d)[A-Za-z0-9._~+/=-]{16,}"), r"\1 ***"),
     *((pattern, r"\g<name>***") for pattern in _ASSIGNED),
@@ -147,6 +148,8 @@ def address(given: str) -> str:
     More is known of it than of an address within a text: nothing of it ends at a space or a quote.
     """
     scheme, sign, rest = given.partition("://")
+    if scheme == "sqlite" or given.startswith(("/", "~", ".")):
+        return given  # a path, in which @ and ? are letters like any other
     if not sign:
         return without_secrets(given)
     _, at, rest = rest.rpartition("@")

@@ -77,7 +77,7 @@ def _versions(matrix: Matrix) -> Iterator[str]:
                 yield f"{name}: {row.distribution} of {row.version} is not in distributions"
             if Version(row.version) not in supported:
                 yield f"{name}: tested {row.version} is outside supported {one.supported}"
-        for distribution in one.distributions:
+        for distribution in one.distributions if isinstance(one.latest_known, dict) else ("",):
             newest = max(_tested_of(distribution, one), default=Version("0"))
             known = latest_known(one.latest_known, distribution)
             if Version(known) < newest:

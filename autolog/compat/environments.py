@@ -82,7 +82,8 @@ def make(row: Row, root: Path, call: Call, *, fresh: bool = False) -> tuple[Path
 def plain_environ() -> dict[str, str]:
     """Return of this process's environment what finds programs, files and packages.
 
-    Nothing that a framework, pytest or autolog reads: a row is the same in everybody's shell.
+    Nothing that a framework, pytest or autolog reads. What uv and pip are told stays, and with it
+    constraints on what they install.
     """
     kept = {key: value for key, value in os.environ.items() if key.upper().startswith(_KEPT_PREFIX)}
     return kept | {key: value for key, value in os.environ.items() if key.upper() in _KEPT}
@@ -141,6 +142,7 @@ def _interpreter(version: str) -> str:
             continue
         answer = subprocess.run(  # noqa: S603  an interpreter, asked for its version
             [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+            env=plain_environ(),  # as uv will start it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

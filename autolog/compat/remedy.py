@@ -10,7 +10,7 @@ from typing import Final
 from autolog.compat.data import FrameworkData
 from autolog.compat.ranges import Release, contains, release_of
 
-__all__ = ["distribution_of", "install_line", "why_outside"]
+__all__ = ["begins", "distribution_of", "install_line", "why_outside"]
 
 _LOWEST: Final = re.compile(r">=\s*([\d.]+)")
 
@@ -52,8 +52,13 @@ def install_line(found: FrameworkData, distribution: str) -> str:
 
 def why_outside(found: FrameworkData, base: Release, newest: str) -> str:
     """Say why a release is outside of the range: too old, for the reason given, or too new."""
-    lowest = _LOWEST.search(found["supported"])
-    begins = release_of(lowest[1].rstrip(".")) if lowest else None
-    if begins is not None and base < begins:
+    first = begins(found)
+    if first is not None and base < first:
         return found["because"]
     return f"releases after {newest} were never tried"
+
+
+def begins(found: FrameworkData) -> Release | None:
+    """Return the release that the supported range begins with; None if it has no lower end."""
+    lowest = _LOWEST.search(found["supported"])
+    return release_of(lowest[1].rstrip(".")) if lowest is not None else None

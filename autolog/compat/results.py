@@ -28,6 +28,7 @@ __all__ = [
     "path_of",
     "save",
     "files_of",
+    "content",
     "digest_of_tests",
 ]
 
@@ -120,12 +121,20 @@ def keep(root: Path, result: Result) -> None:
 
 
 def digest_of_tests(row: Row, root: Path) -> str:
-    """Return a digest over the files that the tests of a row are in."""
+    """Return a digest over the files of a row's tests, and those beside them that they use."""
     digest = hashlib.sha256()
-    for path in files_of(row, root):
+    tests = files_of(row, root)
+    beside = {one for path in tests for one in path.parent.glob("*.py")}
+    used = {path for path in beside if not path.name.startswith("test_")}
+    for path in sorted({*tests, *used}):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
-        digest.update(path.read_bytes())
+        digest.update(content(path))
     return digest.hexdigest()[:16]
+
+
+def content(path: Path) -> bytes:
+    """Return what is in a text file, whatever ends its lines in this checkout."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def files_of(row: Row, root: Path) -> list[Path]:

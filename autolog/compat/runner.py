@@ -78,6 +78,7 @@ def run(
         before = results.load(_latest(root, row.id)) if options.resume else None
         if before and before.passed and before.is_of(row) and before.source == source:
             found[row.id] = before
+            results.keep(root, before)
             tell(before, True)
         else:
             waiting.append(row)
@@ -88,7 +89,8 @@ def run(
             for future in concurrent.futures.as_completed(futures):
                 result = future.result()
                 results.save(_latest(root, result.row), result)
-                results.keep(root, result)
+                if result.tests:  # without any, nothing is known of the row that was not before
+                    results.keep(root, result)
                 found[result.row] = result
                 tell(result, False)
         except BaseException:
@@ -109,7 +111,7 @@ def source_digest(root: Path) -> str:
     for folder in ("autolog", "integrations", "tests/matrix"):
         for path in sorted((root / folder).rglob("*.py")):
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
+            digest.update(results.content(path))
     return digest.hexdigest()[:16]
 
 
@@ -152,7 +154,10 @@ def _run_row(row: Row, root: Path, source: str, options: Options) -> Result:
 
 def _neutral(text: str, root: Path) -> str:
     """Leave out of a line what is of this machine alone: folders, and where packages come from."""
-    text = text.replace(f"{root}{os.sep}", "").replace(str(Path.home()), "~")
+    text = text.replace(f"{root}{os.sep}", "")
+    home = str(Path.home())
+    if len(home) > 1:
+        text = text.replace(home, "~")
     return re.sub(r"\b[a-z]+://\S+", "<address>", text)
 
 
@@ -194,7 +199,8 @@ def _versions(row: Row, root: Path, python: Path) -> tuple[str | None, dict[str,
         if _running.call(command, root, environments.plain_environ(), out, _TIMEOUT) != 0:
             return None, {}
         out.seek(0)
-        version, packages = json.loads(out.read().splitlines()[-1])  # after what else is printed
+        answers = [line for line in out.read().splitlines() if line.startswith(b"[")]
+        version, packages = json.loads(answers[-1])  # among what else is printed
     return version, packages
 
 
@@ -219,6 +225,8 @@ def _locked(file: IO[bytes]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:  # a file system without locks
+        return True
     return True
 
 

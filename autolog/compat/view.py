@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from autolog import settings
 from autolog.compat.data import FrameworkData, MatrixData
 from autolog.compat.known import latest_known
 from autolog.compat.ranges import Release, contains, release_of
-from autolog.compat.remedy import distribution_of, install_line, why_outside
+from autolog.compat.remedy import begins, distribution_of, install_line, why_outside
 
 __all__ = [
     "CompatView",
@@ -38,9 +37,6 @@ ENGINE = "engine"
 
 UNGUARD = "AUTOLOG_UNGUARD"
 """Names quirks, comma-separated, whose guards are off: for the proof that each is needed."""
-
-
-_LOWEST: Final = re.compile(r">=\s*([^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +207,7 @@ def _judge(
 
 def _edge(found: FrameworkData, base: Release, latest: Release) -> Release:
     """Return the supported release that one outside of the range is nearest to."""
-    lowest = _LOWEST.search(found["supported"])
-    first = release_of(lowest[1]) if lowest is not None else None
+    first = begins(found)
     return first if first is not None and base < first else latest
 
 

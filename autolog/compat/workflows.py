@@ -73,7 +73,7 @@ _ROWS = """\
           name: ${{ matrix.row }}
           path: |
             tests/matrix/results/${{ matrix.row }}.json
-            .matrix/logs/${{ matrix.row }}.log
+            .matrix/logs/${{ matrix.row }}*.log
           # The logs lie in a hidden folder.
           include-hidden-files: true
           if-no-files-found: error

@@ -194,7 +194,12 @@ def _journal_setting() -> Path | None:
 
 
 def _masked(text: str) -> str:
-    """Return a URI without what may be a password: all in front of the last `@`, and its query."""
+    """Return a URI without what may be a password: all in front of the last `@`, and its query.
+
+    A path is returned as it is.
+    """
+    if "://" not in text and re.match(r"[^/\\]*:[^/\\]*@", text) is None:
+        return text
     front, at, rest = text.rpartition("@")
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/*", front if at and "://" in front else "")
     masked = f"{scheme[0] if scheme else ''}***@{rest}" if at else text

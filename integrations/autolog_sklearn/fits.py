@@ -33,8 +33,6 @@ class Fits:
         self._watch_results = watch_results
         self._searches = searches.Searches(capture)
         self._kind_of: train_metrics.KindOf | None = None
-        if capture.options.train_metrics:
-            self._kind_of = train_metrics.STRATEGIES[capture.strategy("estimator_kind")]
 
     def hook(self) -> Hook:
         """Return the hook."""
@@ -88,7 +86,11 @@ class Fits:
             if model is not None:
                 span.model(model)
         record_tables(self._capture, span, estimator)
-        if self._kind_of is not None:
+        if self._capture.options.train_metrics:
+            if (
+                self._kind_of is None
+            ):  # asked here: a matrix without it must cost these metrics alone
+                self._kind_of = train_metrics.STRATEGIES[self._capture.strategy("estimator_kind")]
             train_metrics.record(span, estimator, call.bound or {}, self._kind_of)
 
     def _error(self, call: Call, _: BaseException) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autolog.cli import scrub
 from autolog.cli.messages import without_values
 from autolog.cli.scrub import Scrubber
 from autolog.journal.files import list_writers
@@ -257,3 +258,12 @@ def test_the_value_of_another_variable_stays(name, value):
 )
 def test_a_message_keeps_names_of_code_and_loses_values(given, kept):
     assert without_values(given, ()) == kept
+
+
+@pytest.mark.parametrize("text", ["/data/me@work/runs?x", "sqlite:///home/me@work.com/runs.db"])
+def test_a_path_is_shown_as_it_is(text):
+    assert scrub.address(text) == text
+
+
+def test_a_word_of_any_length_is_gone_through_once():
+    assert "token" in scrub.without_secrets("deadbeef" * 25_000 + " token")

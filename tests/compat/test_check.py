@@ -206,6 +206,21 @@ def test_a_result_that_proves_less_than_its_row_is_found(
     assert any(finding in line for line in found), found
 
 
+def test_a_file_that_the_tests_use_belongs_to_what_was_run(project: Path) -> None:
+    beside = project / "tests/matrix/used_by_it.py"
+    beside.write_text("")
+    found = check.findings(project, collect=False)
+    assert any(f"row {ROW}: its tests changed since it was run" in line for line in found), found
+
+
+def test_the_ends_of_lines_in_a_checkout_change_nothing(project: Path) -> None:
+    path = project / "tests/matrix/test_toy_logged.py"
+    path.write_bytes(b"one = 1\n")
+    record(project)
+    path.write_bytes(b"one = 1\r\n")
+    assert check.findings(project, collect=False) == []
+
+
 def test_a_result_that_cannot_be_read_is_as_good_as_none(project: Path) -> None:
     path_of(project, ROW).write_text("{")
     found = check.findings(project, collect=False)

@@ -238,3 +238,12 @@ def test_a_third_partys_matrix_of_another_shape_ends_no_training(recording, monk
         activation.disable()
         object.__setattr__(known, "compat", None)
     assert len(recording.runs()) == 1
+
+
+def test_a_matrix_without_a_strategy_costs_what_asks_for_it_alone(matrix, recording) -> None:
+    matrix(">=1.2,<2", "1.9.9", strategies={})
+    with autolog(sklearn={"train_metrics": True}):
+        fit()
+    (run,) = recording.runs()
+    assert "fit_seconds" in run.metrics
+    assert "train/accuracy" not in run.metrics

@@ -124,20 +124,29 @@ def test_a_row_without_a_test_that_ran_fails(whole: dict[str, Any]) -> None:
     assert whole["silent"]["failures"] == ["no test ran: tests/matrix/nothing.py"]
 
 
-def test_the_result_of_each_row_is_a_file(whole: dict[str, Any], project: Path) -> None:
+def test_the_result_of_each_row_that_ran_tests_is_a_file(
+    whole: dict[str, Any], project: Path
+) -> None:
     found: dict[str, Any] = whole["found"]
     assert (found["passed"], found["failed"]) == (1, 3)
     for row in found["rows"]:
-        path = project / f"tests/matrix/results/{row['row']}.json"
-        assert json.loads(path.read_text()) == row
+        kept = project / f"tests/matrix/results/{row['row']}.json"
+        if row.get("tests"):
+            assert json.loads(kept.read_text()) == row
+        else:  # what was kept before says more than that it could not be tried
+            assert not kept.exists()
 
 
 def test_what_passed_as_it_is_is_not_run_again_on_resume(
     whole: dict[str, Any], project: Path
 ) -> None:
     del whole
+    kept = project / f"tests/matrix/results/toy-2.0.0-py{PYTHON}.json"
+    before = kept.read_bytes()
+    kept.unlink()
     done = matrix(project, "--resume", "--tier", "commit")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.read_bytes() == before
     assert "ok, as on" in done.stderr
     assert "1 rows passed, 0 failed" in done.stdout
 
@@ -256,8 +265,9 @@ def test_a_result_that_cannot_be_kept_is_an_error(project: Path) -> None:
     if results.exists():
         results.rename(kept)
     results.write_text("in the way")
+    (project / "tests/matrix/test_toy_row.py").write_text(TESTS)
     try:
-        done = matrix(project, "--row", "silent")
+        done = matrix(project, "--row", f"toy-2.1.0-py{PYTHON}")
     finally:
         results.unlink()
         if kept.exists():
