@@ -38,6 +38,9 @@ def _plain_sessions() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
+collect_ignore = ["matrix/test_bare.py", "matrix/test_everything.py"]
+"""Run in rows of their own; a file that is named is run all the same. These two take a minute."""
+
 _LONG = (
     "keras/test_keras_backends.py",
     "testing/test_contract.py",
