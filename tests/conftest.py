@@ -39,7 +39,11 @@ def _plain_sessions() -> None:
 
 
 collect_ignore = ["matrix/test_bare.py", "matrix/test_everything.py"]
-"""Run in rows of their own; a file that is named is run all the same. These two take a minute."""
+collect_ignore_glob = ["matrix/test_*_logged.py"]
+"""Run by the rows of the matrix, in CI those of the commit tier; here it would be said again.
+
+A file that is named on the command line is run all the same.
+"""
 
 _LONG = (
     "keras/test_keras_backends.py",

@@ -53,7 +53,7 @@ _PATTERNS: Final = (
     (re.compile(r"(?<![\w/.+%~-])[\w.+%~-]+:(?!//)[^\s'\"]+@(?=[\w\[])"), "***@"),
     (re.compile(r"(?i)\b(digest)\s+\w+=[^\r\n]*"), r"\1 ***"),
     # Authorization: Token ..., Cookie: a=b; c=d
-    (re.compile(rf"(?i)([\w-]{0, 40}(?:authorization|cookie)['\"]?\s*[=:]\s*){_LINE}"), r"\1***"),
+    (re.compile(rf"(?i)([\w-]{{0,40}}(?:authorization|cookie)['\"]?\s*[=:]\s*){_LINE}"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"(?i)\b(token)\s+(?=\S*\d)[A-Za-z0-9._~+/=-]{16,}"), r"\1 ***"),
     *((pattern, r"\g<name>***") for pattern in _ASSIGNED),
