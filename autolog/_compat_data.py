@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "363155691601ddd6f8cf446c23aa558940b505d0e43e5b571f990130d609cc54"
+SHA256 = "ccc90a92ed88efcb401ac4c58103f21b9eae1bc7496e26101077364f9ce640d3"
 
 DATA: MatrixData = {
     "keras": {
@@ -545,7 +545,7 @@ DATA: MatrixData = {
             {
                 "version": "2.6.6",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
                 "distribution": "lightning",
                 "pins": ("torch==2.13.0",),
                 "env": {},
@@ -832,7 +832,7 @@ DATA: MatrixData = {
             {
                 "version": "2.21.0",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
                 "distribution": "tensorflow-cpu",
                 "pins": (
                     "keras==3.15.1",
@@ -923,7 +923,7 @@ DATA: MatrixData = {
             {
                 "version": "2.13.0",
                 "python": "3.11",
-                "tier": "commit",
+                "tier": "full",
                 "distribution": "torch",
                 "pins": (
                     "torchmetrics",
