@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autolog.compat.data import MatrixData
 
-SHA256 = "ccc90a92ed88efcb401ac4c58103f21b9eae1bc7496e26101077364f9ce640d3"
+SHA256 = "8622bbd0a382193b880c07fd6d7df275fb29654c2a65856fcfb41bc37677d288"
 
 DATA: MatrixData = {
     "keras": {
@@ -675,7 +675,7 @@ DATA: MatrixData = {
             {
                 "version": "1.9.1",
                 "python": "3.13",
-                "tier": "commit",
+                "tier": "full",
                 "distribution": "scikit-learn",
                 "pins": (),
                 "env": {},
